@@ -158,7 +158,7 @@ def judged(
 
 
 SAYINGS = (
-    "must_speak", "is_slow", "favours", "shows_better", "leans_against", "looks_worse", "is_against",
+    "blocks_promotion", "is_slow", "favours", "shows_better", "leans_against", "looks_worse", "is_against",
     "is_worse_in_shadow",
 )  # fmt: skip
 
@@ -187,7 +187,12 @@ def test_the_decision_on_a_candidate_equals_its_golden(name, golden):
             names = ["dispersion" if f.name == "scatter" else f.name for f in fields(slo)]
             values = [getattr(slo, one) for one in names if one != "terms"]
             lines.append(f"{slo.terms.name} {plain(values)} {says(slo)}")
-        resting = (found.required, found.counted, found.vouching, found.counted_gauges)
+        resting = (
+            found.required,
+            found.promotion_evidence,
+            found.favouring_slos,
+            found.counted_gauges,
+        )
         lines.append(f"{[[one.terms.name for one in several] for several in resting]}")
         outcomes[arm, f"{weights[-1]} %", f"{number} blocks"] = lines
     golden(f"canaries/{name.replace(' ', '-')}.txt", by_line(outcomes))

@@ -9,7 +9,11 @@ import pytest
 
 from sluicegate.api.versions import CandidatePhase, DerivedRollout
 from sluicegate.policy.canary.label_pace import weekly_pace
-from sluicegate.policy.canary.rollout_defaults import derive_rollout, of_current, of_next
+from sluicegate.policy.canary.rollout_defaults import (
+    derive_rollout,
+    terms_for_current,
+    terms_for_next,
+)
 from sluicegate.stats.paired import Pairs
 from tests.support.decisions.changes import plain
 from tests.support.decisions.combinations import combined
@@ -97,9 +101,9 @@ def test_a_rollout_keeps_the_defaults_derived_at_its_start(golden):
 
     def of(given: Any, rollout: Any, phase: CandidatePhase) -> str:
         terms = judged_by(ACCURACY, rollout=rollout or None)
-        assert of_current(terms, serving(), seen) == terms
+        assert terms_for_current(terms, serving(), seen) == terms
         status = serving(candidate=candidate(5, derived=given, phase=phase))
-        now, then = of_current(terms, status, seen), of_next(terms, seen)
+        now, then = terms_for_current(terms, status, seen), terms_for_next(terms, seen)
         told = [now.steps, now.max_duration_seconds, then.steps, then.max_duration_seconds]
         return str(plain(told))
 

@@ -24,7 +24,7 @@ from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements, target_of
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.inputs import Surroundings, observed
-from sluicegate.policy.model.observed import ALONE, Facts
+from sluicegate.policy.model.observed import NO_OTHER_PRODUCTS, Facts
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.prometheus.block_reader import BlockReader, EvaluationSettings
@@ -163,7 +163,7 @@ class Operator:
             shadow=None,
             facts=Facts(cpu_throttled=False, memory_pressure=False),
             rollout=None,
-            portfolio=ALONE,
+            portfolio=NO_OTHER_PRODUCTS,
             requests=(),
             answers=(),
             consumers=(),

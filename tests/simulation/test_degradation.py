@@ -17,7 +17,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.evaluate import evaluate
-from sluicegate.policy.model.observed import ALONE, Observed
+from sluicegate.policy.model.observed import NO_OTHER_PRODUCTS, Observed
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
@@ -264,7 +264,7 @@ def entries_into_degraded(slos, draw, months, *, accepted=None):
         for index in range(1, MONTH + 1):
             for name, one in series.items():
                 one.record(Block(index, Quality.COUNTED, draw(name, index)))
-            observed = Observed(block=index, series={"v1": series}, portfolio=ALONE)
+            observed = Observed(block=index, series={"v1": series}, portfolio=NO_OTHER_PRODUCTS)
             evaluation = evaluate(terms, status, observed, index * 300)
             status = carry_out_at_once(terms, evaluation.status, evaluation.decision, index * 300)
             entries += evaluation.state == "Degraded" and before != "Degraded"

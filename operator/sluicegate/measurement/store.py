@@ -15,7 +15,7 @@ from sluicegate.api.slos import Indicator
 from sluicegate.api.versions import VersionBase
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.unreadable_products import export_unreadable
-from sluicegate.policy.model.consumers import consumers_named
+from sluicegate.policy.model.consumers import consumer_names
 from sluicegate.policy.model.inputs import (
     begin_of_canary_blocks,
     in_canary,
@@ -414,7 +414,7 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
         canary_block = timing.canary_block(product.spec.analysis.block_seconds)
         canary_from = begin_of_canary_blocks(candidate, canary_block)
     meta, seconds = product.metadata, product.spec.analysis.block_seconds
-    named_consumers = consumers_named(product)
+    named_consumers = consumer_names(product)
     return Target(
         key=ProductKey(meta.namespace, meta.name),
         versions=tuple(dict.fromkeys(versions)),

@@ -4,7 +4,7 @@ So reconcile knows what is decided, and not by which modules.
 """
 
 from sluicegate.policy.canary.holds import CanaryHold
-from sluicegate.policy.canary.objections import needs_of_a_step
+from sluicegate.policy.canary.objections import step_rule_text
 from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
@@ -14,9 +14,9 @@ from sluicegate.policy.retraining.preconditions import (
     RetrainingRequest,
     WaitingRetraining,
     attempts_without,
+    earliest_training_time,
     obstacle_to_request,
-    old_enough_at,
-    who_trains,
+    running_trainings_text,
 )
 from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
@@ -50,15 +50,15 @@ __all__ = [
     "attempts_without",
     "describe",
     "diagnosis_status",
+    "earliest_training_time",
     "interval_of",
     "is_scored",
-    "needs_of_a_step",
     "next_score_time",
     "obstacle_to_request",
-    "old_enough_at",
     "probation_limits",
     "ratio_of",
     "rollout_end",
-    "who_trains",
+    "running_trainings_text",
+    "step_rule_text",
     "with_rows",
 ]  # fmt: skip

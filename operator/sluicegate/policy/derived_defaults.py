@@ -23,7 +23,7 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR
 from sluicegate.stats.counts import Count
 from sluicegate.views.numbers import duration, percent, points
 
-DISCORDANT: Final = 0.1
+DISCORDANT_SHARE: Final = 0.1
 """Assumed share of rows on which one version alone is right, until a result reports it."""
 
 
@@ -37,22 +37,22 @@ def derived(
     accepted : baselines by SLO, as far as there are any.
     observed : the newest blocks; without them the rules are said instead of what follows.
     """
-    if not terms.steps_given:
+    if not terms.are_steps_given:
         yield f"rollout.steps: {_steps(terms, observed)}"
-    if not terms.duration_given:
+    if not terms.is_duration_given:
         yield f"rollout.maxDurationSeconds: {_duration(terms, observed)}"
     quality = [slo for slo in terms.deciding if slo.measures_quality]
     for slo in quality:
-        if not slo.margin_given:
+        if not slo.is_margin_given:
             yield f"slos, {slo.name}, maxRegression: {_regression(slo)}"
     retraining = terms.retraining
     if retraining is None:
         return
-    if not retraining.cooldown_given and quality:
+    if not retraining.is_cooldown_given and quality:
         yield f"retraining.cooldownSeconds: {_cooldown(terms, quality, accepted or {})}"
     for slo in quality:
         margin = retraining.hold_out_margins[slo.name]
-        if slo.name not in retraining.gated and margin.most > margin.least:
+        if slo.name not in retraining.gated and margin.largest > margin.smallest:
             yield f"retraining.gate, {slo.name}: {_gate(margin)}"
 
 
@@ -66,21 +66,21 @@ def _steps(terms: Terms, observed: Observed | None) -> str:
 
 
 def _duration(terms: Terms, observed: Observed | None) -> str:
-    least, most_text = duration(DEFAULT_MAX_DURATION_SECONDS), duration(LONGEST_SECONDS)
+    min_text, max_text = duration(DEFAULT_MAX_DURATION_SECONDS), duration(LONGEST_SECONDS)
     if observed is None:
         return (
             f"{TIMES_PLANNED} times what an equal candidate takes with the labels that come,"
-            f" {least} at least, {most_text} at most"
+            f" {min_text} at least, {max_text} at most"
         )
-    return derive_rollout(replace(terms, steps_given=True), observed).message
+    return derive_rollout(replace(terms, are_steps_given=True), observed).message
 
 
 def _regression(slo: SloTerms) -> str:
-    least, most_text = points(slo.margin), points(max(slo.margin, slo.drop))
+    min_text, max_text = points(slo.margin), points(max(slo.margin, slo.drop))
     return (
-        least
-        if least == most_text
-        else f"{least}; with pairs what they can show, {most_text} at most"
+        min_text
+        if min_text == max_text
+        else f"{min_text}; with pairs what they can show, {max_text} at most"
     )
 
 
@@ -89,17 +89,17 @@ def _cooldown(terms: Terms, quality: list[SloTerms], accepted: dict[str, Count])
         f"{labels.needed_events(slo, accepted.get(slo.name)):,} events of {slo.name}"
         for slo in quality
     )
-    least = duration(BLOCKS_PER_HOUR * terms.block_seconds)
+    min_text = duration(BLOCKS_PER_HOUR * terms.block_seconds)
     return (
         f"until {needed} have come, which show a drop of maxDrop, and about twice as many after each"
-        f" version that is no remedy; {least} at least, {duration(DEFAULT_COOLDOWN_SECONDS)} at most"
+        f" version that is no remedy; {min_text} at least, {duration(DEFAULT_COOLDOWN_SECONDS)} at most"
     )
 
 
 def _gate(margin: HoldOutMargin) -> str:
-    rows = ceil(Z_POWER**2 * DISCORDANT / margin.most**2)
+    rows = ceil(Z_POWER**2 * DISCORDANT_SHARE / margin.largest**2)
     return (
-        f"{points(margin.least)} to {points(margin.most)}, the least at which 80 % of the equal"
-        f" versions pass with the pairs that a training reports; with {percent(DISCORDANT)} discordant"
-        f" ones {points(margin.most)} need about {rows:,} rows"
+        f"{points(margin.smallest)} to {points(margin.largest)}, the least at which 80 % of the equal"
+        f" versions pass with the pairs that a training reports; with {percent(DISCORDANT_SHARE)} discordant"
+        f" ones {points(margin.largest)} need about {rows:,} rows"
     )

@@ -43,11 +43,15 @@ from sluicegate.policy.model.decision import (
     Rollback,
     StartRollout,
     alert_key,
-    foremost,
+    highest_precedence,
 )
+from sluicegate.policy.model.desired_model import with_spec_model
 from sluicegate.policy.model.observed import ManualRequest, Observed
-from sluicegate.policy.model.pending_requests import approves, with_notes, with_request_handled
-from sluicegate.policy.model.spec_wish import with_spec_model
+from sluicegate.policy.model.pending_requests import (
+    approving_request,
+    with_notes,
+    with_request_handled,
+)
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger as challengers
 from sluicegate.policy.retraining import pauses
@@ -58,7 +62,7 @@ from sluicegate.policy.rollout.setbacks import setback_rollback
 from sluicegate.policy.slo_health.confirmation import product_state
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.market_results import MarketStates, judge_by_market, trains_for
-from sluicegate.policy.slo_health.messages import capitalised, joined
+from sluicegate.policy.slo_health.messages import capitalised, joined_text
 from sluicegate.policy.slo_health.ratio_slo import SloResult, is_suspected, unknown
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.counts import NOTHING
@@ -110,13 +114,15 @@ def evaluate(terms: Terms, status: DataProductStatus, observed: Observed, now: i
     terms : what it is judged by. status : what the last evaluation left.
     observed : what was read. now : in seconds; waits and cooldowns are counted by it.
     """
-    terms = rollout_defaults.of_next(terms, observed)
+    terms = rollout_defaults.terms_for_next(terms, observed)
     evaluation = _evaluated(terms, status, observed, now)
     decision = rollout_defaults.with_derived_defaults(terms, observed, evaluation.decision)
-    after = _without_approval(evaluation.status, observed, decision)
+    next_status = _without_approval(evaluation.status, observed, decision)
     # Of an abort, the note of an earlier approval is no reason.
-    noted = evaluation.status if decision.reason is Reason.ABORT_REQUESTED else after
-    return replace(evaluation, decision=with_notes(decision, status, noted, observed), status=after)
+    base_status = evaluation.status if decision.reason is Reason.ABORT_REQUESTED else next_status
+    return replace(
+        evaluation, decision=with_notes(decision, status, base_status, observed), status=next_status
+    )
 
 
 def _without_approval(
@@ -127,7 +133,7 @@ def _without_approval(
     It would otherwise start the rollout again that a person aborted, or that evidence ended. A
     rollout that a fault of the cluster ended is retried with it.
     """
-    trial, request = status.trial, approves(status, observed)
+    trial, request = status.trial, approving_request(status, observed)
     if trial is None or request is None or decision.reason in ENDED_BY_FAULTS:
         return status
     match decision:
@@ -144,25 +150,25 @@ def _without_approval(
 
 def _evaluated(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
     if status.stable is not None and status.carried_out:
-        return _under_way(terms, status, observed, now)
+        return _promotion_end(terms, status, observed, now)
     status = _refreshed(terms, status, observed, now)
     if status.stable is None:
         return _without_stable(terms, status)
     judged_slos, remedies, status = _judged(terms, status, status.stable, observed, now=now)
     results = judged_slos.results
-    state = product_state((r, status.engine.slo(r.terms.name)) for r in results)
+    state = product_state((result, status.engine.slo(result.terms.name)) for result in results)
     if state is not ProductState.UNKNOWN and state is not status.engine.last_known_state:
         status = status.with_engine(last_known_state=state)
-    status = _forget_alerts(terms, status, observed)
+    status = _without_ended_alerts(terms, status, observed)
     status = rollout_defaults.with_longer_duration(terms, status, observed)
-    current, assessment = rollout_defaults.of_current(terms, status, observed), None
+    current, assessment = rollout_defaults.terms_for_current(terms, status, observed), None
     if status.trial is not None and status.trial.weight > 0:
         assessment = assess(current, status, status.trial, observed)
         assessment = with_harmed_markets(current, status.trial, observed, assessment)
         assessment = with_consumers(current, status, status.trial, observed, assessment=assessment)
-        status = _freeze(status, assessment)
+        status = _with_stored_correlation(status, assessment)
     case = _Case(status, observed, results, assessment, state, now, current)
-    case = replace(case, canary=_about_candidate(case))
+    case = replace(case, canary=_candidate_proposals(case))
     challenger = _challenger(terms, case)
     decision, diagnosis = _decide(terms, case, remedies, challenger)
     if decision.takes_up_training:  # what is due next follows from how it ended
@@ -193,7 +199,7 @@ def _refreshed(
     """Update the status by an outage, an edited SLO, and a spec.model that equals stable."""
     since, measurements_lost = (
         status.engine.outage_start_time,
-        observed.problem in new_versions.LOST,
+        observed.problem in new_versions.LOST_REASONS,
     )
     ended_outages = (
         ()
@@ -247,11 +253,13 @@ def _judged(
     judged_slos, status = _judge(terms, status, stable, observed)
     remedies = _remedies(terms, status, observed, judged_slos, now=now)
     diagnoses = (diagnosis for _, diagnosis in remedies)
-    after = with_disturbances(terms, status, observed, judged_slos.results, diagnoses=diagnoses)
-    if not evidence_restarted(status, after) or after.stable is None:
-        return judged_slos, remedies, after
-    judged_slos, after = _judge(terms, after, after.stable, observed)
-    return judged_slos, _remedies(terms, after, observed, judged_slos, now=now), after
+    next_status = with_disturbances(
+        terms, status, observed, judged_slos.results, diagnoses=diagnoses
+    )
+    if not evidence_restarted(status, next_status) or next_status.stable is None:
+        return judged_slos, remedies, next_status
+    judged_slos, next_status = _judge(terms, next_status, next_status.stable, observed)
+    return judged_slos, _remedies(terms, next_status, observed, judged_slos, now=now), next_status
 
 
 def _judge(
@@ -268,9 +276,9 @@ def _remedies(
     """Return the remedies of degraded SLOs, then those of markets that alone miss an SLO."""
     markets = judged_slos.markets or {}
     assert status.stable is not None
-    place = partial(in_its_market, stable=status.stable, observed=observed, markets=markets)
+    add_market = partial(in_its_market, stable=status.stable, observed=observed, markets=markets)
     return [
-        *remedies_for(terms, status, observed, judged_slos.results, now=now, place=place),
+        *remedies_for(terms, status, observed, judged_slos.results, now=now, place=add_market),
         *remedies_in_markets(
             terms, status, observed, judged_slos.results, markets=markets, now=now
         ),
@@ -283,7 +291,7 @@ def _without_stable(terms: Terms, status: DataProductStatus) -> Evaluation:
     return Evaluation(hold, ProductState.UNKNOWN, results, None, None, status)
 
 
-def _forget_alerts(
+def _without_ended_alerts(
     terms: Terms, status: DataProductStatus, observed: Observed
 ) -> DataProductStatus:
     """Remove recorded alerts whose problem has ended."""
@@ -310,16 +318,19 @@ def _forget_alerts(
     )
 
 
-def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductStatus:
+def _with_stored_correlation(
+    status: DataProductStatus, assessment: Assessment
+) -> DataProductStatus:
     """Store the correlation of stable's blocks before the rollout, and the settling time of stable's labels.
 
     These blocks are dropped later. A class of age is added once labels show it.
     """
-    before = status.engine.label_settling if status.engine.correlation else {}
+    settling_before = status.engine.label_settling if status.engine.correlation else {}
     settling = {
         slo.terms.name: seconds
         for slo in assessment.slos
-        if not slo.terms.consumer and (seconds := slo.settle_seconds(before.get(slo.terms.name, 0)))
+        if not slo.terms.consumer
+        and (seconds := slo.settle_seconds(settling_before.get(slo.terms.name, 0)))
     }
     if settling != status.engine.label_settling:
         status = status.with_engine(label_settling=settling)
@@ -331,9 +342,11 @@ def _freeze(status: DataProductStatus, assessment: Assessment) -> DataProductSta
 
 
 # ---- while a decision is carried out --------------------------------------------------------
-def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> Evaluation:
+def _promotion_end(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Evaluation:
     """Return the decision that ends a promotion in progress: by a request, a new spec.model, failing pods or traffic."""
-    proposals = request_decisions.answers(terms, status, observed, now)
+    proposals = request_decisions.request_decisions(terms, status, observed, now)
     decisions = (
         setback_rollback(status, observed),
         new_versions.overtaking_decision(terms, status, observed),
@@ -341,7 +354,7 @@ def _under_way(terms: Terms, status: DataProductStatus, observed: Observed, now:
     proposals += [Proposal(decision, status) for decision in decisions if decision is not None]
     text = "the last decision about the candidate is being carried out"
     proposals.append(Proposal(Hold(reason=Reason.CANARY_IN_PROGRESS, message=text), status))
-    proposal = foremost(proposals)
+    proposal = highest_precedence(proposals)
     state = status.state or ProductState.UNKNOWN
     return Evaluation(proposal.decision, state, (), None, None, proposal.status, judged=False)
 
@@ -379,32 +392,35 @@ def _decide(
 ) -> tuple[Proposal, DiagnosisResult | None]:
     """Collect the proposals of all rules, and return the decision that precedes."""
     status, observed, now = case.status, case.observed, case.now
-    proposals = request_decisions.answers(terms, status, observed, now)
-    backs = (setback_rollback(status, observed), approvals.objection(terms, status, observed, now))
-    proposals += [Proposal(decision, status) for decision in backs if decision is not None]
+    proposals = request_decisions.request_decisions(terms, status, observed, now)
+    rollbacks = (
+        setback_rollback(status, observed),
+        approvals.objection(terms, status, observed, now),
+    )
+    proposals += [Proposal(decision, status) for decision in rollbacks if decision is not None]
     if terms.suspend:
         text = "spec.suspend is set: nothing is changed. " + _summary(terms, case)
         proposals.append(Proposal(Hold(reason=Reason.SUSPENDED, message=text), status))
-        proposals += [case.canary] if case.canary and _is_asked(terms, case) else []
+        proposals += [case.canary] if case.canary and _is_approval_requested(terms, case) else []
     else:
-        proposals += _about_versions(terms, case)
+        proposals += _version_proposals(terms, case)
         other_proposals = [
             *(remedy for remedy, _ in remedies),
             *filter(None, (consumer_rollback(status, observed),)),
-            *_about_measurements(case),
+            *_outage_alert(case),
             _hold(terms, case),
         ]
         proposals += [Proposal(decision, status) for decision in other_proposals]
         proposals += [Proposal(challenger, status)] if isinstance(challenger, Retrain) else []
-    proposal = foremost(proposals)
+    proposal = highest_precedence(proposals)
     causes = [diagnosis for remedy, diagnosis in remedies if remedy is proposal.decision]
     causes += [diagnosis for _, diagnosis in remedies]
     return proposal, causes[0] if causes else None
 
 
-def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
+def _version_proposals(terms: Terms, case: _Case) -> list[Proposal]:
     status, observed, now = case.status, case.observed, case.now
-    if case.canary is not None and verdict.stands_in(case.canary.decision):
+    if case.canary is not None and verdict.replaces_failed_stable(case.canary.decision):
         return [case.canary]  # another spec.model is tried against what answers
     changed = new_versions.decision_of_spec(terms, status, observed)
     if isinstance(changed, Rollback):
@@ -412,9 +428,9 @@ def _about_versions(terms: Terms, case: _Case) -> list[Proposal]:
     proposals: list[Proposal] = []
     if changed is not None:
         proposals.append(Proposal(changed, status))
-    again = new_versions.retry_due(terms, status, observed, now)
-    if again is not None and changed is None:
-        proposals.append(Proposal(again, status))
+    retry = new_versions.retry_due(terms, status, observed, now)
+    if retry is not None and changed is None:
+        proposals.append(Proposal(retry, status))
     arrival = training_results.process_training_result(terms, status, observed, now)
     if arrival is not None:
         proposals.append(arrival)
@@ -457,18 +473,18 @@ def _consent(terms: Terms, case: _Case) -> _Consent:
     state = approvals.approval_state(terms, case.status, case.observed, case.now)
     if state is not None:
         return _Consent(state.agreed, state.requested, named=True, request=None, state=state)
-    request = approves(case.status, case.observed)
+    request = approving_request(case.status, case.observed)
     is_given = request is not None
     return _Consent(is_given, is_given, bool(request and request.version), request, None)
 
 
-def _is_asked(terms: Terms, case: _Case) -> bool:
+def _is_approval_requested(terms: Terms, case: _Case) -> bool:
     """Return whether a person requests the candidate's next step although the product is suspended."""
     candidate = case.status.trial
     return candidate is not None and (candidate.requested or _consent(terms, case).requested)
 
 
-def _about_candidate(case: _Case) -> Proposal | None:
+def _candidate_proposals(case: _Case) -> Proposal | None:
     status, observed = case.status, case.observed
     api_hold = api_gate.objection(status, observed)
     if api_hold is not None:
@@ -486,7 +502,7 @@ def _about_candidate(case: _Case) -> Proposal | None:
         approved=consent.given,
         approvals=consent.state,
         forced=consent.given and _is_forced(case.current, consent),
-        unread=case.now - observed.term < verdict.LOST_SECONDS,
+        blocks_unread=case.now - observed.term < verdict.LOST_SECONDS,
     )
     return Proposal(verdict.decide(canary), status)
 
@@ -496,7 +512,7 @@ def _present_hold(terms: Terms, case: _Case) -> CanaryHold | None:
     candidate, canary = case.status.trial, case.canary
     if candidate is None or canary is None or case.assessment is None:
         return None
-    if terms.suspend and not _is_asked(terms, case):
+    if terms.suspend and not _is_approval_requested(terms, case):
         return None
     request = _consent(case.current, case).text
     return hold_of(candidate, canary.decision, case.observed, now=case.now, request=request)
@@ -511,7 +527,7 @@ def _is_forced(terms: Terms, consent: _Consent) -> bool:
     return consent.named and (automatic or not can_be_judged(terms))
 
 
-def _about_measurements(case: _Case) -> list[Alert]:
+def _outage_alert(case: _Case) -> list[Alert]:
     """Return an alert, emitted once, after five minutes without measurements."""
     since = case.status.engine.outage_start_time
     if since is None:
@@ -559,9 +575,9 @@ def _hold(terms: Terms, case: _Case) -> Hold:
 
 def _summary(terms: Terms, case: _Case) -> str:
     unmet = [
-        r
-        for r in case.results
-        if r.terms.deciding and r.state in {SloState.AT_RISK, SloState.MISSED}
+        result
+        for result in case.results
+        if result.terms.deciding and result.state in {SloState.AT_RISK, SloState.MISSED}
     ]
     results = unmet or [result for result in case.results if result.terms.deciding]
-    return capitalised(joined(results, terms.block_seconds)) or "No SLO is set"
+    return capitalised(joined_text(results, terms.block_seconds)) or "No SLO is set"

@@ -15,8 +15,8 @@ from sluicegate.policy.model.observed import (
 )
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger, holdout_gate, pauses
-from sluicegate.policy.rollout.new_versions import cannot_start
-from sluicegate.policy.slo_health.serving_skew import Comparison, compare, score_of
+from sluicegate.policy.rollout.new_versions import start_obstacle
+from sluicegate.policy.slo_health.serving_skew import SkewComparison, compare, score_of
 from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.lift import change_text
 from sluicegate.views.numbers import duration, events, percent, points
@@ -27,11 +27,11 @@ def process_training_result(
 ) -> Proposal | None:
     """Process the result of a training; discard a superseded one."""
     running = status.training
-    if running is not None and (reason_text := _no_longer_wanted(terms)):
-        after = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
+    if running is not None and (reason_text := _superseded_reason(terms)):
+        next_status = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
         text = f"the training under way is superseded: {reason_text}"
         alert = Alert(reason=Reason.SUPERSEDED, message=text)
-        return Proposal(alert, after, takes_up_training=True)
+        return Proposal(alert, next_status, takes_up_training=True)
     match observed.training:
         case None:
             return None
@@ -43,7 +43,7 @@ def process_training_result(
             return _succeeded(terms, status, observed, result, now=now)
 
 
-def _no_longer_wanted(terms: Terms) -> str:
+def _superseded_reason(terms: Terms) -> str:
     """Return why the result of a training is no longer needed; empty if it is needed."""
     if terms.retraining is None:
         return "spec.retraining was removed"
@@ -55,20 +55,22 @@ def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now
     if running is None or failed.trigger != running.id:
         return _discard(status, failed.trigger, "a training that is no longer wanted has failed")
     if failed.lost:
-        after = pauses.with_lost_job(status, now)
-        retried = after.retraining.retry_time if after.retraining else None
+        next_status = pauses.with_lost_job(status, now)
+        retried = next_status.retraining.retry_time if next_status.retraining else None
         wait = duration((retried or now) - now)
         text = (
             f"the Job of the training was lost to the cluster, so the next one is created in {wait}:"
             f" {failed.message}"
         )
-        return Proposal(Alert(reason=failed.reason, message=text), after, takes_up_training=True)
-    return _attempt_over(
+        return Proposal(
+            Alert(reason=failed.reason, message=text), next_status, takes_up_training=True
+        )
+    return _ended_attempt(
         terms, status, failed.reason, f"the training failed: {failed.message}", now=now
     )
 
 
-def _is_ours(status: DataProductStatus, trigger: str) -> bool:
+def _belongs_to_trigger(status: DataProductStatus, trigger: str) -> bool:
     running = status.training
     return trigger == "" if running is None else trigger == running.id
 
@@ -81,7 +83,7 @@ def _discard(status: DataProductStatus, trigger: str, text: str) -> Proposal:
     return Proposal(Hold(reason=Reason.SUPERSEDED, message=text), status, takes_up_training=True)
 
 
-def _attempt_over(
+def _ended_attempt(
     terms: Terms,
     status: DataProductStatus,
     reason: Reason,
@@ -92,8 +94,8 @@ def _attempt_over(
     about: str = "",
 ) -> Proposal:
     """Return a finished attempt without a rollout; `about` names the degradation that the reason also explains."""
-    after = pauses.with_ended_attempt(terms, status, now=now, reason=reason, failed=failed)
-    retraining = after.retraining or RetrainingStatus()
+    next_status = pauses.with_ended_attempt(terms, status, now=now, reason=reason, failed=failed)
+    retraining = next_status.retraining or RetrainingStatus()
     failures = retraining.unsuccessful_attempts
     if challenger.trains_challenger(status):
         failures = retraining.unsuccessful_challengers
@@ -105,7 +107,7 @@ def _attempt_over(
             f" ({retraining.attempts_without_remedy} attempts were no remedy: a person has to look)"
         )
     alert = Alert(reason=reason, message=text, numbers={"failures": failures}, about=about)
-    return Proposal(alert, after, takes_up_training=True)
+    return Proposal(alert, next_status, takes_up_training=True)
 
 
 def _is_taken(status: DataProductStatus, stable: Release, made_release: Release) -> bool:
@@ -134,7 +136,11 @@ def _succeeded(
 ) -> Proposal:
     stable = status.stable
     name = result.release.version
-    if stable is None or result.parent != stable.release or not _is_ours(status, result.trigger):
+    if (
+        stable is None
+        or result.parent != stable.release
+        or not _belongs_to_trigger(status, result.trigger)
+    ):
         return _discard(
             status, result.trigger, f"{name} is discarded: its parent isn't stable any more"
         )
@@ -143,11 +149,11 @@ def _succeeded(
         return _discard(status, result.trigger, text)
     if _is_taken(status, stable.release, result.release):
         text = f"the training named its result {name}, which is taken: give each version a new name"
-        return _attempt_over(terms, status, Reason.VERSION_REUSED, text, now=now)
+        return _ended_attempt(terms, status, Reason.VERSION_REUSED, text, now=now)
     score = score_of(terms, status, observed, result, now=now)
     if score is not None:
         status = status.with_retraining(stable_score=score)
-    return _judged(terms, status, observed, result, now=now)
+    return _hold_out_verdict(terms, status, observed, result, now=now)
 
 
 def _scored(
@@ -164,26 +170,31 @@ def _scored(
         return _discard(
             status, scored.trigger, "a score is discarded: its version isn't stable any more"
         )
-    before = status.retraining or RetrainingStatus()
-    after = status.with_retraining(
+    retraining_before = status.retraining or RetrainingStatus()
+    next_status = status.with_retraining(
         trigger=None,
         stable_score=score_of(terms, status, observed, scored, now=now),
         last_reason=str(Reason.SCORED_AS_ACCEPTED),
-        last_training_time=before.previous_training_time,
+        last_training_time=retraining_before.previous_training_time,
         lost_jobs=0,
     )
-    compared = next(
-        (each for slo in _degraded(terms, status) if (each := compare(terms, after, slo))), None
+    skew = next(
+        (
+            comparison
+            for slo in _slos_to_remedy(terms, status)
+            if (comparison := compare(terms, next_status, slo))
+        ),
+        None,
     )
-    clause = "" if compared is None else f": {compared.message}"
-    if compared is None or compared.differs is None:
+    clause = "" if skew is None else f": {skew.message}"
+    if skew is None or skew.differs is None:
         clause = f"{clause}; that is too little for a conclusion, so it is scored again"
     text = f"{stable.version} isn't retrained: its training ended before the fit{clause}"
     alert = Alert(reason=Reason.SCORED_AS_ACCEPTED, message=text)
-    return Proposal(alert, after, takes_up_training=True)
+    return Proposal(alert, next_status, takes_up_training=True)
 
 
-def _judged(
+def _hold_out_verdict(
     terms: Terms,
     status: DataProductStatus,
     observed: Observed,
@@ -207,10 +218,10 @@ def _judged(
     match verdict.verdict:
         case holdout_gate.GateVerdict.WORSE:
             text = f"{name} isn't rolled out: {_comparison_text(verdict)}"
-            return _attempt_over(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
+            return _ended_attempt(terms, status, Reason.WORSE_ON_HOLD_OUT, text, now=now)
         case holdout_gate.GateVerdict.TOO_SMALL:
-            text = f"{name} isn't rolled out: {_too_small(verdict)}"
-            return _attempt_over(
+            text = f"{name} isn't rolled out: {_too_few_rows(verdict)}"
+            return _ended_attempt(
                 terms, status, Reason.HOLD_OUT_TOO_SMALL, text, now=now, failed=False
             )
         case holdout_gate.GateVerdict.PASSED:
@@ -219,17 +230,17 @@ def _judged(
     if skew is not None and not _is_better(result, verdict):
         text = f"{name} isn't rolled out, as no training remedies that: {skew.message}"
         training_id = status.training.id if status.training else ""
-        return _attempt_over(
+        return _ended_attempt(
             terms, status, skew.cause, text, now=now, failed=False, about=training_id
         )
-    degraded = [slo.name for slo in _degraded(terms, status)]
+    degraded = [slo.name for slo in _slos_to_remedy(terms, status)]
     if objection := holdout_gate.no_remedy(result.pairs, degraded):
         text = f"{name} isn't rolled out: {objection}: {_comparison_text(verdict)}"
-        return _attempt_over(terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False)
+        return _ended_attempt(terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False)
     return _start_trained(terms, status, observed, result, verdict=verdict)
 
 
-def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
+def _slos_to_remedy(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
     """Return the SLOs that a new version must remedy: the training's, else all degraded ones."""
     running = status.training
     if running is not None and running.slo:
@@ -237,9 +248,9 @@ def _degraded(terms: Terms, status: DataProductStatus) -> list[SloTerms]:
     return [slo for slo in terms.deciding if status.engine.slo(slo.name).degraded]
 
 
-def _skew(terms: Terms, status: DataProductStatus) -> Comparison | None:
+def _skew(terms: Terms, status: DataProductStatus) -> SkewComparison | None:
     """Return the comparison that shows a serving skew; None without one."""
-    comparisons = (compare(terms, status, slo) for slo in _degraded(terms, status))
+    comparisons = (compare(terms, status, slo) for slo in _slos_to_remedy(terms, status))
     return next(
         (comparison for comparison in comparisons if comparison is not None and comparison.differs),
         None,
@@ -258,8 +269,8 @@ def _not_better(
 ) -> Proposal:
     """Return the end of a challenger that isn't shown to be better, which doesn't count as a failure."""
     assert status.retraining is not None
-    text = _too_small(verdict) if verdict.difference is None else _comparison_text(verdict)
-    after = status.with_retraining(
+    text = _too_few_rows(verdict) if verdict.difference is None else _comparison_text(verdict)
+    next_status = status.with_retraining(
         trigger=None,
         last_duration_seconds=status.retraining.seconds_run(now),
         last_reason=str(Reason.NOT_SHOWN_BETTER),
@@ -271,7 +282,7 @@ def _not_better(
         message=f"the challenger {name} isn't served, as it isn't shown to be better: {text}",
         numbers=_numbers(verdict),
     )
-    return Proposal(hold, after, takes_up_training=True)
+    return Proposal(hold, next_status, takes_up_training=True)
 
 
 def _start_trained(
@@ -282,7 +293,7 @@ def _start_trained(
     *,
     verdict: holdout_gate.HoldOut,
 ) -> Proposal:
-    obstacle = cannot_start(terms, observed, result.release)
+    obstacle = start_obstacle(terms, observed, result.release)
     if obstacle is not None:
         return Proposal(obstacle, status)
     start = StartRollout(
@@ -313,7 +324,7 @@ def _comparison_text(verdict: holdout_gate.HoldOut) -> str:
     )
 
 
-def _too_small(verdict: holdout_gate.HoldOut) -> str:
+def _too_few_rows(verdict: holdout_gate.HoldOut) -> str:
     if verdict.difference is None:
         slo_name = verdict.slo or "any SLO"
         return f"the hold-out holds no counts of {slo_name} for both versions"

@@ -19,7 +19,7 @@ from sluicegate.policy.model.container_limits import at_limit
 from sluicegate.policy.model.decision import Alert, Hold, Retrain
 from sluicegate.policy.model.inputs import Surroundings, observed, read_measurements
 from sluicegate.policy.model.observed import (
-    ALONE,
+    NO_OTHER_PRODUCTS,
     Facts,
     Observed,
     TrainingFailed,
@@ -151,7 +151,7 @@ class Replay:
                 shadow=None,
                 facts=self._stated(),
                 rollout=None,
-                portfolio=ALONE,
+                portfolio=NO_OTHER_PRODUCTS,
                 requests=(),
                 answers=(),
                 consumers=(),
@@ -244,7 +244,7 @@ class Replay:
             cpu_throttled=unmeasured_usage.cpu if cpu is None else cpu,
             memory_pressure=unmeasured_usage.memory if memory is None else memory,
             outage="",
-            secretless=False,
+            secret_missing=False,
             pods=1.0,
             split_verified=True,
             route_objection="",

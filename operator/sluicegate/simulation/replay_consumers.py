@@ -11,8 +11,8 @@ from sluicegate.policy.model.consumer_inputs import MetRequests, consumer_block,
 from sluicegate.policy.model.consumers import (
     ConsumerReading,
     ConsumerTerms,
+    consumer_names,
     consumer_terms,
-    consumers_named,
 )
 from sluicegate.policy.model.inputs import begin_of_canary_blocks, in_canary
 from sluicegate.simulation.replay_blocks import ReplayBlocks, Values, ages_of
@@ -71,7 +71,7 @@ class ReplayConsumers:
 
     def readings(self, status: DataProductStatus) -> Iterator[ConsumerReading]:
         """Yield what is known of each consumer that the upstream names, and that is in the file."""
-        for name in consumers_named(self.product):
+        for name in consumer_names(self.product):
             if name in self._consumers:
                 store = _Store(self._blocks[name], status)
                 upstream = self.product.metadata.key
@@ -160,7 +160,7 @@ def note_on_consumers(scenario: ReplayScenario) -> str:
 def omitted_consumers_of(scenario: ReplayScenario) -> tuple[str, ...]:
     """Return the consumers that the product names and the file has no outcomes of."""
     with_outcomes = {name for block in scenario.blocks for name in block.consumers}
-    named_consumers = consumers_named(scenario.product)
+    named_consumers = consumer_names(scenario.product)
     return tuple(
         name for name in named_consumers if name not in with_outcomes & scenario.consumers.keys()
     )

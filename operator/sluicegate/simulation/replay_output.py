@@ -34,14 +34,14 @@ def _slo(result: SloResult, status: DataProductStatus) -> dict[str, Any]:
     document: dict[str, Any] = {
         "state": result.state.value,
         "reason": result.reason.value,
-        "bad": result.recent.bad,
-        "total": result.recent.total,
+        "bad": result.recent_count.bad,
+        "total": result.recent_count.total,
         "confirmed": status.engine.slo(result.terms.name).degraded,
     }
     if result.terms.objective is not None:
         document["objective"] = result.terms.objective
-    if result.recent.ratio is not None:
-        document["ratio"] = round(1 - result.recent.ratio, 6)
+    if result.recent_count.ratio is not None:
+        document["ratio"] = round(1 - result.recent_count.ratio, 6)
     if result.baseline is not None:
         document["baselineRatio"] = round(1 - ratio_of(result.baseline.count), 6)
         document["baselineSource"] = result.baseline.source.value

@@ -168,7 +168,7 @@ def scenario_of(
     longer blocks, so that there are no more than `MAX_BLOCKS`. SLOs of consumers have streams of their own.
     """
     max_seconds = product_terms.max_duration_seconds
-    if not product_terms.duration_given:
+    if not product_terms.is_duration_given:
         max_seconds, _ = longest_seconds(
             product_terms, _label_paces(product_terms, imagined_ratios), {}
         )
@@ -196,7 +196,7 @@ def scenario_of(
                 rate * minutes,
                 delay,
                 ceil(slo.lag_blocks * product_terms.block_seconds / seconds),
-                1.0 if slo.allowed_bad is None else slo.allowed_bad,
+                1.0 if slo.allowed_bad_ratio is None else slo.allowed_bad_ratio,
                 answers=slo.measures_quality,
             )
         )
@@ -212,7 +212,7 @@ def scenario_of(
         max_seconds // seconds,
         imagined_ratios.burst_correlation,
         imagined_ratios.daily_swing,
-        waits=not product_terms.duration_given,
+        waits=not product_terms.is_duration_given,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, Version, VersionSource
-from sluicegate.policy.model.observed import ALONE, Observed
+from sluicegate.policy.model.observed import NO_OTHER_PRODUCTS, Observed
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.slo_health.baseline import from_evaluation
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
@@ -71,7 +71,9 @@ def first_missed(slo: dict[str, Any], noise: Noise, *, hours: int, seed: int) ->
             index += 1
             series.record(Block(index, Quality.COUNTED, Count(bad, total)))
         assert status.stable is not None
-        observed = Observed(block=index, series={"v1": {slo["name"]: series}}, portfolio=ALONE)
+        observed = Observed(
+            block=index, series={"v1": {slo["name"]: series}}, portfolio=NO_OTHER_PRODUCTS
+        )
         (result, *_), status = judge_stable(terms, status, status.stable, observed)
         if result.state == "Missed":
             return hour + 1

@@ -22,7 +22,13 @@ from sluicegate.kube.resources import Key
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.plan import spec_version
 from sluicegate.manifests.version_annotations import memory_annotations
-from sluicegate.policy.model.observed import ALONE, Facts, ManualRequest, Observed, Portfolio
+from sluicegate.policy.model.observed import (
+    NO_OTHER_PRODUCTS,
+    Facts,
+    ManualRequest,
+    Observed,
+    Portfolio,
+)
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.decide.status_recovery import restored_status
@@ -146,7 +152,7 @@ class World:
     requests: dict[str, str] = field(default_factory=dict)
     training: TrainingResult | None = None
     facts: Facts = field(default_factory=Facts)
-    portfolio: Portfolio = ALONE
+    portfolio: Portfolio = NO_OTHER_PRODUCTS
     now: int = START
     term: int = 0
     status: dict[str, Any] = field(default_factory=dict)

@@ -21,9 +21,11 @@ def seen(before, *, labels=1200, drift=True, phi=1.0, unit=12):
         SLO,
         SloState.MET,
         Reason.WITHIN_OBJECTIVE,
-        recent=Count(labels // 10, labels),
+        recent_count=Count(labels // 10, labels),
         baseline=Baseline.of(Count(50, 500), 0, 0, BaselineSource.EVALUATION),
-        drift=Drift(0.0, 12.5, decides=True, before=before, phi=phi, unit=unit) if drift else None,
+        drift=Drift(0.0, 12.5, decides=True, count_before=before, phi=phi, unit=unit)
+        if drift
+        else None,
     )
     return visibility(result, 300)
 

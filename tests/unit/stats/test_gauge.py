@@ -12,9 +12,9 @@ from sluicegate.api.versions import Release, Version, VersionSource
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
-from sluicegate.policy.model.observed import ALONE, CanaryBlock, Observed
+from sluicegate.policy.model.observed import NO_OTHER_PRODUCTS, CanaryBlock, Observed
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
-from sluicegate.policy.slo_health.gauge_slo import present_of
+from sluicegate.policy.slo_health.gauge_slo import present_level
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.means import Means
 from sluicegate.stats.counts import NOTHING
@@ -47,7 +47,10 @@ def history(last, value, slo=BASKET):
     for index in range(1, last + 1):
         readings.record(index, value(index))
         observed = Observed(
-            block=index, gauges={"v1": {"basket": readings}}, desired=V1, portfolio=ALONE
+            block=index,
+            gauges={"v1": {"basket": readings}},
+            desired=V1,
+            portfolio=NO_OTHER_PRODUCTS,
         )
         evaluation = evaluate(terms, status, observed, index * 300)
         status = carry_out_at_once(terms, evaluation.status, evaluation.decision, index * 300)
@@ -240,7 +243,7 @@ def newest(*values, at=1000):
     ],
 )  # fmt: skip
 def test_the_current_level_of_a_gauge_is_bad_good_or_unknown(values, baseline, bad):
-    found = present_of(SLO, newest(*values), baseline, now=1000, since=1000 - len(values))
+    found = present_level(SLO, newest(*values), baseline, now=1000, since=1000 - len(values))
     assert found.bad is bad
 
 

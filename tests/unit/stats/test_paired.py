@@ -63,17 +63,17 @@ def test_an_equal_candidate_passes_at_the_margin_that_its_rows_allow():
     margin, passed = HoldOutMargin(0.001, 0.5), 0
     for _ in range(1_000):
         pairs = Pairs(*map(int, random.multinomial(500, (0.7, 0.055, 0.055, 0.19))))
-        passed += paired_difference(pairs).upper <= margin.of(pairs)
+        passed += paired_difference(pairs).upper <= margin.for_pairs(pairs)
     assert 0.72 <= passed / 1_000 <= 0.86
 
 
 def test_a_paired_margin_is_between_the_requested_and_the_allowed_margin():
     few, many = Pairs(80, 10, 10, 0), Pairs(99_000, 400, 400, 200)
-    assert HoldOutMargin(0.01, 0.03).of(few) == 0.03
-    assert HoldOutMargin(0.01, 0.03).of(many) == 0.01
-    assert HoldOutMargin(0.02, 0.02).of(few) == 0.02, "a person chose it"
-    assert HoldOutMargin(0.01, 0.03).of(None) == 0.01, "no pairs: as without them"
-    assert HoldOutMargin(0.01, 0.004).of(few) == 0.01
+    assert HoldOutMargin(0.01, 0.03).for_pairs(few) == 0.03
+    assert HoldOutMargin(0.01, 0.03).for_pairs(many) == 0.01
+    assert HoldOutMargin(0.02, 0.02).for_pairs(few) == 0.02, "a person chose it"
+    assert HoldOutMargin(0.01, 0.03).for_pairs(None) == 0.01, "no pairs: as without them"
+    assert HoldOutMargin(0.01, 0.004).for_pairs(few) == 0.01
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,18 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.kube.errors import KubeError
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import consumers_named, upstreams_named
+from sluicegate.policy.model.consumers import consumer_names, upstream_names
 
 
 async def consumers_of(product: DataProduct) -> list[dict[str, Any]]:
     """Read the products that `rollout.consumers` names; one that can't be read is named on standard error."""
-    return await _products_named(consumers_named(product), missing="its SLOs are left out")
+    return await _products_named(consumer_names(product), missing="its SLOs are left out")
 
 
 async def related_products(product: DataProduct) -> list[dict[str, Any]]:
     """Read the products that `rollout.consumers` names, and those that the product calls."""
-    consumers = consumers_named(product)
-    upstreams = [name for name in upstreams_named(product) if name not in consumers]
+    consumers = consumer_names(product)
+    upstreams = [name for name in upstream_names(product) if name not in consumers]
     return [
         *await consumers_of(product),
         *await _products_named(upstreams, missing="its releases are left out"),
@@ -41,7 +41,7 @@ def related_among(
     product: DataProduct, bodies: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
     """Return the products of a file that `rollout.consumers` names, and those that the product calls."""
-    named = {*consumers_named(product), *upstreams_named(product)}
+    named = {*consumer_names(product), *upstream_names(product)}
     return [
         body
         for body in bodies

@@ -40,7 +40,7 @@ def in_words(state: MarketState) -> str:
     since = "" if state.since is None else f", missed since {rfc3339(state.since)}"
     return (
         f"{state.market} {state.state}: {_share(state.count)} ({events(state.count.total)}, 95 %:"
-        f" {percent(low)} to {percent(high)}), at least {percent(1 - state.allowed)} is required{since}"
+        f" {percent(low)} to {percent(high)}), at least {percent(1 - state.allowed_ratio)} is required{since}"
     )
 
 
@@ -73,7 +73,7 @@ def harms_as_object(harms: Iterable[MarketHarm]) -> dict[str, Any]:
 def _market(state: MarketState) -> dict[str, Any]:
     bad, total = state.count
     since = {} if state.since is None else {"missedStartTime": rfc3339(state.since)}
-    numbers = {"bad": bad, "total": total, "limit": 1 - state.allowed}
+    numbers = {"bad": bad, "total": total, "limit": 1 - state.allowed_ratio}
     return {"market": state.market, "state": str(state.state), **numbers, **since}
 
 

@@ -11,7 +11,7 @@ from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.measurement.store import Measurements
 from sluicegate.policy.model.consumer_inputs import consumer_reading
 from sluicegate.policy.model.inputs import Surroundings, observed
-from sluicegate.policy.model.observed import ALONE, Facts, Observed
+from sluicegate.policy.model.observed import NO_OTHER_PRODUCTS, Facts, Observed
 from sluicegate.prometheus.block_reader import BlockReader
 from sluicegate.prometheus.client import Prometheus
 from sluicegate.settings import Settings
@@ -47,7 +47,7 @@ _UNKNOWN: Final = Surroundings(
     shadow=None,
     facts=Facts(),
     rollout=None,
-    portfolio=ALONE,
+    portfolio=NO_OTHER_PRODUCTS,
     requests=(),
     answers=(),
     consumers=(),

@@ -11,7 +11,7 @@ from sluicegate.cli.trials.recorded_consumers import RecordedConsumer, recorded_
 from sluicegate.cli.trials.recorded_upstreams import release_facts
 from sluicegate.errors import invalid
 from sluicegate.measurement.store import series_of, target_of
-from sluicegate.policy.model.consumers import consumers_named
+from sluicegate.policy.model.consumers import consumer_names
 from sluicegate.policy.model.observed import LOOK_BACK_SECONDS
 from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.targets import REQUESTS
@@ -249,7 +249,7 @@ class RecordBuilder:
             self.note(f"Prometheus didn't answer all of it: {problem}.")
         read = recording.blocks.values()
         counted = {slo for versions in read for counts in versions.values() for slo in counts}
-        left_out = [one for one in consumers_named(self.product) if one not in recording.consumers]
+        left_out = [one for one in consumer_names(self.product) if one not in recording.consumers]
         if left_out:
             self.note(
                 f"Outcomes of consumers aren't in it: {', '.join(left_out)}. A replay judges candidates"

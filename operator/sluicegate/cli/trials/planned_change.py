@@ -1,6 +1,6 @@
 """What an edit of a DataProduct leads to, from its live object: a canary, a restart, nothing. Pure.
 
-The operator's own rules decide: what spec.model asks for (policy/model/spec_wish.py), and the objects
+The operator's own rules decide: what spec.model asks for (policy/model/desired_model.py), and the objects
 that it renders for stable (planned_objects.py).
 """
 
@@ -22,7 +22,7 @@ from sluicegate.cli.trials.planned_objects import (
 from sluicegate.errors import Problem
 from sluicegate.kube.resources import Key
 from sluicegate.manifests.plan import spec_version
-from sluicegate.policy.model.spec_wish import Standing, spec_wish
+from sluicegate.policy.model.desired_model import RolloutStanding, desired_model_of
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.rollout.candidates import is_frozen
 from sluicegate.policy.rollout.new_versions import lifecycle_obstacle
@@ -121,7 +121,7 @@ def _rollout(
 ) -> Iterator[Effect]:
     """Yield the rollout that the edit starts, and the candidate that it ends."""
     before, after = (
-        spec_wish(
+        desired_model_of(
             live.status,
             spec_version(product, runtime_image(product.spec, settings)).release,
             withheld=False,
@@ -135,7 +135,7 @@ def _rollout(
     yield from _of_name(live.status, after.desired)
     version = after.target.version
     terms = terms_of(edited, settings.hour_seconds)
-    if after.standing is Standing.DUE:
+    if after.standing is RolloutStanding.DUE:
         if (lifecycle_reason := lifecycle_obstacle(terms, after.desired)) is not None:
             yield Effect(
                 PlannedOutcome.NOTHING, f"{lifecycle_reason.reason}: {lifecycle_reason.message}"
@@ -143,7 +143,9 @@ def _rollout(
         else:
             text = f"{version} starts with {terms.steps[0]} % of the traffic"
             yield Effect(PlannedOutcome.CANARY, text)
-    elif after.standing is Standing.HANDLED and (before is None or before.desired != after.desired):
+    elif after.standing is RolloutStanding.HANDLED and (
+        before is None or before.desired != after.desired
+    ):
         text = f"{version} was tried already, and isn't tried again by itself"
         yield Effect(PlannedOutcome.NOTHING, text)
     ended_candidate = after.superseded

@@ -24,7 +24,7 @@ from sluicegate.kube.resources import (
 )
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import initial_children, spec_version
-from sluicegate.policy.model.spec_wish import referred_to
+from sluicegate.policy.model.desired_model import referred_to
 from sluicegate.settings import Settings
 
 COMPARED: Final = (

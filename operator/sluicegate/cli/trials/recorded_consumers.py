@@ -6,7 +6,7 @@ from typing import Any
 
 from sluicegate.api.product import DataProduct
 from sluicegate.measurement.store import target_of
-from sluicegate.policy.model.consumers import ConsumerTerms, consumer_terms, consumers_named
+from sluicegate.policy.model.consumers import ConsumerTerms, consumer_names, consumer_terms
 from sluicegate.prometheus.past_blocks import Era, PastReader
 from sluicegate.prometheus.targets import ProductKey
 from sluicegate.simulation.recording import OPEN_END, ConsumerOutcomes, Recording
@@ -70,7 +70,7 @@ def recorded_consumers(
     product: DataProduct, bodies: Iterable[Mapping[str, Any]]
 ) -> Iterator[RecordedConsumer]:
     """Yield the consumers whose SLOs count in canaries of a product, of these documents."""
-    named = consumers_named(product)
+    named = consumer_names(product)
     for body in bodies:
         consumer = DataProduct.parse(body)
         terms = consumer_terms(consumer, product.metadata.key)

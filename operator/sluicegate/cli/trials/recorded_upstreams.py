@@ -9,7 +9,7 @@ from typing import Any
 
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import upstreams_named
+from sluicegate.policy.model.consumers import upstream_names
 from sluicegate.policy.model.observed import UpstreamRelease
 from sluicegate.reconcile.fleet.snapshot import releases_of
 
@@ -24,7 +24,7 @@ def release_facts(
     bodies : documents of products with their status; those that the product doesn't call are left out.
     begin : time from which the file has blocks, and now; in seconds.
     """
-    named, releases = upstreams_named(product), list[UpstreamRelease]()
+    named, releases = upstream_names(product), list[UpstreamRelease]()
     for body in bodies:
         upstream = DataProduct.parse(body)
         key = Key(*upstream.metadata.key)

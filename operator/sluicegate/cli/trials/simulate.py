@@ -12,7 +12,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem, invalid
-from sluicegate.policy.model.consumers import ConsumerTerms, consumer_terms, consumers_named
+from sluicegate.policy.model.consumers import ConsumerTerms, consumer_names, consumer_terms
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook_of
 from sluicegate.simulation.scenario import (
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     if product.spec.rollout.shadow is not None:
         answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
     in_file = {"/".join(other.metadata.key) for other in others}
-    if left_out := [name for name in consumers_named(product) if name not in in_file]:
+    if left_out := [name for name in consumer_names(product) if name not in in_file]:
         answer["consumersLeftOut"] = left_out
     if args.output == "json":
         print(json.dumps(answer, ensure_ascii=False))
@@ -141,12 +141,12 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
     if args.duration_minutes <= 0:
         raise invalid("--duration-minutes", "is 0: give at least one block, e.g. 60")
     seconds = round(args.duration_minutes * 60)
-    return replace(terms, max_duration_seconds=seconds, duration_given=True)
+    return replace(terms, max_duration_seconds=seconds, is_duration_given=True)
 
 
 def _consumers(product: DataProduct, others: Iterable[DataProduct]) -> Iterator[ConsumerTerms]:
     """Yield what the consumers that the product names ask of its canaries."""
-    named = consumers_named(product)
+    named = consumer_names(product)
     for other in others:
         terms = consumer_terms(other, product.metadata.key)
         if terms is not None and terms.name in named:

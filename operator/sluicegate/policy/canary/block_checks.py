@@ -30,10 +30,10 @@ def count_of(value: BlockValue | None) -> Count | None:
 
 def requests_of(block: CanaryBlock) -> int:
     """Return the candidate's requests in a block."""
-    return most_events(block.candidate.values())
+    return largest_event_count(block.candidate.values())
 
 
-def most_events(readings: Iterable[BlockValue | None]) -> int:
+def largest_event_count(readings: Iterable[BlockValue | None]) -> int:
     """Return the event count of the SLO with the most events in a block."""
     counts = map(count_of, readings)
     return max((count.total for count in counts if count is not None), default=0)
@@ -53,22 +53,22 @@ def invalid_blocks(judged_slos: Sequence[SloTerms], blocks: Sequence[CanaryBlock
     """Return the number of newest blocks in a row with invalid counts, in either arm of a judged SLO."""
     names = [slo.name for slo in judged_slos]
 
-    def broken(block: CanaryBlock) -> bool:
+    def has_invalid_counts(block: CanaryBlock) -> bool:
         arms = (block.candidate, block.stable)
         readings = [arm[name] for arm in arms for name in names if name in arm]
         return any(reading.quality is Quality.INVALID for reading in readings)
 
     rows = 0
     for block in reversed(blocks):
-        if block.quality is not Quality.COUNTED or not broken(block):
+        if block.quality is not Quality.COUNTED or not has_invalid_counts(block):
             break
         rows += 1
     return rows
 
 
-def is_counted(measured: CanaryBlock | BlockValue) -> bool:
+def is_counted(block: CanaryBlock | BlockValue) -> bool:
     """Return whether a block, or an SLO's counts in a block, were measured completely."""
-    return measured.quality is Quality.COUNTED
+    return block.quality is Quality.COUNTED
 
 
 def quality_of(block: CanaryBlock | None) -> Quality:
@@ -90,14 +90,14 @@ def silent_blocks(
     number, expected = 0, 0.0
     for block in reversed(blocks):
         stable = [count_of(block.stable.get(name)) for name in names]
-        alive = any(count is not None and count.total > 0 for count in stable)
-        if block.quality is not Quality.COUNTED or not block.canary_up or not alive:
+        stable_has_events = any(count is not None and count.total > 0 for count in stable)
+        if block.quality is not Quality.COUNTED or not block.canary_up or not stable_has_events:
             continue
         readings = [block.candidate[name] for name in names if name in block.candidate]
         if any(reading.quality is not Quality.NO_SERIES for reading in readings):
             break
         number += 1
-        requests = most_events(block.stable.get(name) for name in request_names or names)
+        requests = largest_event_count(block.stable.get(name) for name in request_names or names)
         expected += requests * _odds(block, shares)
     return SilentBlocks(number, expected)
 
@@ -111,7 +111,7 @@ def _odds(block: CanaryBlock, shares: Sequence[Share]) -> float:
 
 def silences_of(terms: Terms, candidate: Candidate, observed: Observed) -> Silences:
     """Return the intervals that don't count toward maxDuration; none where the spec sets maxDuration."""
-    if terms.duration_given:
+    if terms.is_duration_given:
         return ()
     start_time = candidate.rollout_start_time
     blocks = [block for block in observed.canary_blocks if block.end > start_time]
@@ -144,7 +144,7 @@ def _add_silence(sums: _Silence, blocks: Sequence[CanaryBlock], rule: Rule) -> _
     for block in blocks:
         if block.quality is not Quality.COUNTED:
             continue
-        if most_events((*block.candidate.values(), *block.stable.values())):
+        if largest_event_count((*block.candidate.values(), *block.stable.values())):
             intervals, begin, end = _with_interval(intervals, begin, end), -1, -1
         else:
             begin, end = (block.end - round(rule[0]) if begin < 0 else begin), block.end
@@ -155,7 +155,9 @@ def _with_interval(intervals: _Intervals, begin: int, end: int) -> _Intervals:
     return (*intervals, (begin, end)) if end - begin >= MIN_SECONDS else intervals
 
 
-def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float) -> float | None:
+def contradicting_share(
+    terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: float
+) -> float | None:
     """Return the candidate's traffic share if it contradicts the weight in each of the last five blocks; else None.
 
     Counts of the gateway must lie within [w/2, 2w]; counts of the pods only within (0, 2w], as
@@ -163,22 +165,35 @@ def wrong_share(terms: Terms, usable_blocks: Sequence[CanaryBlock], weight: floa
     where requests enough were expected. Without a route the share follows the number of pods, so
     only a candidate that gets nothing is wrong.
     """
-    last = usable_blocks[-SHARE_BLOCKS:]
-    sent_requests = [block.sent for block in last if block.sent is not None]
-    gateway = len(sent_requests) == len(last)
-    shares = [(c, c + s) for c, s in sent_requests] if gateway else _shares(terms, last)
+    newest_blocks = usable_blocks[-SHARE_BLOCKS:]
+    sent_requests = [block.sent for block in newest_blocks if block.sent is not None]
+    gateway = len(sent_requests) == len(newest_blocks)
+    shares = (
+        [(c, c + s) for c, s in sent_requests]
+        if gateway
+        else _requests_by_pods(terms, newest_blocks)
+    )
     if len(shares) < SHARE_BLOCKS:
         return None
-    candidate_requests, all_ = sum(share[0] for share in shares), sum(share[1] for share in shares)
-    if all_ == 0:
-        return None
-    expected = weight * all_ >= EXPECTED_REQUESTS
-    max_share, least = (
-        SHARE_FACTOR * weight,
-        weight / SHARE_FACTOR if gateway and expected else 0.0,
+    candidate_requests, total_requests = (
+        sum(share[0] for share in shares),
+        sum(share[1] for share in shares),
     )
-    outside = terms.routed and all(n > 0 and not least <= c / n <= max_share for c, n in shares)
-    return candidate_requests / all_ if (candidate_requests == 0 and expected) or outside else None
+    if total_requests == 0:
+        return None
+    requests_expected = weight * total_requests >= EXPECTED_REQUESTS
+    max_share, min_share = (
+        SHARE_FACTOR * weight,
+        weight / SHARE_FACTOR if gateway and requests_expected else 0.0,
+    )
+    is_outside = terms.routed and all(
+        n > 0 and not min_share <= c / n <= max_share for c, n in shares
+    )
+    return (
+        candidate_requests / total_requests
+        if (candidate_requests == 0 and requests_expected) or is_outside
+        else None
+    )
 
 
 def lost_share(terms: Terms, blocks: Sequence[CanaryBlock]) -> float:
@@ -193,7 +208,7 @@ def lost_share(terms: Terms, blocks: Sequence[CanaryBlock]) -> float:
     return summed(count for value in values if (count := count_of(value)) is not None).ratio or 0.0
 
 
-def _shares(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
+def _requests_by_pods(terms: Terms, blocks: Sequence[CanaryBlock]) -> list[tuple[int, int]]:
     """Return the candidate's and the total requests per block, as pods counted them; empty without a count."""
     kinds = {slo.kind: slo.name for slo in terms.slos}
     name = next((kinds[kind] for kind in _REQUEST_KINDS if kind in kinds), None)

@@ -25,8 +25,8 @@ class CanaryCase:
     now : in seconds. approved : who has to agree to the last step does.
     approvals : of the parties that the spec names; None where it names none.
     forced : a person requests its promotion without evidence.
-    held : why it stays at its share; None when it may go on.
-    unread : blocks of earlier terms of the operator may still be read back.
+    objection : why it stays at its share; None when it may go on.
+    blocks_unread : blocks of earlier terms of the operator may still be read back.
     """
 
     terms: Terms
@@ -38,8 +38,8 @@ class CanaryCase:
     approved: bool = False
     approvals: ApprovalState | None = None
     forced: bool = False
-    held: Hold | None = None
-    unread: bool = False
+    objection: Hold | None = None
+    blocks_unread: bool = False
 
     @property
     def name(self) -> str:
@@ -54,7 +54,7 @@ class CanaryCase:
         )
 
     @property
-    def stays(self) -> str:
+    def hold_prefix(self) -> str:
         """Return the beginning of each message that explains a hold."""
         return f"{self.name} stays at {self.candidate.weight} %"
 

@@ -18,8 +18,8 @@ from sluicegate.policy.canary.block_checks import lost_share
 from sluicegate.policy.canary.consumer_pace import pace_of
 from sluicegate.policy.canary.evidence_gathering import (
     CountedArms,
+    blocks_before_rollout,
     counted_blocks,
-    look_back,
     slo_evidence,
 )
 from sluicegate.policy.canary.slo_evidence import Assessment, ConsumerGap, SloEvidence
@@ -58,11 +58,13 @@ def with_consumers(
         if reading.terms is None:
             gaps.append(ConsumerGap(reading.name, reading.problem, unread=True))
             continue
-        met = tuple(_met(reading.blocks, candidate, observed.canary_block_seconds, lost_requests))
-        arms = _arms(reading, candidate, observed, met, cases=assessment.cases)
+        counted_blocks = tuple(
+            _counted_blocks(reading.blocks, candidate, observed.canary_block_seconds, lost_requests)
+        )
+        arms = _arms(reading, candidate, observed, counted_blocks, cases=assessment.cases)
         arms = replace(arms, silences=assessment.silences)
         cases += _evidence(terms, status, candidate, reading, arms=arms)
-        if text := _gap(f"{terms.namespace}/{terms.name}", reading.name, met):
+        if text := _gap(f"{terms.namespace}/{terms.name}", reading.name, counted_blocks):
             gaps.append(ConsumerGap(reading.name, text))
     return replace(assessment, slos=(*assessment.slos, *cases), gaps=tuple(gaps))
 
@@ -90,7 +92,7 @@ def _evidence(
 class _Requests(NamedTuple):
     """Requests of a consumer to the upstream, by the version that answered."""
 
-    all: int = 0
+    total: int = 0
     mixed: int = 0
     unmarked: int = 0
 
@@ -101,15 +103,15 @@ class _Requests(NamedTuple):
         ----------
         lost_share : share of its requests that the upstream loses.
         """
-        if self.mixed > MAX_MIXED * self.all:
+        if self.mixed > MAX_MIXED * self.total:
             return (
-                f"{percent(self.mixed / self.all)} met both versions, so none of its outcomes count; that"
+                f"{percent(self.mixed / self.total)} met both versions, so none of its outcomes count; that"
                 f" ends once at most {percent(MAX_MIXED)} do: its calls need a draw, and have to reach a"
                 " listener of spec.rollout.consumers.parentRefs"
             )
-        if self.unmarked > (MAX_MIXED + lost_share) * self.all:
+        if self.unmarked > (MAX_MIXED + lost_share) * self.total:
             return (
-                f"{percent(self.unmarked / self.all)} got no answer that names its version, so none of"
+                f"{percent(self.unmarked / self.total)} got no answer that names its version, so none of"
                 f" its outcomes count; that ends once at most {percent(MAX_MIXED)} do: pods of both"
                 " versions have to mark their answers, by this library or a later one"
             )
@@ -117,24 +119,24 @@ class _Requests(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Met:
+class _CountedBlock:
     """A counted block, with the sum of the consumer's requests since the present share began.
 
     Attributes
     ----------
     requests : at this share so far. problem : why they are no evidence; empty where they are some.
-    warm : it is past the first blocks of its share.
+    is_warm : it is past the first blocks of its share.
     """
 
     block: CanaryBlock
     requests: int
     problem: str
-    warm: bool = True
+    is_warm: bool = True
 
 
-def _met(
+def _counted_blocks(
     blocks: Sequence[ConsumerBlock], candidate: Candidate, seconds: int, lost_share: float
-) -> Iterator[_Met]:
+) -> Iterator[_CountedBlock]:
     """Yield the counted blocks since the candidate takes traffic, oldest first, with their sums."""
     start = candidate.rollout_start_time
     readings_by_end = {
@@ -146,16 +148,18 @@ def _met(
     ):
         if not is_warm:
             sums = [_Requests()]
-            yield _Met(block, 0, "", warm=False)
+            yield _CountedBlock(block, 0, "", is_warm=False)
             continue
         reading = readings_by_end[block.end]
         all_requests = _Requests(
             *map(add, sums[-1], (reading.requests, reading.mixed, reading.unmarked))
         )
-        newest = _Requests(*map(sub, all_requests, sums[-RECENT_BLOCKS:][0]))
+        newest_requests = _Requests(*map(sub, all_requests, sums[-RECENT_BLOCKS:][0]))
         sums.append(all_requests)
-        yield _Met(
-            block, all_requests.all, newest.problem(lost_share) or all_requests.problem(lost_share)
+        yield _CountedBlock(
+            block,
+            all_requests.total,
+            newest_requests.problem(lost_share) or all_requests.problem(lost_share),
         )
 
 
@@ -163,29 +167,32 @@ def _arms(
     reading: ConsumerReading,
     candidate: Candidate,
     observed: Observed,
-    met: Sequence[_Met],
+    counted_blocks: Sequence[_CountedBlock],
     *,
     cases: int,
 ) -> CountedArms:
     seconds = observed.canary_block_seconds
-    before = look_back(
+    earlier_blocks = blocks_before_rollout(
         [block.counts for block in reading.blocks], candidate.rollout_start_time, seconds
     )
-    since = [(one.block, one.warm and one.requests > 0 and not one.problem) for one in met]
-    newest = observed.canary_blocks[-1].end if observed.canary_blocks else 0
-    return CountedArms(before, since, newest, seconds, cases)
+    since = [
+        (block.block, block.is_warm and block.requests > 0 and not block.problem)
+        for block in counted_blocks
+    ]
+    newest_end = observed.canary_blocks[-1].end if observed.canary_blocks else 0
+    return CountedArms(earlier_blocks, since, newest_end, seconds, cases)
 
 
-def _gap(upstream: str, consumer: str, met: Sequence[_Met]) -> str:
+def _gap(upstream: str, consumer: str, counted_blocks: Sequence[_CountedBlock]) -> str:
     """Return why the newest outcomes of a consumer are not valid evidence, and what ends that; empty if they are valid."""
-    newest = met[-1] if met else None
-    if newest is not None and not newest.warm:
+    newest_block = counted_blocks[-1] if counted_blocks else None
+    if newest_block is not None and not newest_block.is_warm:
         return ""
-    if newest is None or not newest.requests:
+    if newest_block is None or not newest_block.requests:
         return (
             f"no request of {consumer} to {upstream} was counted at this share; that ends once its pods"
             " have met both versions, count their requests by this library or a later one, and are scraped"
         )
-    if not newest.problem:
+    if not newest_block.problem:
         return ""
-    return f"of the requests of {consumer} to {upstream} at this share, {newest.problem}"
+    return f"of the requests of {consumer} to {upstream} at this share, {newest_block.problem}"

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.policy.canary.block_checks import (
+    contradicting_share,
     count_of,
     invalid_blocks,
     is_counted,
@@ -20,7 +21,6 @@ from sluicegate.policy.canary.block_checks import (
     silences_of,
     silent_blocks,
     sum_requests,
-    wrong_share,
 )
 from sluicegate.policy.canary.gauge_evidence import weigh
 from sluicegate.policy.canary.label_evidence import compare_labels, expected_label_seconds
@@ -41,7 +41,7 @@ from sluicegate.policy.canary.shadow_evidence import (
 from sluicegate.policy.canary.slo_evidence import (
     Assessment,
     SloEvidence,
-    must_speak,
+    is_required,
     without_slow,
 )
 from sluicegate.policy.canary.steps import next_share, step_of
@@ -74,18 +74,18 @@ def assess(
 ) -> Assessment:
     """Assess a candidate with traffic: return the evidence of each SLO, gauge and consumer from its blocks."""
     seconds, start = observed.canary_block_seconds, candidate.rollout_start_time
-    before = look_back(observed.canary_blocks, start, seconds)
+    earlier_blocks = blocks_before_rollout(observed.canary_blocks, start, seconds)
     blocks = [block for block in observed.canary_blocks if block.end > start]
     since = counted_blocks(blocks, candidate, seconds)
-    evident = [block for block, counts in since if counts]
-    usable_blocks = [block for block in evident if _is_in_sync(block, candidate)]
+    evidence_blocks = [block for block, counts in since if counts]
+    usable_blocks = [block for block in evidence_blocks if _is_in_sync(block, candidate)]
     newest = blocks[-1] if blocks else None
     slos_to_judge = judged_slos(terms, observed.canary_blocks, candidate.pairs)
     shadowed = frozenset(slo.name for slo in slos_to_judge if is_shadowed(terms, candidate, slo))
     consumers = sum(len(consumer_reading.cases) for consumer_reading in observed.consumer_readings)
     cases = len(slos_to_judge) + len(shadowed) + consumers
     newest_end, silences = newest.end if newest else 0, silences_of(terms, candidate, observed)
-    arms = CountedArms(before, since, newest_end, seconds, cases, shadowed, silences)
+    arms = CountedArms(earlier_blocks, since, newest_end, seconds, cases, shadowed, silences)
     slos = tuple(
         slo_evidence(
             slo,
@@ -106,13 +106,17 @@ def assess(
         newest_requests=requests_of(newest) if newest else 0,
         invalid=invalid_blocks(slos_to_judge, blocks),
         silent=silent_blocks(slos_to_judge, blocks, candidate.shares),
-        mismatch=wrong_share(terms, usable_blocks, candidate.weight / 100),
+        contradicting_share=contradicting_share(terms, usable_blocks, candidate.weight / 100),
         cases=cases,
         silences=silences,
         gauges=tuple(
             weigh(
                 slo,
-                [pair[0] - pair[1] for block in evident if (pair := block.gauges.get(slo.name))],
+                [
+                    pair[0] - pair[1]
+                    for block in evidence_blocks
+                    if (pair := block.gauges.get(slo.name))
+                ],
                 terms,
                 slos=arms.slos,
                 block_seconds=seconds,
@@ -159,8 +163,8 @@ class CountedArms:
     time of the rollout.
     """
 
-    before: list[CanaryBlock]
-    since: list[tuple[CanaryBlock, bool]]
+    earlier_blocks: list[CanaryBlock]
+    rollout_blocks: list[tuple[CanaryBlock, bool]]
     newest: int
     seconds: int
     slos: int
@@ -170,17 +174,17 @@ class CountedArms:
     @cached_property
     def numbers(self) -> tuple[int, ...]:
         """Return the number of each block since the start of the rollout, with its evidence flag."""
-        return tuple([2 * block.number + is_warm for block, is_warm in self.since])
+        return tuple([2 * block.number + is_warm for block, is_warm in self.rollout_blocks])
 
     @cached_property
     def all_blocks(self) -> list[tuple[CanaryBlock, bool]]:
         """Return the blocks before the rollout, flagged as no evidence, and the blocks since."""
-        return [*((block, False) for block in self.before), *self.since]
+        return [*((block, False) for block in self.earlier_blocks), *self.rollout_blocks]
 
     @cached_property
     def all_numbers(self) -> tuple[int, ...]:
         """Return the number of each block, also before the rollout, with its evidence flag."""
-        return (*(2 * block.number for block in self.before), *self.numbers)
+        return (*(2 * block.number for block in self.earlier_blocks), *self.numbers)
 
 
 def _pairs(arms: CountedArms, slo: str, first: int) -> ArmBlocks:
@@ -192,7 +196,9 @@ def _pairs(arms: CountedArms, slo: str, first: int) -> ArmBlocks:
     ----------
     first : time after which blocks are evidence, in seconds.
     """
-    return arm_blocks((slo, first), arms.numbers, partial(_read_pairs, arms.since, slo, first))
+    return arm_blocks(
+        (slo, first), arms.numbers, partial(_read_pairs, arms.rollout_blocks, slo, first)
+    )
 
 
 def _read_pairs(
@@ -208,7 +214,9 @@ def _read_pairs(
             yield candidate_count, stable_count.count
 
 
-def look_back(blocks: Sequence[CanaryBlock], since: int, seconds: int) -> list[CanaryBlock]:
+def blocks_before_rollout(
+    blocks: Sequence[CanaryBlock], since: int, seconds: int
+) -> list[CanaryBlock]:
     """Return stable's counted blocks of the hour before the rollout, and at least thirty blocks."""
     first = since - max(LOOK_BACK_SECONDS, MIN_BLOCKS * seconds)
     return [b for b in blocks if first < b.end <= since and is_counted(b)]
@@ -230,14 +238,16 @@ def slo_evidence(
     ----------
     pace : of its events in the last week; None where that isn't known.
     """
-    counts = (count_of(block.stable.get(slo.name)) for block in arms.before)
+    counts = (count_of(block.stable.get(slo.name)) for block in arms.earlier_blocks)
     before = [count for count in counts if count is not None]
     shift = level_shift(tuple(before))
     recent_counts = before[shift:]
-    past = summed(recent_counts)
-    earlier_counts = with_weekly(past, pace)
-    frozen = status.engine.correlation.get(slo.name)
-    correlation = burst_correlation(before, shift=shift) if frozen is None else frozen
+    earlier_sum = summed(recent_counts)
+    earlier_counts = with_weekly(earlier_sum, pace)
+    stored_correlation = status.engine.correlation.get(slo.name)
+    correlation = (
+        burst_correlation(before, shift=shift) if stored_correlation is None else stored_correlation
+    )
     lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)
     first = max(candidate.rollout_start_time + lag, status.engine.slo(slo.name).since)
     pairs = _pairs(arms, slo.name, first)
@@ -254,7 +264,7 @@ def slo_evidence(
     )
     if labels is None:
         evidence, aged_labels = (
-            sequential_evidence(pairs, past, margin=margin, correlation=correlation),
+            sequential_evidence(pairs, earlier_sum, margin=margin, correlation=correlation),
             None,
         )
     else:
@@ -264,10 +274,10 @@ def slo_evidence(
     paired = hold_out_of(slo, candidate)
     known_evidence = 0.0 if paired is None else paired.promote_evidence
     usual_rate = 0.0 if pace is None else pace.per_second
-    rate = max(_rate(before, evidence) / arms.seconds, usual_rate)
+    rate = max(_events_per_block(before, evidence) / arms.seconds, usual_rate)
     shadow = evidence_of(slo, candidate) if slo.name in arms.shadowed else None
     if labels is not None and shadow is None:
-        expected = expected_label_seconds(
+        expected_seconds_needed = expected_label_seconds(
             terms.steps,
             labels.rates,
             margin,
@@ -276,10 +286,10 @@ def slo_evidence(
             earlier_evidence=known_evidence,
         )
     elif shadow is None or terms.shadow_seconds is None:
-        expected = lag + expected_seconds(
+        expected_seconds_needed = lag + expected_seconds(
             terms.steps,
             events_per_second=rate,
-            ratio=expected_ratio(summed((past, evidence.stable)), margin),
+            ratio=expected_ratio(summed((earlier_sum, evidence.stable)), margin),
             margin=margin,
             block_seconds=arms.seconds,
             correlation=correlation,
@@ -291,7 +301,7 @@ def slo_evidence(
             promote_evidence=shadow.promote_evidence,
             better_evidence=shadow.better_evidence,
         )
-        expected = expected_shadow_seconds(
+        expected_seconds_needed = expected_shadow_seconds(
             terms.shadow_seconds,
             candidate,
             rows_per_second(terms, rate),
@@ -301,16 +311,22 @@ def slo_evidence(
             rows=rows,
         )
     has_events = pace is not None or evidence.candidate.total > 0 or shadow is not None
-    unheard = shadow is not None and not shadow.blocks
+    shadow_is_empty = shadow is not None and not shadow.blocks
     return SloEvidence(
         slo,
         evidence if paired is None else evidence.with_paired(paired),
-        must_speak(slo, terms, expected, comes=has_events, unheard=unheard),
+        is_required(
+            slo,
+            terms,
+            expected_seconds_needed,
+            has_events=has_events,
+            shadow_is_empty=shadow_is_empty,
+        ),
         promotion_bound(step_of(candidate, terms.steps), len(terms.steps)),
         rollback_bound(arms.slos),
         correlation,
         evidence.blocks,
-        expected,
+        expected_seconds_needed,
         StableScatter(tuple(before), pairs),
         better_bound(step_of(candidate, terms.steps), len(terms.steps), len(terms.deciding)),
         is_late(
@@ -328,11 +344,15 @@ def slo_evidence(
     )
 
 
-def _rate(before: Sequence[Count], evidence: SequentialEvidence) -> float:
+def _events_per_block(earlier_counts: Sequence[Count], evidence: SequentialEvidence) -> float:
     """Return the events per block of both versions: before or during the rollout, whichever is larger.
 
     An SLO that must speak isn't let off because its events dry up.
     """
-    events_before = sum(count.total for count in before) / len(before) if before else 0.0
+    events_before = (
+        sum(count.total for count in earlier_counts) / len(earlier_counts)
+        if earlier_counts
+        else 0.0
+    )
     both_totals = evidence.candidate.total + evidence.stable.total
     return max(events_before, both_totals / evidence.blocks if evidence.blocks else 0.0)

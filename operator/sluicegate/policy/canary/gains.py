@@ -3,7 +3,11 @@
 from dataclasses import replace
 
 from sluicegate.api.versions import Candidate
-from sluicegate.policy.canary.objections import basis, both_arms, numbers_of
+from sluicegate.policy.canary.objections import (
+    both_shares_text,
+    evidence_numbers,
+    evidence_source_text,
+)
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, is_own
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.stats.intervals import Z_INTERVAL
@@ -18,24 +22,24 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
     First comes the SLO that its training is for; without one, the SLO with the largest proved gain.
     Then comes the SLO with the least evidence that the candidate isn't worse.
     """
-    slos = [slo for slo in assessment.counted if not is_implicit(slo.terms)]
+    slos = [slo for slo in assessment.promotion_evidence if not is_implicit(slo.terms)]
     weakest = min(slos, key=lambda slo: slo.evidence.promote_evidence, default=None)
     subject = _subject(candidate, assessment)
     lift = None if subject is None else _lift(subject)
-    head = _on_hold_out(candidate) if lift is None else lift_text(lift)
+    lead_text = _hold_out_text(candidate) if lift is None else lift_text(lift)
     if weakest is None:
         names = ", ".join(gauge.terms.name for gauge in assessment.counted_gauges)
-        return "; ".join(filter(None, (head, f"not worse in {names}"))), {}
+        return "; ".join(filter(None, (lead_text, f"not worse in {names}"))), {}
     evidence = f"evidence {weakest.evidence.promote_evidence:.1f} of {weakest.promote_at:.1f}"
-    numbers = numbers_of(weakest)
+    numbers = evidence_numbers(weakest)
     if lift is not None:
         numbers |= {"gain": lift.gain, "gainLower": lift.lower, "gainUpper": lift.upper}
     if weakest is subject and lift is not None and lift.lower > 0:
-        return f"{head}: {basis(weakest)}, {evidence}", numbers
-    weakest_text = f"not worse by {points(weakest.margin)} in {weakest.terms.title}: {basis(weakest)}, {evidence}"
+        return f"{lead_text}: {evidence_source_text(weakest)}, {evidence}", numbers
+    weakest_text = f"not worse by {points(weakest.margin)} in {weakest.terms.title}: {evidence_source_text(weakest)}, {evidence}"
     if lift is None or subject is None or weakest is subject:
-        return "; ".join(filter(None, (head, weakest_text))), numbers
-    return f"{head}: {both_arms(subject)}; {weakest_text}", numbers
+        return "; ".join(filter(None, (lead_text, weakest_text))), numbers
+    return f"{lead_text}: {both_shares_text(subject)}; {weakest_text}", numbers
 
 
 def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None:
@@ -44,8 +48,10 @@ def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None
         of_cause = (slo for slo in assessment.slos if slo.terms.name == candidate.cause_slo)
         return next(of_cause, None)
     spec_slos = [slo for slo in assessment.slos if is_own(slo.terms)]
-    gained = [(lift.gain, slo) for slo in spec_slos if (lift := _lift(slo)) and lift.lower > 0]
-    return max(gained, key=lambda pair: pair[0])[1] if gained else None
+    proved_gains = [
+        (lift.gain, slo) for slo in spec_slos if (lift := _lift(slo)) and lift.lower > 0
+    ]
+    return max(proved_gains, key=lambda pair: pair[0])[1] if proved_gains else None
 
 
 def _lift(slo: SloEvidence) -> Lift | None:
@@ -58,7 +64,7 @@ def _lift(slo: SloEvidence) -> Lift | None:
     )
 
 
-def _on_hold_out(candidate: Candidate) -> str:
+def _hold_out_text(candidate: Candidate) -> str:
     """Return the hold-out change of the SLO that caused the training, else the largest one; empty without counts."""
     names = [candidate.cause_slo] if candidate.cause_slo else sorted(candidate.evaluation)
     lifts = [lift for name in names if (lift := _hold_out_lift(candidate, name)) is not None]
@@ -73,6 +79,8 @@ def _hold_out_lift(candidate: Candidate, slo: str) -> Lift | None:
         return None
     lift = lift_of(slo, rows, stable_rows, hold_out=True)
     if lift is not None and (pairs := candidate.pairs.get(slo)) is not None:
-        worse = paired_difference(pairs, Z_INTERVAL)
-        lift = replace(lift, gain=-worse.estimate, lower=-worse.upper, upper=-worse.lower)
+        difference = paired_difference(pairs, Z_INTERVAL)
+        lift = replace(
+            lift, gain=-difference.estimate, lower=-difference.upper, upper=-difference.lower
+        )
     return lift

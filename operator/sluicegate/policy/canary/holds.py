@@ -21,11 +21,11 @@ PAUSE_SECONDS: Final = 7200
 """Time before a pause whose pauses are the usual ones."""
 PAUSE_FACTOR: Final = 2
 """By which a pause has to exceed the longest usual one, until it means that requests stay away."""
-_GROWS: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.DWELLING})
-_OF_BLOCKS: Final = frozenset(
+_PROGRESSING: Final = frozenset({Reason.COLLECTING_EVIDENCE, Reason.DWELLING})
+_BLOCK_CHECKS: Final = frozenset(
     {Reason.NO_TRAFFIC, Reason.LOW_COVERAGE, Reason.PROMETHEUS_UNAVAILABLE}
 )
-_OF_A_STEP: Final = frozenset(
+_STEP_CHECKS: Final = frozenset(
     {
         Reason.TRAFFIC_NOT_VERIFIED,
         Reason.ROUTE_NOT_ACCEPTED,
@@ -74,15 +74,15 @@ def hold_of(
     check = decision.reason
     is_young = now - _share_since(candidate) < NAMED_SECONDS
     quiet_since, needed_seconds = None, NAMED_SECONDS
-    if check in _OF_BLOCKS:
+    if check in _BLOCK_CHECKS:
         pause, usual_pause = _pauses(candidate, observed)
         quiet_since = now - pause
         if check is Reason.NO_TRAFFIC:
             needed_seconds = max(NAMED_SECONDS, PAUSE_FACTOR * usual_pause)
-    passing = (check in _OF_A_STEP and is_young) or (
+    is_transient = (check in _STEP_CHECKS and is_young) or (
         quiet_since is not None and now - quiet_since < needed_seconds
     )
-    if check in _GROWS or passing:
+    if check in _PROGRESSING or is_transient:
         check, quiet_since = Reason.COLLECTING_EVIDENCE, None
     named_hold = candidate.hold
     if named_hold is not None and {check, named_hold.check} == _ALTERNATING:

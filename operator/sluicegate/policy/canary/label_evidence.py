@@ -92,12 +92,12 @@ def _read_labels(
         classes = 0
         if is_warm and block.end > rule.since:
             age = block.end - rule.seconds - changed - WARM_UP_BLOCKS * rule.seconds
-            classes = _covered(rule, age)
+            classes = _complete_classes(rule, age)
         candidate, stable = block.ages.within(classes) if classes else (NOTHING, NOTHING)
         yield LabelledBlock(classes, candidate, stable, _labels(block, rule.slo))
 
 
-def _covered(rule: AgeRule, age: float) -> int:
+def _complete_classes(rule: AgeRule, age: float) -> int:
     """Return the number of age classes that are complete for predictions of this age, in seconds."""
     if rule.lag_seconds:
         return len(AGES) if age >= rule.lag_seconds else 0
@@ -136,21 +136,21 @@ class LabelComparison:
     settle_seconds: int
 
     def evidence(
-        self, before: Count, *, margin: float, correlation: float
+        self, earlier_count: Count, *, margin: float, correlation: float
     ) -> tuple[SequentialEvidence, AgedLabels]:
         """Return the evidence of all blocks, and the label counts for the assessment.
 
-        `before` are stable's labels before the rollout.
+        `earlier_count` are stable's labels before the rollout.
         """
         evidence, ratio, classes = label_evidence(
-            self.blocks, before, margin=margin, correlation=correlation
+            self.blocks, earlier_count, margin=margin, correlation=correlation
         )
-        has_another_kind = self._are_of_another_kind
+        has_another_kind = self._has_different_share
         settling = self.settle_seconds if has_another_kind else 0
-        return evidence, AgedLabels(classes, before, has_another_kind, ratio, settling)
+        return evidence, AgedLabels(classes, earlier_count, has_another_kind, ratio, settling)
 
     @property
-    def _are_of_another_kind(self) -> bool:
+    def _has_different_share(self) -> bool:
         """Return whether labels of one age class have a different bad share than all labels, beyond chance."""
         if not self.rates:
             return False
@@ -199,16 +199,18 @@ def _settle_seconds(terms: Terms, blocks: Sequence[CanaryBlock]) -> int:
     all_labels = [
         sum(column) for column in zip(*(ages.stable_total for ages in recent_ages), strict=True)
     ]
-    right = [labels - bad for labels, bad in zip(all_labels, wrong_labels, strict=True)]
-    if not recent_ages or min(wrong_labels[-1], right[-1]) < MIN_COMPLETE:
+    right_labels = [labels - bad for labels, bad in zip(all_labels, wrong_labels, strict=True)]
+    if not recent_ages or min(wrong_labels[-1], right_labels[-1]) < MIN_COMPLETE:
         return 0
     bounds = (*AGE_BOUNDS_SECONDS, terms.label_lifetime_seconds)
     return next(
         bound
-        for bound, *labels in zip(bounds, wrong_labels, right, strict=True)
+        for bound, *labels in zip(bounds, wrong_labels, right_labels, strict=True)
         if all(
-            part >= COUNTED_SHARE * total
-            for part, total in zip(labels, (wrong_labels[-1], right[-1]), strict=True)
+            class_labels >= COUNTED_SHARE * total
+            for class_labels, total in zip(
+                labels, (wrong_labels[-1], right_labels[-1]), strict=True
+            )
         )
     )
 
@@ -231,7 +233,7 @@ def label_rates(
         age_bounds = {len(AGES): float(slo.label_lag_seconds)}
     else:
         age_bounds = {
-            place: float(bound) for place, bound in enumerate(AGE_BOUNDS_SECONDS, start=1)
+            age_class: float(bound) for age_class, bound in enumerate(AGE_BOUNDS_SECONDS, start=1)
         }
         age_bounds[len(AGES)] = float(terms.label_lifetime_seconds)
     seconds_read = len(recent_ages) * seconds
@@ -264,7 +266,7 @@ def expected_label_seconds(
         return inf
     ratio, total = rates[-1].ratio, 0.0
     for weight, needed in needed_evidence_by_step(steps, earlier_evidence):
-        speeds = [
+        rates_from = [
             (
                 rate.seconds + (WARM_UP_BLOCKS + 1) * block_seconds,
                 labels_growth(weight / 100, rate.ratio, ratio, margin)
@@ -273,18 +275,18 @@ def expected_label_seconds(
             )
             for rate in rates
         ]
-        total += max(_time_until(needed, speeds), dwell_seconds(block_seconds))
+        total += max(_time_until(needed, rates_from), dwell_seconds(block_seconds))
     return total
 
 
-def _time_until(needed: float, speeds: Sequence[tuple[float, float]]) -> float:
+def _time_until(needed: float, rates: Sequence[tuple[float, float]]) -> float:
     """Return the time at which the accumulated evidence reaches `needed`; each rate applies from its own start time."""
     if needed <= 0:
         return 0.0
-    gathered = 0.0
-    for place, (begin, speed) in enumerate(speeds):
-        end = speeds[place + 1][0] if place + 1 < len(speeds) else inf
-        if speed > 0 and gathered + speed * (end - begin) >= needed:
-            return begin + (needed - gathered) / speed
-        gathered += speed * (end - begin) if speed > 0 else 0.0
+    evidence = 0.0
+    for index, (begin, rate) in enumerate(rates):
+        end = rates[index + 1][0] if index + 1 < len(rates) else inf
+        if rate > 0 and evidence + rate * (end - begin) >= needed:
+            return begin + (needed - evidence) / rate
+        evidence += rate * (end - begin) if rate > 0 else 0.0
     return inf

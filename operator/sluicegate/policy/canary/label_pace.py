@@ -46,7 +46,7 @@ class LabelPace:
     gap_seconds: float = 0.0
 
 
-class KeptBlocks(Protocol):
+class StoredBlocks(Protocol):
     """The stored blocks of a product."""
 
     @property
@@ -58,7 +58,7 @@ class KeptBlocks(Protocol):
         """Return the blocks by version and SLO."""
 
 
-def weekly_pace(terms: Terms, observed: KeptBlocks, slo: str) -> LabelPace | None:
+def weekly_pace(terms: Terms, observed: StoredBlocks, slo: str) -> LabelPace | None:
     """Return the rate of an SLO's events in the last week; None without events."""
     rows = [series[slo] for series in observed.series.values() if slo in series]
     unit = BLOCKS_PER_HOUR * terms.block_seconds
@@ -67,29 +67,31 @@ def weekly_pace(terms: Terms, observed: KeptBlocks, slo: str) -> LabelPace | Non
     first = max(first, min((counts.first_hour for counts in rows), default=first))
     bad, total = 0, [0] * max(last - first + 1, 0)
     for counts in rows:
-        wrong_labels, all_ = counts.hours(first, last)
+        wrong_labels, all_labels = counts.hours(first, last)
         bad += sum(wrong_labels)
-        total = [a + b for a, b in zip(total, all_, strict=True)]
+        total = [a + b for a, b in zip(total, all_labels, strict=True)]
     events = sum(total)
     if not events:
         return None
-    hours_with_events = [place for place, count in enumerate(total) if count]
+    hours_with_events = [hour for hour, count in enumerate(total) if count]
     gap = (
         max(
-            next_place - previous_place
-            for previous_place, next_place in pairwise([-1, *hours_with_events, len(total)])
+            next_hour - previous_hour
+            for previous_hour, next_hour in pairwise([-1, *hours_with_events, len(total)])
         )
         - 1
     )
     return LabelPace(events / (len(total) * unit), bad / events, gap * unit)
 
 
-def with_weekly(past: Count, pace: LabelPace | None) -> Count:
+def with_weekly(earlier_count: Count, pace: LabelPace | None) -> Count:
     """Return the past counts, extended by the last week's if their dispersion can't be estimated otherwise."""
-    if pace is None or past.total >= REMEMBERED_LABELS:
-        return past
-    more = min(REMEMBERED_LABELS - past.total, round(pace.per_second * WEEK_SECONDS))
-    return summed((past, Count(round(more * pace.ratio), more)))
+    if pace is None or earlier_count.total >= REMEMBERED_LABELS:
+        return earlier_count
+    missing_labels = min(
+        REMEMBERED_LABELS - earlier_count.total, round(pace.per_second * WEEK_SECONDS)
+    )
+    return summed((earlier_count, Count(round(missing_labels * pace.ratio), missing_labels)))
 
 
 def planned_seconds(
@@ -134,7 +136,7 @@ def seconds_of_all_steps(
     with_steps : mean time until an equal candidate has passed these steps by this SLO, in seconds.
     """
     seconds = with_steps(steps)
-    if seconds > SLOW_SECONDS and _others_speak(terms, slo):
+    if seconds > SLOW_SECONDS and _has_service_slo(terms, slo):
         return with_steps(steps[-1:]) + (len(steps) - 1) * dwell_seconds(block_seconds)
     return seconds
 
@@ -157,7 +159,7 @@ def is_late(
     silences : intervals whose time the duration doesn't count.
     """
     longest = terms.max_duration_seconds
-    if not terms.duration_given:
+    if not terms.is_duration_given:
         longest = min(longest, DEFAULT_MAX_DURATION_SECONDS)
     max_seconds = longest - MIN_BLOCKS * block_seconds
     seconds_taken = rollout_seconds(status, candidate, now, silences)
@@ -169,5 +171,7 @@ def dwell_seconds(block_seconds: float) -> float:
     return (WARM_UP_BLOCKS + MIN_BLOCKS) * block_seconds
 
 
-def _others_speak(terms: Terms, slo: SloTerms) -> bool:
-    return any(not one.measures_quality for one in terms.deciding if one is not slo)
+def _has_service_slo(terms: Terms, slo: SloTerms) -> bool:
+    return any(
+        not other_slo.measures_quality for other_slo in terms.deciding if other_slo is not slo
+    )

@@ -18,8 +18,8 @@ from sluicegate.api.slos import OnMarketMissed, OnMarketWorse
 from sluicegate.api.versions import Candidate, Share
 from sluicegate.policy.canary.block_checks import count_of
 from sluicegate.policy.canary.evidence_gathering import (
+    blocks_before_rollout,
     counted_blocks,
-    look_back,
 )
 from sluicegate.policy.canary.slo_evidence import Assessment, MarketCounts, MarketHarm, SloEvidence
 from sluicegate.policy.model.observed import CanaryBlock, Observed
@@ -42,7 +42,7 @@ def with_harmed_markets(
     """Return the assessment with its events by market, and the markets in which the candidate is worse beyond chance."""
     if not terms.market_cells:
         return assessment
-    since = _counted_since(candidate, observed)
+    since = _counted_blocks(candidate, observed)
     market_harms = _compare(terms, candidate, observed, assessment, since=since)
     harmed = tuple(
         market_harm for market_harm in market_harms if market_harm.evidence >= market_harm.bound
@@ -57,7 +57,7 @@ def compare_markets(
     """Return the evidence that a candidate is worse in each market, the strongest first."""
     if not terms.market_cells:
         return ()
-    since = _counted_since(candidate, observed)
+    since = _counted_blocks(candidate, observed)
     return _compare(terms, candidate, observed, assessment, since=since)
 
 
@@ -68,9 +68,9 @@ def counts_by_market(
     slos = {slo.terms.name: slo for slo in assessment.slos if slo.terms.gauge is None}
     counts: dict[str, dict[str, tuple[Count, Count]]] = {}
     for slo, market, key in _cells(since, slos):
-        settles = slo.settle_seconds(slo.terms.label_lag_seconds)
-        ready = _label_times(candidate.shares, settles)
-        arms = _arms(_evident_blocks(since, ready, settles), key)
+        settle_seconds = slo.settle_seconds(slo.terms.label_lag_seconds)
+        ready_times = _label_times(candidate.shares, settle_seconds)
+        arms = _arms(_evidence_blocks(since, ready_times, settle_seconds), key)
         if any(count.total for count in arms):
             counts.setdefault(slo.terms.name, {})[market] = arms
     return counts
@@ -88,21 +88,25 @@ def _compare(
     if not slos:
         return ()
     seconds, start = observed.canary_block_seconds, candidate.rollout_start_time
-    before = look_back(observed.canary_blocks, start, seconds)
+    earlier_blocks = blocks_before_rollout(observed.canary_blocks, start, seconds)
     bound = log(terms.market_cells / ALPHA)
     harms = []
     for slo, market, key in _cells(since, slos):
-        settles = slo.settle_seconds(slo.terms.label_lag_seconds)
-        past = summed(c for block in before if (c := count_of(block.stable.get(key))) is not None)
-        pairs = _sums(since, key, _label_times(candidate.shares, settles), settles)
+        settle_seconds = slo.settle_seconds(slo.terms.label_lag_seconds)
+        earlier_sum = summed(
+            count
+            for block in earlier_blocks
+            if (count := count_of(block.stable.get(key))) is not None
+        )
+        pairs = _sums(since, key, _label_times(candidate.shares, settle_seconds), settle_seconds)
         evidence, candidate_count, stable_count = arm_harm_evidence(
-            pairs, past, margin=slo.margin, correlation=slo.correlation
+            pairs, earlier_sum, margin=slo.margin, correlation=slo.correlation
         )
         harms.append(MarketHarm(slo.terms, market, candidate_count, stable_count, evidence, bound))
     return tuple(sorted(harms, key=lambda harm: -harm.evidence))
 
 
-def _counted_since(candidate: Candidate, observed: Observed) -> list[CountedBlock]:
+def _counted_blocks(candidate: Candidate, observed: Observed) -> list[CountedBlock]:
     """Return the counted blocks since the candidate takes traffic, oldest first."""
     start = candidate.rollout_start_time
     blocks = [block for block in observed.canary_blocks if block.end > start]
@@ -119,9 +123,9 @@ def _cells(
             yield slos[name], market, series
 
 
-def _label_times(shares: Sequence[Share], settles: int) -> list[int]:
+def _label_times(shares: Sequence[Share], settle_seconds: int) -> list[int]:
     """Return the time at which the labels of each share have arrived, in seconds."""
-    return [share.start_time + settles for share in shares]
+    return [share.start_time + settle_seconds for share in shares]
 
 
 def _is_compared(slo: SloTerms) -> bool:
@@ -130,31 +134,31 @@ def _is_compared(slo: SloTerms) -> bool:
 
 
 def _sums(
-    since: Sequence[CountedBlock], key: str, ready: Sequence[int], settles: int
+    since: Sequence[CountedBlock], key: str, ready_times: Sequence[int], settle_seconds: int
 ) -> Iterator[tuple[Count, Count]]:
     """Yield the events of (candidate, stable) for each complete group of blocks, oldest first.
 
     Parameters
     ----------
-    ready : when the labels of each share have come, in seconds. settles : how long they take.
+    ready_times : when the labels of each share have come, in seconds. settle_seconds : how long they take.
     """
     newest = since[-1][0].end if since else 0
-    for index, group in groupby(since, key=lambda one: (one[0].end - 1) // SUM_SECONDS):
+    for index, group in groupby(since, key=lambda pair: (pair[0].end - 1) // SUM_SECONDS):
         if (index + 1) * SUM_SECONDS > newest:
             return
-        evident = _evident_blocks(group, ready, settles)
-        if evident:
-            yield _arms(evident, key)
+        evidence_blocks = _evidence_blocks(group, ready_times, settle_seconds)
+        if evidence_blocks:
+            yield _arms(evidence_blocks, key)
 
 
-def _evident_blocks(
-    blocks: Iterable[CountedBlock], ready: Sequence[int], settles: int
+def _evidence_blocks(
+    blocks: Iterable[CountedBlock], ready_times: Sequence[int], settle_seconds: int
 ) -> list[CanaryBlock]:
     """Return the evidence blocks in which the labels of the present share have arrived."""
     return [
         block
         for block, is_warm in blocks
-        if is_warm and not any(time - settles < block.end <= time for time in ready)
+        if is_warm and not any(time - settle_seconds < block.end <= time for time in ready_times)
     ]
 
 

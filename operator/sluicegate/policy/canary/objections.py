@@ -13,7 +13,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.canary.case import CanaryCase
-from sluicegate.policy.canary.slo_evidence import ConsumerGap, SloEvidence, harms_in_words
+from sluicegate.policy.canary.slo_evidence import ConsumerGap, SloEvidence, harms_text
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health.client_errors import share_for_people
@@ -28,7 +28,7 @@ from sluicegate.views.numbers import duration, events, percent, points
 MIN_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""
 INVALID_BLOCKS: Final = 10
-LACKING: Final = frozenset(
+MISSING_EVIDENCE: Final = frozenset(
     {
         Reason.PROMETHEUS_UNAVAILABLE,
         Reason.LOW_COVERAGE,
@@ -55,7 +55,7 @@ def can_be_judged(terms: Terms) -> bool:
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
-def needs_of_a_step() -> str:
+def step_rule_text() -> str:
     """Return the rule that ends the present step, in words that stay valid while the step lasts."""
     return (
         f"until it has {MIN_BLOCKS} blocks and {MIN_REQUESTS} requests there, and the evidence"
@@ -69,9 +69,9 @@ def newest_block_is_unmeasured(case: CanaryCase) -> Hold | None:
     newest = case.assessment.newest
     if newest is Quality.COUNTED:
         return None
-    text = f"{case.stays}: the newest block wasn't measured"
+    text = f"{case.hold_prefix}: the newest block wasn't measured"
     if newest is Quality.MISSING:
-        text = f"{case.stays} {needs_of_a_step()}"
+        text = f"{case.hold_prefix} {step_rule_text()}"
     return Hold(reason=_UNMEASURED.get(newest, Reason.COLLECTING_EVIDENCE), message=text)
 
 
@@ -80,7 +80,7 @@ def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
     invalid = case.assessment.invalid
     if invalid < INVALID_BLOCKS:
         return None
-    text = f"{case.stays}: {invalid} blocks held no counts"
+    text = f"{case.hold_prefix}: {invalid} blocks held no counts"
     return Hold(reason=Reason.INVALID_DATA, message=text, numbers={"blocks": invalid})
 
 
@@ -88,7 +88,7 @@ def newest_block_has_no_requests(case: CanaryCase) -> Hold | None:
     """Hold while the candidate has no requests."""
     if case.assessment.newest_requests:
         return None
-    text = f"{case.stays}: it had no requests in the newest block"
+    text = f"{case.hold_prefix}: it had no requests in the newest block"
     return Hold(reason=Reason.NO_TRAFFIC, message=text)
 
 
@@ -96,7 +96,7 @@ def route_is_not_accepted(case: CanaryCase) -> Hold | None:
     """Hold while a Gateway doesn't accept the route, as no request follows the new share."""
     if not case.facts.route_objection:
         return None
-    text = f"{case.stays}: {case.facts.route_objection}"
+    text = f"{case.hold_prefix}: {case.facts.route_objection}"
     return Hold(reason=Reason.ROUTE_NOT_ACCEPTED, message=text)
 
 
@@ -104,13 +104,13 @@ def share_is_unverified(case: CanaryCase) -> Hold | None:
     """Hold until the gateways have applied the share."""
     if case.facts.split_verified:
         return None
-    text = f"{case.stays}: that share isn't verified yet"
+    text = f"{case.hold_prefix}: that share isn't verified yet"
     return Hold(reason=Reason.TRAFFIC_NOT_VERIFIED, message=text)
 
 
 def share_is_wrong(case: CanaryCase) -> Hold | None:
     """Hold while the measured traffic share contradicts the weight."""
-    share = case.assessment.mismatch
+    share = case.assessment.contradicting_share
     if share is None:
         return None
     text = (
@@ -120,31 +120,31 @@ def share_is_wrong(case: CanaryCase) -> Hold | None:
     return Hold(reason=Reason.ROUTING_MISMATCH, message=text, numbers={"share": share})
 
 
-def a_market_is_worse(case: CanaryCase) -> Hold | None:
+def market_is_worse(case: CanaryCase) -> Hold | None:
     """Hold while the candidate is worse in a market beyond chance, if the spec requires markets to be equal."""
-    harms = [harm for harm in case.assessment.harmed if harm.holds]
-    if not harms:
+    blocking_harms = [harm for harm in case.assessment.harmed if harm.holds]
+    if not blocking_harms:
         return None
     text = (
-        f"{case.stays}: it is {harms_in_words(harms)}. markets.onCandidateWorse is Hold:"
+        f"{case.hold_prefix}: it is {harms_text(blocking_harms)}. markets.onCandidateWorse is Hold:"
         f" set {REQUEST_PROMOTE}={case.name}/<token> to promote it all the same, or {REQUEST_ABORT} to end"
-        f" its rollout{_until(case)}"
+        f" its rollout{_rollout_end_text(case)}"
     )
-    worst = harms[0]
+    worst_harm = blocking_harms[0]
     numbers = {
-        "evidence": worst.evidence, "bound": worst.bound,
-        "candidateBad": worst.candidate.bad, "candidateTotal": worst.candidate.total,
-        "stableBad": worst.stable.bad, "stableTotal": worst.stable.total,
+        "evidence": worst_harm.evidence, "bound": worst_harm.bound,
+        "candidateBad": worst_harm.candidate.bad, "candidateTotal": worst_harm.candidate.total,
+        "stableBad": worst_harm.stable.bad, "stableTotal": worst_harm.stable.total,
     }  # fmt: skip
     return Hold(reason=Reason.MARKET_WORSE, message=text, numbers=numbers)
 
 
-def _until(case: CanaryCase) -> str:
+def _rollout_end_text(case: CanaryCase) -> str:
     """Return a clause with the end of the rollout, for a candidate that may be promoted manually."""
     if case.has_passed:
         return ""
     return (
-        f"; otherwise all traffic returns to stable at {rfc3339(case.now + case.time.left)}"
+        f"; otherwise all traffic returns to stable at {rfc3339(case.now + case.time.remaining)}"
         " (rollout.maxDurationSeconds)"
     )
 
@@ -156,7 +156,7 @@ def step_is_short(case: CanaryCase) -> Hold | None:
     if blocks >= MIN_BLOCKS and requests >= MIN_REQUESTS:
         return None
     text = (
-        f"{case.stays}: {blocks} of {MIN_BLOCKS} blocks and"
+        f"{case.hold_prefix}: {blocks} of {MIN_BLOCKS} blocks and"
         f" {requests} of {MIN_REQUESTS} requests of this step"
     )
     numbers = {"blocks": blocks, "requests": requests}
@@ -165,31 +165,31 @@ def step_is_short(case: CanaryCase) -> Hold | None:
 
 def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
     """Hold without traffic in any SLO: missing evidence must not promote."""
-    if case.assessment.vouching or case.assessment.counted_gauges:
+    if case.assessment.favouring_slos or case.assessment.counted_gauges:
         return None
-    text = f"{case.stays}: no SLO has enough traffic to favour it"
+    text = f"{case.hold_prefix}: no SLO has enough traffic to favour it"
     return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
 
 
 def evidence_is_missing(case: CanaryCase) -> Hold | None:
     """Hold until the evidence of each required SLO favours the candidate."""
-    not_favouring = [slo for slo in case.assessment.counted if not slo.favours]
-    if not not_favouring:
+    missing_slos = [slo for slo in case.assessment.promotion_evidence if not slo.favours]
+    if not missing_slos:
         return None
-    slo = min(not_favouring, key=lambda slo: slo.evidence.promote_evidence)
+    slo = min(missing_slos, key=lambda slo: slo.evidence.promote_evidence)
     text = (
-        f"{case.stays}: {slo.terms.title} has {basis(slo)}, evidence"
+        f"{case.hold_prefix}: {slo.terms.title} has {evidence_source_text(slo)}, evidence"
         f" {slo.evidence.promote_evidence:.1f} of {slo.promote_at:.1f}"
     )
-    return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=numbers_of(slo))
+    return Hold(reason=Reason.COLLECTING_EVIDENCE, message=text, numbers=evidence_numbers(slo))
 
 
-def a_consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
+def consumer_is_unmeasured(case: CanaryCase) -> Hold | None:
     """Hold at the last step while a required consumer has no valid outcomes."""
     gap = unmeasured_consumer(case) if case.is_last else None
     if gap is None:
         return None
-    text = f"{case.stays}: {gap.text}{_until(case)}"
+    text = f"{case.hold_prefix}: {gap.text}{_rollout_end_text(case)}"
     return Hold(reason=Reason.CONSUMER_NOT_MEASURED, message=text)
 
 
@@ -202,12 +202,12 @@ def unmeasured_consumer(case: CanaryCase) -> ConsumerGap | None:
     )
 
 
-def gauge_is_missing(case: CanaryCase) -> Hold | None:
+def gauge_evidence_is_missing(case: CanaryCase) -> Hold | None:
     """Hold at the last step until each required gauge favours the candidate."""
     for gauge in case.assessment.gauges if case.is_last else ():
         if gauge.required and not gauge.favours:
             text = (
-                f"{case.stays}: {gauge.terms.name} has {gauge.pairs} blocks of both versions, and"
+                f"{case.hold_prefix}: {gauge.terms.name} has {gauge.pairs} blocks of both versions, and"
                 f" is not yet shown to be within {gauge.terms.margin:.4g} of stable's"
             )
             numbers = {"blocks": gauge.pairs}
@@ -218,37 +218,41 @@ def gauge_is_missing(case: CanaryCase) -> Hold | None:
 # ---- evidence against it ----------------------------------------------------------------------
 def few_events_look_worse(case: CanaryCase) -> Hold | None:
     """Hold at the last step while an SLO looks worse but has too few events for a verdict."""
-    leaning = next((slo for slo in case.assessment.slos if slo.leans_against), None)
-    return _leaning(case, leaning) if leaning is not None and case.is_last else None
+    slo_against = next((slo for slo in case.assessment.slos if slo.leans_against), None)
+    return _few_events_hold(case, slo_against) if slo_against is not None and case.is_last else None
 
 
 def events_look_worse(case: CanaryCase) -> Hold | None:
     """Hold while the counts of an SLO are likelier under a worse than under an equal candidate."""
-    worse = next((slo for slo in case.assessment.slos if slo.looks_worse), None)
-    return None if worse is None else _leaning(case, worse)
+    worse_slo = next((slo for slo in case.assessment.slos if slo.looks_worse), None)
+    return None if worse_slo is None else _few_events_hold(case, worse_slo)
 
 
-def _leaning(case: CanaryCase, slo: SloEvidence) -> Hold:
+def _few_events_hold(case: CanaryCase, slo: SloEvidence) -> Hold:
     """Return the hold for an SLO that looks worse on few events: missing evidence is no approval (docs/adr/0004)."""
     text = (
-        f"{case.stays}: {slo.terms.title} has too few"
-        f" events for a verdict, and they point to a regression: {basis(slo)}"
+        f"{case.hold_prefix}: {slo.terms.title} has too few"
+        f" events for a verdict, and they point to a regression: {evidence_source_text(slo)}"
     )
-    return Hold(reason=Reason.LOOKS_WORSE, message=text, numbers=numbers_of(slo))
+    return Hold(reason=Reason.LOOKS_WORSE, message=text, numbers=evidence_numbers(slo))
 
 
-def below_standard(case: CanaryCase) -> Hold | None:
+def is_below_standard(case: CanaryCase) -> Hold | None:
     """Hold a candidate at the last step if it misses the objective or the original baseline."""
     if not case.is_last:
         return None
-    holds = (_misses_objective(case, slo) or _walks_away(case, slo) for slo in case.assessment.slos)
+    holds = (
+        _misses_objective(case, slo) or _misses_original_baseline(case, slo)
+        for slo in case.assessment.slos
+    )
     return next(filter(None, holds), None)
 
 
-def below_stables_standard(case: CanaryCase) -> Hold | None:
+def is_below_stable(case: CanaryCase) -> Hold | None:
     """Hold a candidate that misses an objective which stable meets, or that is worse than the original baseline."""
     holds = (
-        (None if _is_as_good(slo) else _misses_objective(case, slo)) or _walks_away(case, slo)
+        (None if _is_as_good(slo) else _misses_objective(case, slo))
+        or _misses_original_baseline(case, slo)
         for slo in case.assessment.slos
     )
     return next(filter(None, holds), None)
@@ -261,55 +265,55 @@ OBJECTIONS: Final[tuple[Objection, ...]] = (
     newest_block_has_no_requests,
     share_is_unverified,
     share_is_wrong,
-    a_market_is_worse,
+    market_is_worse,
     step_is_short,
     no_slo_has_traffic,
-    a_consumer_is_unmeasured,
+    consumer_is_unmeasured,
     evidence_is_missing,
     few_events_look_worse,
-    gauge_is_missing,
-    below_standard,
+    gauge_evidence_is_missing,
+    is_below_standard,
 )
 """Checks before each step, in their order."""
-AGAINST: Final[tuple[Objection, ...]] = (share_is_wrong, events_look_worse, below_stables_standard)
+CONTRARY_CHECKS: Final[tuple[Objection, ...]] = (share_is_wrong, events_look_worse, is_below_stable)
 """Checks that a person can't overrule."""
 
 
-def obstacle(case: CanaryCase) -> Hold | None:
+def first_objection(case: CanaryCase) -> Hold | None:
     """Return the first objection against the next step; None without one."""
     return next(filter(None, (check(case) for check in OBJECTIONS)), None)
 
 
 def evidence_against(case: CanaryCase) -> Hold | None:
     """Return the objection by evidence against a candidate, which no manual request overrules; None without one."""
-    return next(filter(None, (check(case) for check in AGAINST)), None)
+    return next(filter(None, (check(case) for check in CONTRARY_CHECKS)), None)
 
 
 # ---- standards --------------------------------------------------------------------------------
 def missed_bound(slo: SloEvidence) -> float | None:
     """Return the lower bound of the candidate's bad share if it misses the objective beyond chance; else None."""
-    allowed = slo.terms.allowed_bad
+    allowed = slo.terms.allowed_bad_ratio
     if allowed is None:
         return None
-    lower = wilson_lower(*slo.independent, Z95)
-    return lower if lower > allowed else None
+    lower_bound = wilson_lower(*slo.independent_count, Z95)
+    return lower_bound if lower_bound > allowed else None
 
 
 def _misses_objective(case: CanaryCase, slo: SloEvidence) -> Hold | None:
     """Hold a candidate that misses an objective, unless it is better than stable beyond chance."""
-    lower = missed_bound(slo)
-    if lower is None or slo.terms.allowed_bad is None or slo.shows_better:
+    lower_bound = missed_bound(slo)
+    if lower_bound is None or slo.terms.allowed_bad_ratio is None or slo.shows_better:
         return None
-    text = f"{case.stays}: {missed_by(slo, lower)}; it isn't shown to be better than stable: {basis(slo)}"
-    numbers = {"lowerBound": lower, "limit": slo.terms.allowed_bad}
+    text = f"{case.hold_prefix}: {objective_miss_text(slo, lower_bound)}; it isn't shown to be better than stable: {evidence_source_text(slo)}"
+    numbers = {"lowerBound": lower_bound, "limit": slo.terms.allowed_bad_ratio}
     return Hold(reason=Reason.OBJECTIVE_NOT_MET, message=text, numbers=numbers)
 
 
-def missed_by(slo: SloEvidence, lower: float) -> str:
+def objective_miss_text(slo: SloEvidence, lower_bound: float) -> str:
     """Return the difference between the candidate's share and the objective, as text."""
     return (
-        f"in {slo.terms.name} at least {percent(lower)} are bad"
-        f" ({events(slo.arms[0].total)}), {percent(slo.terms.allowed_bad or 0.0)} are allowed"
+        f"in {slo.terms.name} at least {percent(lower_bound)} are bad"
+        f" ({events(slo.arms[0].total)}), {percent(slo.terms.allowed_bad_ratio or 0.0)} are allowed"
     )
 
 
@@ -322,7 +326,7 @@ def _is_as_good(slo: SloEvidence) -> bool:
     )
 
 
-def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
+def original_baseline(status: DataProductStatus, slo: str) -> Baseline | None:
     """Return the first baseline that was ever accepted for this SLO."""
     original = status.engine.original_baseline
     if original is not None and slo in original.slos:
@@ -330,12 +334,12 @@ def first_accepted(status: DataProductStatus, slo: str) -> Baseline | None:
     return status.stable.baseline.get(slo) if status.stable else None
 
 
-def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
+def _misses_original_baseline(case: CanaryCase, slo: SloEvidence) -> Hold | None:
     """Hold a candidate that is worse than the first accepted version, so that small losses can't accumulate.
 
     A candidate that beats stable may pass although it doesn't reach the first: the world moved.
     """
-    original = first_accepted(case.status, slo.terms.name)
+    original = original_baseline(case.status, slo.terms.name)
     candidate_arm, stable_arm = slo.arms
     if (
         original is None
@@ -346,11 +350,11 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
         return None
     if candidate_arm.bad * stable_arm.total < stable_arm.bad * candidate_arm.total:
         return None
-    difference = newcombe_difference(slo.independent, original.count, Z95)
+    difference = newcombe_difference(slo.independent_count, original.count, Z95)
     if difference.lower <= slo.terms.margin:
         return None
     text = (
-        f"{case.stays}: in {slo.terms.name} it is at"
+        f"{case.hold_prefix}: in {slo.terms.name} it is at"
         f" least {points(difference.lower)} worse than the first version that was accepted"
         f" ({percent(1 - (candidate_arm.ratio or 0.0))} against {percent(1 - (original.count.ratio or 0.0))});"
         f" up to {points(slo.terms.margin)} is allowed"
@@ -360,13 +364,15 @@ def _walks_away(case: CanaryCase, slo: SloEvidence) -> Hold | None:
 
 
 # ---- words ------------------------------------------------------------------------------------
-def both_arms(slo: SloEvidence) -> str:
+def both_shares_text(slo: SloEvidence) -> str:
     """Return the good shares of candidate and stable in the same blocks, as text."""
-    candidate_text, stable_text = (_share(slo, count) for count in slo.arms)
-    return f"{candidate_text} against stable's {stable_text} in the same blocks{_ages(slo)}"
+    candidate_text, stable_text = (_good_share_text(slo, count) for count in slo.arms)
+    return (
+        f"{candidate_text} against stable's {stable_text} in the same blocks{_label_ages_text(slo)}"
+    )
 
 
-def _share(slo: SloEvidence, count: Count) -> str:
+def _good_share_text(slo: SloEvidence, count: Count) -> str:
     """Return the good share of one version, as text."""
     if not count.total:
         return "no events"
@@ -375,7 +381,7 @@ def _share(slo: SloEvidence, count: Count) -> str:
     )
 
 
-def _ages(slo: SloEvidence) -> str:
+def _label_ages_text(slo: SloEvidence) -> str:
     """Return a clause about the ages of the compared labels; empty where labels of any age are compared."""
     if slo.labels is None:
         return ""
@@ -390,12 +396,12 @@ def _ages(slo: SloEvidence) -> str:
     return f", {estimated} labels of the same ages, now up to {duration(seconds)}"
 
 
-def basis(slo: SloEvidence) -> str:
+def evidence_source_text(slo: SloEvidence) -> str:
     """Return the source of an SLO's evidence as text: shadow phase rows, else the blocks of both versions."""
-    return both_arms(slo) if slo.shadow is None else shadow_rows(slo.shadow)
+    return both_shares_text(slo) if slo.shadow is None else shadow_rows_text(slo.shadow)
 
 
-def shadow_rows(shadow: BlockEvidence) -> str:
+def shadow_rows_text(shadow: BlockEvidence) -> str:
     """Return the number of rows that both versions were scored on after the training, as text."""
     rows = shadow.pairs
     if not rows.total:
@@ -406,7 +412,7 @@ def shadow_rows(shadow: BlockEvidence) -> str:
     )
 
 
-def numbers_of(slo: SloEvidence) -> dict[str, float]:
+def evidence_numbers(slo: SloEvidence) -> dict[str, float]:
     """Return the evidence values of one SLO by name, for a status's numbers."""
     candidate_arm, stable_arm = slo.arms
     return {

@@ -55,26 +55,28 @@ TIMES_PLANNED: Final = 3
 have a verdict by then, 75 to 87 % at twice the average."""
 
 
-def of_next(terms: Terms, observed: Observed) -> Terms:
+def terms_for_next(terms: Terms, observed: Observed) -> Terms:
     """Return the terms with derived steps and duration for a rollout that starts now."""
-    return terms if terms.steps_given else replace(terms, steps=_steps(terms, observed))
+    return terms if terms.are_steps_given else replace(terms, steps=_steps(terms, observed))
 
 
-def of_current(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
+def terms_for_current(terms: Terms, status: DataProductStatus, observed: Observed) -> Terms:
     """Return the terms with the steps and duration that the present rollout has derived.
 
     A field that was removed from the spec since then has the value that it would start with now.
     """
     trial = status.trial
-    if trial is None or trial.is_parked or (terms.steps_given and terms.duration_given):
+    if trial is None or trial.is_parked or (terms.are_steps_given and terms.is_duration_given):
         return terms
-    before = trial.derived or DerivedRollout()
+    derived_before = trial.derived or DerivedRollout()
     steps, longest = terms.steps, terms.max_duration_seconds
-    if not terms.steps_given:
-        steps = before.steps or _steps(terms, observed)
-    if not terms.duration_given:
+    if not terms.are_steps_given:
+        steps = derived_before.steps or _steps(terms, observed)
+    if not terms.is_duration_given:
         derived = (
-            before if before.max_duration_seconds else derive_rollout(terms, observed, trial.pairs)
+            derived_before
+            if derived_before.max_duration_seconds
+            else derive_rollout(terms, observed, trial.pairs)
         )
         longest = derived.max_duration_seconds or longest
     return replace(terms, steps=steps, max_duration_seconds=longest)
@@ -92,9 +94,9 @@ def rollout_end(
     trial = status.trial
     if trial is None or trial.is_parked:
         return None
-    current = of_current(terms, status, observed)
+    current = terms_for_current(terms, status, observed)
     silences = silences_of(current, trial, observed)
-    return now + rollout_time(current, status, trial, silences, now=now).left
+    return now + rollout_time(current, status, trial, silences, now=now).remaining
 
 
 def with_longer_duration(
@@ -105,15 +107,15 @@ def with_longer_duration(
     How late right and wrong answers become known is measured only once a candidate takes traffic.
     """
     trial = status.trial
-    before = None if trial is None or trial.weight == 0 else trial.derived
+    derived_before = None if trial is None or trial.weight == 0 else trial.derived
     if (
         trial is None
-        or before is None
-        or before.max_duration_seconds is None
-        or terms.duration_given
+        or derived_before is None
+        or derived_before.max_duration_seconds is None
+        or terms.is_duration_given
     ):
         return status
-    needed = [
+    needed_seconds = [
         (seconds, slo.name)
         for slo in terms.deciding
         if (
@@ -127,20 +129,20 @@ def with_longer_duration(
         )
         is not None
     ]
-    steps = before.steps or terms.steps
+    steps = derived_before.steps or terms.steps
     consumers = consumers_aged(terms, steps, observed, MIN_LABELS)
-    needed += [(seconds, slo.title) for seconds, slo in consumers]
-    seconds, name = max(needed, default=(0.0, ""))
+    needed_seconds += [(seconds, slo.title) for seconds, slo in consumers]
+    seconds, name = max(needed_seconds, default=(0.0, ""))
     longest = round(min(TIMES_PLANNED * seconds, LONGEST_SECONDS))
-    if longest < MIN_EXTENSION * before.max_duration_seconds:
+    if longest < MIN_EXTENSION * derived_before.max_duration_seconds:
         return status
-    message_before = before.message.partition("; ")[0] if before.steps else ""
+    message_before = derived_before.message.partition("; ")[0] if derived_before.steps else ""
     text = (
         f"{duration(longest)} at most as {name} compares labels of the same ages, with which an"
         f" equal candidate takes {duration(seconds)}"
     )
     message = "; ".join(filter(None, (message_before, text)))
-    derived = before.replace(max_duration_seconds=longest, message=message)
+    derived = derived_before.replace(max_duration_seconds=longest, message=message)
     return status.with_candidate(derived=derived)
 
 
@@ -180,7 +182,9 @@ def _aged_seconds(
 
 def with_derived_defaults(terms: Terms, observed: Observed, decision: Decision) -> Decision:
     """Return the decision; the start of a rollout has the values that are derived where the spec has none."""
-    if not isinstance(decision, StartRollout) or (terms.steps_given and terms.duration_given):
+    if not isinstance(decision, StartRollout) or (
+        terms.are_steps_given and terms.is_duration_given
+    ):
         return decision
     return replace(decision, derived=derive_rollout(terms, observed, decision.pairs))
 
@@ -194,7 +198,7 @@ def derive_rollout(
     ----------
     pairs : of the candidate's hold-out, by SLO.
     """
-    steps = terms.steps if terms.steps_given else _steps(terms, observed)
+    steps = terms.steps if terms.are_steps_given else _steps(terms, observed)
     paces = {
         slo.name: pace
         for slo in terms.deciding
@@ -204,11 +208,11 @@ def derive_rollout(
     consumers = tuple(consumers_planned(planned, observed))
     longest, reason_text = longest_seconds(planned, paces, pairs or {}, consumers)
     rate = _requests_per_second(terms, observed)
-    texts = [] if terms.steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
-    texts += [] if terms.duration_given else [f"{duration(longest)} at most {reason_text}"]
+    texts = [] if terms.are_steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
+    texts += [] if terms.is_duration_given else [f"{duration(longest)} at most {reason_text}"]
     return DerivedRollout(
-        steps=() if terms.steps_given else steps,
-        max_duration_seconds=None if terms.duration_given else longest,
+        steps=() if terms.are_steps_given else steps,
+        max_duration_seconds=None if terms.is_duration_given else longest,
         message="; ".join(texts),
     )
 
@@ -229,7 +233,7 @@ def longest_seconds(
     if terms.shadow_seconds is not None and terms.mirrored is None:
         # Its command may find labels that Prometheus doesn't count.
         uncounted = [
-            one for one in terms.deciding if is_scored(terms, one) and one.name not in paces
+            slo for slo in terms.deciding if is_scored(terms, slo) and slo.name not in paces
         ]
         if uncounted:
             reason_text = (
@@ -243,12 +247,16 @@ def longest_seconds(
     seconds, slo, pace = max(planned, key=lambda plan: plan[0])
     planned_seconds = TIMES_PLANNED * seconds
     longest = round(min(max(planned_seconds, DEFAULT_MAX_DURATION_SECONDS), LONGEST_SECONDS))
-    needs = f"an equal candidate takes {duration(seconds)}" if seconds < _NEVER else "none comes"
+    needs = (
+        f"an equal candidate takes {duration(seconds)}"
+        if seconds < _NEVER_SECONDS
+        else "none comes"
+    )
     per_day = pace.per_second * 86_400
     return longest, f"as {per_day:,.3g} labels of {slo.title} a day come, with which {needs}"
 
 
-_NEVER: Final = 10 * 365 * 86_400
+_NEVER_SECONDS: Final = 10 * 365 * 86_400
 
 
 def _planned(
@@ -307,8 +315,12 @@ def _requests_per_second(terms: Terms, observed: Observed) -> float:
 
 def _measured_blocks(observed: Observed) -> int:
     """Return the measured blocks of the window, from the first with any count on."""
-    all_series = [one for series in observed.series.values() for one in series.values()]
+    all_series = [
+        stored_series for series in observed.series.values() for stored_series in series.values()
+    ]
     window = range(observed.block - RATE_BLOCKS + 1, observed.block + 1)
-    qualities = [{one.block(index).quality for one in all_series} for index in window]
-    first = next((place for place, kinds in enumerate(qualities) if Quality.COUNTED in kinds), None)
+    qualities = [
+        {stored_series.block(index).quality for stored_series in all_series} for index in window
+    ]
+    first = next((index for index, kinds in enumerate(qualities) if Quality.COUNTED in kinds), None)
     return 0 if first is None else sum(bool(kinds & _MEASURED) for kinds in qualities[first:])

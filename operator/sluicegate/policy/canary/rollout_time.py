@@ -25,12 +25,12 @@ class RolloutTime:
     Attributes
     ----------
     observed : since its first share, without absences and suspensions. silent : of these, without requests
-        and not counted. left : until it ends, if requests come; 0 once its time is over.
+        and not counted. remaining : until it ends, if requests come; 0 once its time is over.
     """
 
     observed: int
     silent: int
-    left: int
+    remaining: int
 
 
 def rollout_time(
@@ -49,7 +49,7 @@ def rollout_time(
     """
     seconds = rollout_seconds(status, candidate, now)
     counted_seconds = rollout_seconds(status, candidate, now, silences)
-    left = terms.max_duration_seconds - counted_seconds
+    remaining = terms.max_duration_seconds - counted_seconds
     if silences:
-        left = min(left, LONGEST_SECONDS - seconds)
-    return RolloutTime(seconds, seconds - counted_seconds, max(left, 0))
+        remaining = min(remaining, LONGEST_SECONDS - seconds)
+    return RolloutTime(seconds, seconds - counted_seconds, max(remaining, 0))

@@ -55,7 +55,7 @@ def is_shadowed(terms: Terms, candidate: Candidate, slo: SloTerms) -> bool:
     if terms.shadow_seconds is None or not is_scored(terms, slo):
         return False
     scored_names = (
-        {one.slo for one in candidate.shadow.evidence} if candidate.shadow else set[str]()
+        {evidence.slo for evidence in candidate.shadow.evidence} if candidate.shadow else set[str]()
     )
     return not scored_names or slo.name in scored_names
 
@@ -98,28 +98,30 @@ def with_rows(
     ----------
     pairs : rows by SLO; those of names that the spec no longer has don't count.
     """
-    before = {one.slo: one for one in shadow.evidence}
+    earlier_evidence = {evidence.slo: evidence for evidence in shadow.evidence}
     for slo in terms.slos:
         if slo.name in pairs and is_scored(terms, slo):
             rows = candidate.pairs.get(slo.name)
-            after = evidence_of(slo, candidate.replace(shadow=shadow)).with_block(
+            next_evidence = evidence_of(slo, candidate.replace(shadow=shadow)).with_block(
                 pairs[slo.name], slo.margin_by(rows), rows or NO_ROWS
             )
-            before[slo.name] = ShadowEvidence(
+            earlier_evidence[slo.name] = ShadowEvidence(
                 slo=slo.name,
                 terms_hash=slo.hash,
-                blocks=after.blocks,
-                pairs=after.pairs,
-                squares=after.squared_shifts,
-                correlation=number(after.correlation()),
-                promote=after.promote_evidence,
-                roll_back=after.roll_back,
-                better=after.better_evidence,
+                blocks=next_evidence.blocks,
+                pairs=next_evidence.pairs,
+                squares=next_evidence.squared_shifts,
+                correlation=number(next_evidence.correlation()),
+                promote=next_evidence.promote_evidence,
+                roll_back=next_evidence.roll_back,
+                better=next_evidence.better_evidence,
             )
     return shadow.replace(
         since_time=shadow.since_time if shadow.until_time is None else shadow.until_time,
         blocks=shadow.blocks + 1,
-        evidence=tuple(before[slo.name] for slo in terms.slos if slo.name in before),
+        evidence=tuple(
+            earlier_evidence[slo.name] for slo in terms.slos if slo.name in earlier_evidence
+        ),
     )
 
 

@@ -31,7 +31,7 @@ class AgedLabels:
     Attributes
     ----------
     classes : of age that the newest of these labels cover, youngest first; 0 if none do yet.
-    before : stable's labels before the rollout, of any age.
+    earlier_count : stable's labels before the rollout, of any age.
     another_kind : young labels surely have another share of wrong answers than all: right and wrong
         answers become known after different times.
     ratio : odds ratio of both versions over the tables of equal ages; None without information.
@@ -40,7 +40,7 @@ class AgedLabels:
     """
 
     classes: int
-    before: Count
+    earlier_count: Count
     another_kind: bool
     ratio: OddsRatio | None
     settle_seconds: int = 0
@@ -61,9 +61,9 @@ class AgedLabels:
         over tables of different ages would compare different ages. The totals are those that give the
         odds ratio the variance that it has.
         """
-        if not self.another_kind or self.ratio is None or not self.before.total:
+        if not self.another_kind or self.ratio is None or not self.earlier_count.total:
             return candidate, stable
-        stable_odds = _odds(self.before)
+        stable_odds = _odds(self.earlier_count)
         candidate_odds = stable_odds * self.ratio.estimate
         variances = [odds / (1 + odds) ** 2 for odds in (candidate_odds, stable_odds)]
         weight = self.ratio.fisher_information * sum(
@@ -96,8 +96,8 @@ class SloEvidence:
     required : whether it must favour the candidate.
     promote_at, roll_back_at : ln E needed to leave the current step, and to take it back.
     better_at : ln E at which it carries the candidate over the current step, though it needn't favour it.
-    late : the part of the rollout's duration that the steps so far may take is over.
-    correlation : ρ of stable before the rollout. expected : seconds an equal candidate takes in all; infinite without events.
+    is_late : the part of the rollout's duration that the steps so far may take is over.
+    correlation : ρ of stable before the rollout. expected_seconds : seconds an equal candidate takes in all; infinite without events.
     margin : δ, by how much it may be worse.
     paired : the part of the evidence that is of rows which both versions were scored on.
     shadow : the part that is of rows labelled after the training, where a shadow phase scores them:
@@ -113,10 +113,10 @@ class SloEvidence:
     roll_back_at: float
     correlation: float
     blocks: int
-    expected: float
+    expected_seconds: float
     scatter: StableScatter
     better_at: float
-    late: bool = False
+    is_late: bool = False
     paired: PairedEvidence | None = None
     margin: float = 0.0
     shadow: BlockEvidence | None = None
@@ -134,30 +134,30 @@ class SloEvidence:
     @property
     def is_slow(self) -> bool:
         """Return whether a quality SLO needs long for its evidence even with an equal candidate."""
-        return self.terms.measures_quality and self.expected > SLOW_SECONDS
+        return self.terms.measures_quality and self.expected_seconds > SLOW_SECONDS
 
     @property
-    def must_speak(self) -> bool:
+    def blocks_promotion(self) -> bool:
         """Return whether a promotion requires this SLO; client errors are required only until their planned time.
 
         Then a veto takes a difference that is sure at 95 %. By then it would hold one in five equal
         versions, as half of them take longer than the mean, which planning goes by.
         """
-        return self.required and not self._yields
+        return self.required and not self._may_be_ignored
 
     @property
-    def _yields(self) -> bool:
-        return self.late and is_implicit(self.terms) and not self._is_surely_worse
+    def _may_be_ignored(self) -> bool:
+        return self.is_late and is_implicit(self.terms) and not self._is_surely_worse
 
     @property
     def _is_surely_worse(self) -> bool:
         stable_arm = self._as_independent(self.arms[1])
-        if not stable_arm[1] or not self.independent[1]:
+        if not stable_arm[1] or not self.independent_count[1]:
             return True
-        return newcombe_difference(self.independent, stable_arm, Z_SURELY).lower > 0
+        return newcombe_difference(self.independent_count, stable_arm, Z_SURELY).lower > 0
 
     @property
-    def independent(self) -> tuple[float, float]:
+    def independent_count(self) -> tuple[float, float]:
         """Return the candidate's (bad, total) in independent events, that is, divided by their dispersion."""
         return self._as_independent(self.arms[0])
 
@@ -196,7 +196,7 @@ class SloEvidence:
         is_optional = (
             self.terms.canary_evidence is CanaryEvidence.IF_AVAILABLE and not self.required
         )
-        return is_optional and self.looks_worse and not self._yields
+        return is_optional and self.looks_worse and not self._may_be_ignored
 
     @property
     def looks_worse(self) -> bool:
@@ -221,7 +221,9 @@ def is_own(slo: SloTerms) -> bool:
     return not (is_implicit(slo) or slo.consumer)
 
 
-def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unheard: bool) -> bool:
+def is_required(
+    slo: SloTerms, terms: Terms, expected_seconds: float, *, has_events: bool, shadow_is_empty: bool
+) -> bool:
     """Return whether a promotion needs evidence of this SLO.
 
     Where a person chose the rollout's duration, it is what an equal candidate can pass in; else
@@ -232,8 +234,8 @@ def must_speak(slo: SloTerms, terms: Terms, expected: float, *, comes: bool, unh
         case CanaryEvidence.REQUIRED:
             return True
         case CanaryEvidence.IF_AVAILABLE:
-            waited_for = slo.measures_quality and comes and not terms.duration_given
-            return waited_for or unheard or expected <= terms.max_duration_seconds
+            waited_for = slo.measures_quality and has_events and not terms.is_duration_given
+            return waited_for or shadow_is_empty or expected_seconds <= terms.max_duration_seconds
         case CanaryEvidence.POST_PROMOTION:
             return False
 
@@ -286,11 +288,11 @@ class MarketHarm:
         )
 
 
-def harms_in_words(harms: Sequence[MarketHarm]) -> str:
+def harms_text(harms: Sequence[MarketHarm]) -> str:
     """Return the markets in which a candidate is worse, the first three with their numbers; empty without any."""
     texts = [harm.text for harm in harms[:MAX_NAMED_HARMS]]
-    more = len(harms) - len(texts)
-    return "; ".join([*texts, f"and in {more} more"] if more else texts)
+    unnamed_markets = len(harms) - len(texts)
+    return "; ".join([*texts, f"and in {unnamed_markets} more"] if unnamed_markets else texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +329,7 @@ class Assessment:
     silent : latest blocks in a row in which stable had requests and the candidate no series, and the
         requests that its share would have given it in them.
     gauges : by deciding SLO that is a gauge.
-    mismatch : the share that was seen in the last five blocks, when none of them had the right one.
+    contradicting_share : the share that was seen in the last five blocks, when none of them had the right one.
     harmed : markets in which the candidate is surely worse, the strongest evidence first.
     cases : how many comparisons share the error of a rollback.
     gaps : consumers whose outcomes are no evidence now.
@@ -342,7 +344,7 @@ class Assessment:
     newest_requests: int
     invalid: int
     silent: SilentBlocks
-    mismatch: float | None
+    contradicting_share: float | None
     gauges: tuple[GaugeEvidence, ...] = ()
     harmed: tuple[MarketHarm, ...] = ()
     cases: int = 1
@@ -353,10 +355,10 @@ class Assessment:
     @property
     def required(self) -> tuple[SloEvidence, ...]:
         """Return the SLOs that must favour the candidate."""
-        return tuple(slo for slo in self.slos if slo.must_speak)
+        return tuple(slo for slo in self.slos if slo.blocks_promotion)
 
     @property
-    def counted(self) -> tuple[SloEvidence, ...]:
+    def promotion_evidence(self) -> tuple[SloEvidence, ...]:
         """Return the evidence for a promotion: the required SLOs, else all measured ones.
 
         Planning lets an SLO off in which an equal candidate would take too long. A better one
@@ -382,6 +384,6 @@ class Assessment:
         return tuple(gauge for gauge in self.gauges if gauge.shows_better)
 
     @property
-    def vouching(self) -> tuple[SloEvidence, ...]:
+    def favouring_slos(self) -> tuple[SloEvidence, ...]:
         """Return the SLOs of the spec that favour the candidate."""
-        return tuple(slo for slo in self.counted if is_own(slo.terms))
+        return tuple(slo for slo in self.promotion_evidence if is_own(slo.terms))

@@ -18,19 +18,19 @@ from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.gains import gains
 from sluicegate.policy.canary.objections import (
-    LACKING,
-    basis,
-    both_arms,
+    MISSING_EVIDENCE,
+    both_shares_text,
     can_be_judged,
     evidence_against,
+    evidence_numbers,
+    evidence_source_text,
+    first_objection,
     missed_bound,
-    missed_by,
-    numbers_of,
-    obstacle,
-    shadow_rows,
+    objective_miss_text,
+    shadow_rows_text,
     unmeasured_consumer,
 )
-from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_in_words
+from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_text
 from sluicegate.policy.canary.steps import next_share
 from sluicegate.policy.model.attended_time import attended_seconds
 from sluicegate.policy.model.decision import (
@@ -56,16 +56,16 @@ SILENT_REQUESTS: Final = 20
 """Requests that a candidate's share would have given it, from which on none at all has another cause."""
 LOST_SECONDS: Final = 1800
 """Seconds without measurements after which a candidate is rolled back without a verdict."""
-OVERRULABLE: Final = LACKING | {Reason.OBJECTIVE_NOT_MET, Reason.MARKET_WORSE}
+OVERRULABLE: Final = MISSING_EVIDENCE | {Reason.OBJECTIVE_NOT_MET, Reason.MARKET_WORSE}
 """Objections that a person may overrule where no evidence is against the candidate."""
-_KNOWN: Final = {
+_OVERRULED_TEXTS: Final = {
     Reason.OBJECTIVE_NOT_MET: "although an objective is missed",
     Reason.MARKET_WORSE: "although a market is worse",
 }
 """What a person knows who overrules an objection, in words."""
-_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.MISSING})
+_UNREADABLE: Final = frozenset({Quality.UNAVAILABLE, Quality.MISSING})
 """Qualities of a newest block that is still to be read, or to be read again."""
-_OF_TRAFFIC: Final = frozenset(
+_TRAFFIC_CHECKS: Final = frozenset(
     {
         Reason.NO_TRAFFIC,
         Reason.DWELLING,
@@ -82,7 +82,7 @@ Check = Callable[[CanaryCase], Decision | None]
 
 def decide(case: CanaryCase) -> Decision:
     """Decide about a candidate that takes traffic, by the first check that answers."""
-    case = replace(case, held=obstacle(case))
+    case = replace(case, objection=first_objection(case))
     return next(decision for check in CHECKS if (decision := check(case)) is not None)
 
 
@@ -94,32 +94,32 @@ def pods_are_unhealthy(case: CanaryCase) -> Rollback | None:
     return _roll_back(case, Reason.CANARY_NOT_READY, f"{case.name}'s pods aren't healthy")
 
 
-def an_slo_is_worse(case: CanaryCase) -> Rollback | None:
+def slo_is_worse(case: CanaryCase) -> Rollback | None:
     """Roll back if an SLO is worse with the candidate beyond chance; a busy node excuses latency alone."""
     busy = case.facts.canary_node_busy
     slos = case.assessment.slos
     own_slos = [slo for slo in slos if not (busy and slo.terms.definition.explained_by_cpu)]
-    worst = max(own_slos, key=lambda s: s.evidence.roll_back - s.roll_back_at, default=None)
+    worst = max(own_slos, key=lambda slo: slo.evidence.roll_back - slo.roll_back_at, default=None)
     if worst is None or not worst.is_against:
         return None
-    text = _worse(case.name, worst)
-    return _roll_back(case, Reason.CANARY_WORSE, text, numbers=numbers_of(worst))
+    text = _worse_text(case.name, worst)
+    return _roll_back(case, Reason.CANARY_WORSE, text, numbers=evidence_numbers(worst))
 
 
-def the_shadow_phase_is_worse(case: CanaryCase) -> Rollback | None:
+def candidate_is_worse_in_shadow(case: CanaryCase) -> Rollback | None:
     """Roll back if rows that were labelled after the training show that the candidate is worse."""
     slo = next((slo for slo in case.assessment.slos if slo.is_worse_in_shadow), None)
     if slo is None or slo.shadow is None:
         return None
     text = (
-        f"{case.name} is worse in {slo.terms.name}: of {shadow_rows(slo.shadow)}; the evidence is"
+        f"{case.name} is worse in {slo.terms.name}: of {shadow_rows_text(slo.shadow)}; the evidence is"
         f" at {slo.shadow.roll_back:.1f} of {slo.roll_back_at:.1f}"
     )
-    numbers = numbers_of(slo) | {"rollBack": slo.shadow.roll_back}
+    numbers = evidence_numbers(slo) | {"rollBack": slo.shadow.roll_back}
     return _roll_back(case, Reason.SHADOW_WORSE, text, numbers=numbers)
 
 
-def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
+def gauge_is_worse(case: CanaryCase) -> Rollback | None:
     """Roll back if a gauge is worse with the candidate beyond chance."""
     gauge = next((gauge for gauge in case.assessment.gauges if gauge.is_against), None)
     if gauge is None or gauge.interval is None:
@@ -132,7 +132,7 @@ def a_gauge_is_worse(case: CanaryCase) -> Rollback | None:
     return _roll_back(case, Reason.CANARY_WORSE, text, numbers=numbers)
 
 
-def it_has_no_series(case: CanaryCase) -> Rollback | None:
+def candidate_has_no_series(case: CanaryCase) -> Rollback | None:
     """Roll back a candidate without series whose traffic share implies requests.
 
     At little traffic a small share gives a candidate no request in many blocks.
@@ -159,19 +159,19 @@ def no_pod_is_ready(case: CanaryCase) -> Inconclusive | None:
     )
 
 
-def its_node_is_busy(case: CanaryCase) -> Inconclusive | None:
+def candidate_node_is_busy(case: CanaryCase) -> Inconclusive | None:
     """End the rollout without a verdict while other pods overload the candidate's node."""
     slow = next((slo for slo in case.assessment.slos if slo.is_against), None)
     if slow is None:
         return None
     text = (
-        f"{_worse(case.name, slow)}; but a pod of {case.name} waits for CPU on its node, though it"
+        f"{_worse_text(case.name, slow)}; but a pod of {case.name} waits for CPU on its node, though it"
         " uses no more than it requests; its traffic returns to stable"
     )
     return Inconclusive(
         reason=Reason.NODE_BUSY,
         message=text,
-        numbers=numbers_of(slow),
+        numbers=evidence_numbers(slow),
     )
 
 
@@ -179,13 +179,13 @@ def _roll_back(
     case: CanaryCase, reason: Reason, text: str, *, numbers: Mapping[str, float] | None = None
 ) -> Rollback:
     assert case.status.stable is not None
-    message = f"{text}{_also(case.assessment)}; all traffic returns to {case.status.stable.release.version}"
+    message = f"{text}{_harmed_too_text(case.assessment)}; all traffic returns to {case.status.stable.release.version}"
     return roll_back_candidate(case.status, reason, message, numbers=numbers or {})
 
 
-def _worse(name: str, slo: SloEvidence) -> str:
+def _worse_text(name: str, slo: SloEvidence) -> str:
     return (
-        f"{name} is worse in {slo.terms.title}: {both_arms(slo)}; the evidence is at"
+        f"{name} is worse in {slo.terms.title}: {both_shares_text(slo)}; the evidence is at"
         f" {slo.evidence.roll_back:.1f} of {slo.roll_back_at:.1f}"
     )
 
@@ -198,7 +198,7 @@ def stable_is_down(case: CanaryCase) -> Promote | None:
     return _promote(case, Reason.STABLE_NOT_READY, ", of which no pod is ready")
 
 
-def stands_in(decision: object) -> bool:
+def replaces_failed_stable(decision: object) -> bool:
     """Return whether a candidate is promoted because no pod of stable is ready.
 
     Such a promotion precedes another spec.model: that one is compared with the version that answers,
@@ -207,32 +207,34 @@ def stands_in(decision: object) -> bool:
     return isinstance(decision, Promote) and decision.reason is Reason.STABLE_NOT_READY
 
 
-def a_person_overrules(case: CanaryCase) -> Promote | None:
+def person_overrules(case: CanaryCase) -> Promote | None:
     """Promote at the request of a person, if evidence is missing and none is against the candidate."""
-    present_hold = case.held
+    present_hold = case.objection
     if present_hold is None or evidence_against(case) is not None:
         return None
-    reason = _KNOWN.get(present_hold.reason)
-    agrees = case.approved and case.is_last and reason is not None
-    if not (agrees or (case.forced and present_hold.reason in OVERRULABLE)):
+    reason = _OVERRULED_TEXTS.get(present_hold.reason)
+    is_agreed = case.approved and case.is_last and reason is not None
+    if not (is_agreed or (case.forced and present_hold.reason in OVERRULABLE)):
         return None
-    lacks = reason or "without evidence"
+    overruled_text = reason or "without evidence"
     requesters = REQUEST_PROMOTE if case.approvals is None else "its parties"
-    reason_text = (
-        f" as requested by {requesters}, {lacks}: {present_hold.message}{_agreement(case)}"
-    )
+    reason_text = f" as requested by {requesters}, {overruled_text}: {present_hold.message}{_agreement_text(case)}"
     return _promote(case, Reason.PROMOTE_REQUESTED, reason_text, numbers=present_hold.numbers)
 
 
-def it_has_passed(case: CanaryCase) -> Promote | None:
+def candidate_has_passed(case: CanaryCase) -> Promote | None:
     """Promote if all required evidence favours the candidate, and each required party agrees."""
     if not case.is_last or case.needs_approval:
         return None
-    if case.held is not None and not _still_passes(case):
+    if case.objection is not None and not _still_passes(case):
         return None
     text, numbers = gains(case.candidate, case.assessment)
-    clauses = (_unheard(case.assessment), _missed_still(case.assessment), _harmed(case.assessment))
-    reason_text = f": {text}{''.join(clauses)}{_agreement(case)}"
+    clauses = (
+        _unmeasured_text(case.assessment),
+        _missed_objectives_text(case.assessment),
+        _harmed_text(case.assessment),
+    )
+    reason_text = f": {text}{''.join(clauses)}{_agreement_text(case)}"
     return _promote(case, Reason.CANARY_NOT_WORSE, reason_text, numbers=numbers)
 
 
@@ -241,29 +243,34 @@ def _still_passes(case: CanaryCase) -> bool:
 
     What isn't read yet may hold evidence against the candidate, so that is waited for.
     """
-    lacks = case.held is None or case.held.reason in LACKING
-    read = case.assessment.newest not in _BLIND
-    return case.has_passed and lacks and read and evidence_against(case) is None
+    only_lacks_evidence = case.objection is None or case.objection.reason in MISSING_EVIDENCE
+    newest_is_read = case.assessment.newest not in _UNREADABLE
+    return (
+        case.has_passed
+        and only_lacks_evidence
+        and newest_is_read
+        and evidence_against(case) is None
+    )
 
 
-def _missed_still(assessment: Assessment) -> str:
+def _missed_objectives_text(assessment: Assessment) -> str:
     """Return a clause about objectives that the candidate misses although it is better than stable."""
     clauses = [
-        f"; {missed_by(slo, lower)}: the objective is still missed, and stable is surely worse"
+        f"; {objective_miss_text(slo, lower_bound)}: the objective is still missed, and stable is surely worse"
         for slo in assessment.slos
-        if slo.shows_better and (lower := missed_bound(slo)) is not None
+        if slo.shows_better and (lower_bound := missed_bound(slo)) is not None
     ]
     return "".join(clauses)
 
 
-def _harmed(assessment: Assessment) -> str:
+def _harmed_text(assessment: Assessment) -> str:
     """Return a clause about markets in which a candidate is worse beyond chance."""
-    return f"; but {harms_in_words(assessment.harmed)}" if assessment.harmed else ""
+    return f"; but {harms_text(assessment.harmed)}" if assessment.harmed else ""
 
 
-def _also(assessment: Assessment) -> str:
+def _harmed_too_text(assessment: Assessment) -> str:
     """Return a clause about harmed markets of a candidate that is rolled back for another reason."""
-    return f"; it is {harms_in_words(assessment.harmed)}" if assessment.harmed else ""
+    return f"; it is {harms_text(assessment.harmed)}" if assessment.harmed else ""
 
 
 def _promote(
@@ -288,7 +295,7 @@ def _promote(
     )
 
 
-def _unheard(assessment: Assessment) -> str:
+def _unmeasured_text(assessment: Assessment) -> str:
     """Return a clause about SLOs without evidence at a promotion, and why they need none."""
     clauses = []
     for exemption in (CanaryEvidence.IF_AVAILABLE, CanaryEvidence.POST_PROMOTION):
@@ -335,40 +342,40 @@ def _candidate_baselines(
 
 
 # ---- waits and ends -------------------------------------------------------------------------
-def it_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
+def candidate_waits_for_approval(case: CanaryCase) -> Alert | Hold | None:
     """Hold a candidate that passed, now or earlier, until a manual approval.
 
     A weekend isn't a verdict: neither time nor a quiet or an unmeasured block ends this wait.
     """
-    if not case.is_last or (case.held is not None and not case.has_passed):
+    if not case.is_last or (case.objection is not None and not case.has_passed):
         return None
-    if case.held is not None:
-        return _held_after_its_pass(case, case.held)
+    if case.objection is not None:
+        return _hold_after_pass(case, case.objection)
     text, numbers = gains(case.candidate, case.assessment)
-    clauses = f"{_missed_still(case.assessment)}{_harmed(case.assessment)}"
-    message = f"{_needs_approval(case)}: {text}{clauses}"
+    clauses = f"{_missed_objectives_text(case.assessment)}{_harmed_text(case.assessment)}"
+    message = f"{_awaited_approval_text(case)}: {text}{clauses}"
     if case.has_passed:
         return Hold(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
     return Alert(reason=Reason.AWAITING_APPROVAL, message=message, numbers=numbers)
 
 
-def _held_after_its_pass(case: CanaryCase, present_hold: Hold) -> Hold:
+def _hold_after_pass(case: CanaryCase, present_hold: Hold) -> Hold:
     """Return the hold of a candidate that passed: by evidence against it, a missing approval, or missing measurements."""
     objection = evidence_against(case)
     if objection is not None:
         return objection
-    if present_hold.reason not in LACKING or not case.needs_approval:
+    if present_hold.reason not in MISSING_EVIDENCE or not case.needs_approval:
         return present_hold
-    return Hold(reason=Reason.AWAITING_APPROVAL, message=_needs_approval(case))
+    return Hold(reason=Reason.AWAITING_APPROVAL, message=_awaited_approval_text(case))
 
 
-def _needs_approval(case: CanaryCase) -> str:
+def _awaited_approval_text(case: CanaryCase) -> str:
     if case.approvals is not None:
         return f"{case.name} has passed and {case.approvals.wait}"
     return f"{case.name} has passed and needs approval by {REQUEST_PROMOTE}"
 
 
-def _agreement(case: CanaryCase) -> str:
+def _agreement_text(case: CanaryCase) -> str:
     """Return a clause about the parties that agreed; empty if none had to."""
     agreement = case.approvals.agreement if case.approvals is not None else ""
     return f"; {agreement}" if agreement else ""
@@ -391,39 +398,41 @@ def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
     )
 
 
-def its_time_is_over(case: CanaryCase) -> Inconclusive | None:
+def rollout_time_is_over(case: CanaryCase) -> Inconclusive | None:
     """End the rollout without a verdict after the longest duration, in observed time."""
-    if case.time.left:
+    if case.time.remaining:
         return None
-    if case.unread and case.assessment.newest is Quality.MISSING:
+    if case.blocks_unread and case.assessment.newest is Quality.MISSING:
         return None
     text = f"{case.name} has no verdict after {duration(case.time.observed)}"
     if case.time.silent:
         text += f", {duration(case.time.silent)} of them without requests"
-    if case.held is not None and case.held.reason is Reason.MARKET_WORSE:
-        text += f": it is {harms_in_words(case.assessment.harmed)}"
-        return Inconclusive(reason=Reason.MAX_DURATION, message=text, numbers=case.held.numbers)
+    if case.objection is not None and case.objection.reason is Reason.MARKET_WORSE:
+        text += f": it is {harms_text(case.assessment.harmed)}"
+        return Inconclusive(
+            reason=Reason.MAX_DURATION, message=text, numbers=case.objection.numbers
+        )
     gap = unmeasured_consumer(case) if case.is_last else None
     if gap is not None:
         return Inconclusive(reason=Reason.MAX_DURATION, message=f"{text}: {gap.text}")
-    if case.held is not None and case.held.reason in _OF_TRAFFIC:
-        text += f": {_held_for(case, case.held)}{_also(case.assessment)}"
-        return Inconclusive(reason=Reason.MAX_DURATION, message=text, numbers=case.held.numbers)
+    if case.objection is not None and case.objection.reason in _TRAFFIC_CHECKS:
+        text += f": {_hold_text(case, case.objection)}{_harmed_too_text(case.assessment)}"
+        return Inconclusive(
+            reason=Reason.MAX_DURATION, message=text, numbers=case.objection.numbers
+        )
     slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote_evidence, default=None)
     if slo is not None:
-        text += (
-            f": {slo.terms.title} has {basis(slo)}, evidence {slo.evidence.promote_evidence:.1f} of"
-        )
+        text += f": {slo.terms.title} has {evidence_source_text(slo)}, evidence {slo.evidence.promote_evidence:.1f} of"
         text += f" {slo.promote_at:.1f}"
-    text += _also(case.assessment)
+    text += _harmed_too_text(case.assessment)
     return Inconclusive(
         reason=Reason.MAX_DURATION,
         message=text,
-        numbers=numbers_of(slo) if slo else {},
+        numbers=evidence_numbers(slo) if slo else {},
     )
 
 
-def _held_for(case: CanaryCase, present_hold: Hold) -> str:
+def _hold_text(case: CanaryCase, present_hold: Hold) -> str:
     """Return the check that held the candidate when its time ended, with its start and numbers, as text."""
     named_hold = case.candidate.hold
     is_named = named_hold is not None and named_hold.check == present_hold.reason
@@ -432,15 +441,15 @@ def _held_for(case: CanaryCase, present_hold: Hold) -> str:
         if named_hold is None or not is_named
         else f" for {duration(case.now - named_hold.start_time)}"
     )
-    clause = present_hold.message.removeprefix(f"{case.stays}: ")
+    clause = present_hold.message.removeprefix(f"{case.hold_prefix}: ")
     return f"{present_hold.reason} has held it at {case.candidate.weight} %{since}: {clause}"
 
 
-def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
+def candidate_cannot_be_judged(case: CanaryCase) -> Alert | None:
     """Alert once about a candidate for which no evidence can ever arrive."""
     name, terms = case.name, case.terms
     was_emitted = alert_key(Reason.INSUFFICIENT_DATA, name) in case.status.engine.emitted_alerts
-    if was_emitted or can_be_judged(terms) or case.held is None:
+    if was_emitted or can_be_judged(terms) or case.objection is None:
         return None
     reason_text = (
         "each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
@@ -448,22 +457,22 @@ def it_can_never_be_judged(case: CanaryCase) -> Alert | None:
         else "spec.slos is empty"
     )
     text = (
-        f"{case.stays}: no SLO can favour it: {reason_text}. Set"
+        f"{case.hold_prefix}: no SLO can favour it: {reason_text}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
         f" back after {duration(terms.max_duration_seconds)}"
     )
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
 
 
-def it_is_held(case: CanaryCase) -> Hold | None:
+def candidate_is_held(case: CanaryCase) -> Hold | None:
     """Hold by the first objection; a manual promotion is held only by evidence against the candidate."""
-    present_hold = case.held
+    present_hold = case.objection
     if present_hold is not None and case.forced and present_hold.reason in OVERRULABLE:
         return evidence_against(case) or present_hold
     return present_hold
 
 
-def it_advances(case: CanaryCase) -> Advance | None:
+def candidate_advances(case: CanaryCase) -> Advance | None:
     """Advance if all evidence that this step needs favours the candidate."""
     weight = next_share(case.candidate, case.terms.steps)
     if weight is None:
@@ -472,7 +481,7 @@ def it_advances(case: CanaryCase) -> Advance | None:
     return Advance(
         reason=Reason.CANARY_NOT_WORSE,
         message=f"{case.name} goes from {case.candidate.weight} to {weight} %:"
-        f" {text}{_harmed(case.assessment)}",
+        f" {text}{_harmed_text(case.assessment)}",
         numbers=numbers,
         step=case.terms.steps.index(weight) + 1,
         weight=weight,
@@ -481,20 +490,20 @@ def it_advances(case: CanaryCase) -> Advance | None:
 
 CHECKS: Final[tuple[Check, ...]] = (
     pods_are_unhealthy,
-    an_slo_is_worse,
-    the_shadow_phase_is_worse,
-    a_gauge_is_worse,
-    it_has_no_series,
+    slo_is_worse,
+    candidate_is_worse_in_shadow,
+    gauge_is_worse,
+    candidate_has_no_series,
     no_pod_is_ready,
-    its_node_is_busy,
+    candidate_node_is_busy,
     stable_is_down,
-    a_person_overrules,
-    it_has_passed,
-    it_waits_for_approval,
+    person_overrules,
+    candidate_has_passed,
+    candidate_waits_for_approval,
     measurements_are_lost,
-    its_time_is_over,
-    it_can_never_be_judged,
-    it_is_held,
-    it_advances,
+    rollout_time_is_over,
+    candidate_cannot_be_judged,
+    candidate_is_held,
+    candidate_advances,
 )
 """In the order of precedence; one of the last two always answers."""

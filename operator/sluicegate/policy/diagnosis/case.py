@@ -73,7 +73,7 @@ class Case:
         """Return the numbers of the text, by name."""
         if self.market is not None:
             count = self.market.count
-            return {"bad": count.bad, "total": count.total, "allowed": self.market.allowed}
+            return {"bad": count.bad, "total": count.total, "allowed": self.market.allowed_ratio}
         return numbers_of(self.result)
 
     @property
@@ -82,6 +82,6 @@ class Case:
         if self.market is not None:
             return self.market.since
         drift = self.result.drift
-        if drift is None or drift.changed is None:
+        if drift is None or drift.change_block is None:
             return None
-        return self.terms.block_end(drift.changed)
+        return self.terms.block_end(drift.change_block)

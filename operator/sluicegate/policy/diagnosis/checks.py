@@ -227,8 +227,8 @@ def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
     kind = symptoms.worst.terms.kind.value
     silent_share = portfolio.silent.get(kind, 0.0)
     text = (
-        f"{portfolio.turned_bad} of {portfolio.products} products of this namespace and products of"
-        f" {portfolio.namespaces_bad} of {portfolio.namespaces} other namespaces turned bad within"
+        f"{portfolio.degraded_products} of {portfolio.products} products of this namespace and products of"
+        f" {portfolio.degraded_namespaces} of {portfolio.namespaces} other namespaces turned bad within"
         f" three blocks, {percent(silent_share)} no longer have {kind}"
     )
     return _finding(Reason.COMMON_CAUSE, common_cause(portfolio, kind), text)
@@ -236,8 +236,8 @@ def many_turned_bad_together(symptoms: Symptoms) -> CheckResult:
 
 def common_cause(portfolio: Portfolio, kind: str) -> bool:
     """Return whether so many products became bad, or lost their data, that a shared cause is likely."""
-    parties = portfolio.turned_bad + portfolio.namespaces_bad
-    together = portfolio.turned_bad + portfolio.namespaces_share
+    parties = portfolio.degraded_products + portfolio.degraded_namespaces
+    together = portfolio.degraded_products + portfolio.namespaces_share
     share = together / (portfolio.products + portfolio.namespaces)
     is_common = parties >= COMMON_PRODUCTS and share >= COMMON_SHARE - _ROUNDING
     return is_common or portfolio.silent.get(kind, 0.0) > COMMON_SHARE
@@ -390,7 +390,7 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
 
 def _unreached_objective(result: SloResult) -> str:
     """Return that an SLO is missed because its version was accepted below the objective; empty if something fell."""
-    baseline, drift, allowed = result.baseline, result.drift, result.terms.allowed_bad
+    baseline, drift, allowed = result.baseline, result.drift, result.terms.allowed_bad_ratio
     if baseline is None or drift is None or allowed is None or drift.level is not Level.MET:
         return ""
     accepted_ratio = baseline.count.ratio

@@ -13,7 +13,7 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.diagnosis.checks import CheckResult, DiagnosisResult
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.slo_health.market_results import MarketStates
-from sluicegate.policy.slo_health.market_verdicts import WINDOWS, MarketState, lone_bad_market
+from sluicegate.policy.slo_health.market_verdicts import WINDOWS, MarketState, only_bad_market
 from sluicegate.views.numbers import events, percent
 
 
@@ -27,7 +27,7 @@ def in_its_market(
     markets : what each SLO shows by market.
     """
     states = markets.get(diagnosis.slo, ())
-    market = lone_bad_market(states)
+    market = only_bad_market(states)
     if market is None or not _others_are_good(diagnosis.slo, stable, observed, market):
         return diagnosis
     text = _message(diagnosis.slo, market, states)
@@ -46,13 +46,13 @@ def _others_are_good(slo: str, stable: Version, observed: Observed, market: Mark
     part = observed.markets.get(slo, {}).get(market.market)
     if all_markets is None or part is None:
         return False
-    length = min(observed.block + 1 - market.begun, WINDOWS[-1])
+    length = min(observed.block + 1 - market.start_block, WINDOWS[-1])
     all_events, own_events = (
         all_markets.window(observed.block, length),
         part.window(observed.block, length),
     )
     total = all_events.total - own_events.total
-    return total > 0 and all_events.bad - own_events.bad <= market.allowed * total
+    return total > 0 and all_events.bad - own_events.bad <= market.allowed_ratio * total
 
 
 def _message(slo: str, market: MarketState, states: tuple[MarketState, ...]) -> str:

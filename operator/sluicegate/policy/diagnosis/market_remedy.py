@@ -118,7 +118,9 @@ def _remedy_for(
     series = observed.markets[name][state.market]
     view = replace(observed, series={stable.version: {name: series}})
     has_new_events = series.block(observed.block).count.total > 0
-    market_result = replace(result, state=SloState.MISSED, recent=state.count, fresh=has_new_events)
+    market_result = replace(
+        result, state=SloState.MISSED, recent_count=state.count, is_fresh=has_new_events
+    )
     symptoms = Symptoms(
         worst=market_result,
         degraded=(market_result,),

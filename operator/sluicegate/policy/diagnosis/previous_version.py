@@ -58,7 +58,7 @@ def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
     day = result.terms.calendar.blocks(SPOKEN_HOURS)
     lengths = (CONFIRMING_EVALUATIONS, result.terms.recent, day)
     windows = [] if series is None else [series.window(now, length) for length in lengths]
-    decided_counts = [one for one in (result.drift and result.drift.after,) if one]
+    decided_counts = [one for one in (result.drift and result.drift.count_after,) if one]
     if result.reading is not None:
         decided_counts.append(result.reading.long)
     return Harm(result, tuple(count for count in (*windows, *decided_counts) if count.total))
@@ -159,8 +159,8 @@ def _loss(status: DataProductStatus, before: PastVersion, result: SloResult) -> 
         return (UNCOUNTED_HARM, text) if slo.name in before.degraded else (0.0, "")
     now = _level(status, result)
     if now is None:
-        now = 0.0 if slo.allowed_bad is None else slo.allowed_bad
-        if slo.allowed_bad is None and slo.name not in before.degraded:
+        now = 0.0 if slo.allowed_bad_ratio is None else slo.allowed_bad_ratio
+        if slo.allowed_bad_ratio is None and slo.name not in before.degraded:
             return 0.0, ""
     loss = ratio_of(count_then) - now
     text = (
@@ -179,6 +179,6 @@ def _level(status: DataProductStatus, result: SloResult) -> float | None:
         if own_baseline is None or own_baseline.count.total == 0
         else ratio_of(own_baseline.count)
     )
-    if result.recent.total >= result.terms.min_events(accepted):
-        return result.recent.ratio
+    if result.recent_count.total >= result.terms.min_events(accepted):
+        return result.recent_count.ratio
     return accepted

@@ -316,7 +316,7 @@ def retrain_or_alert(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
     if case.diagnosis.cause is Reason.AVAILABILITY_ONLY:
         return alert_once(case, Reason.AVAILABILITY_ONLY, case.diagnosis.message)
     obstacle = preconditions.obstacle(_request(case))
-    if obstacle is None and not case.result.fresh:
+    if obstacle is None and not case.result.is_fresh:
         text = (
             f"{case.text}; retraining waits for a block with events that confirms the degradation"
         )
@@ -385,7 +385,7 @@ def _under_way(case: Case) -> preconditions.Obstacle | None:
         and retraining.trigger is not None
         and retraining.trigger.id == case.trigger
     ):
-        return preconditions.one_is_under_way(request)
+        return preconditions.training_is_running(request)
     if trial is not None and trial.trigger == case.trigger:
         return preconditions.a_candidate_is_tried(request)
     return None

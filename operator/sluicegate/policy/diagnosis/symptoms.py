@@ -14,10 +14,10 @@ from sluicegate.policy.model.observed import Facts, Observed, Portfolio
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo
 from sluicegate.policy.slo_health.confirmation import CONFIRMING_EVALUATIONS
-from sluicegate.policy.slo_health.current_level import MIN_BLOCKS, Present, present_of
+from sluicegate.policy.slo_health.current_level import MIN_BLOCKS, PresentLevel, present_level
 from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.policy.slo_health.serving_skew import Comparison
+from sluicegate.policy.slo_health.serving_skew import SkewComparison
 from sluicegate.slo.blocks import Series
 from sluicegate.stats.canary_duration import warmed_up
 
@@ -69,10 +69,10 @@ class Symptoms:
     age_seconds: int
     day_seconds: int
     load: Load | None
-    present: Present
+    present: PresentLevel
     releases: Callable[[], tuple[ReleaseResponse, ...]]
     now: int
-    skew: Comparison | None = None
+    skew: SkewComparison | None = None
     earlier: Diagnosis | None = None
     confirmation_end: int = 0
 
@@ -117,14 +117,14 @@ def present_now(
     result: SloResult,
     *,
     stable: Version,
-) -> Present:
+) -> PresentLevel:
     """Return the SLO's present level, by its events or its gauge's values."""
     name = result.terms.name
     record = status.engine.slo(name)
     since = evidence_since(terms, status, stable, result.terms)
     if result.terms.gauge is not None:
         values = observed.means(stable.version, name)
-        return gauge_slo.present_of(
+        return gauge_slo.present_level(
             result.terms, values, result.baseline, now=observed.block, since=since
         )
     series = observed.counts(stable.version, name) or Series()
@@ -134,7 +134,7 @@ def present_now(
         # What was bad before it was as accepted again is no evidence that it is bad again.
         good = status.diagnosis.diagnosis_time // terms.block_seconds - MIN_BLOCKS
         since = max(since, min(good, observed.block - MIN_BLOCKS))
-    return present_of(
+    return present_level(
         result.terms,
         series.without(spans) if spans else series,
         result.baseline,

@@ -191,7 +191,7 @@ def _is_left_out(
     begin_block = release.begin // terms.block_seconds
     after = excluded_after(begin_block - BEFORE_BLOCKS)
     return any(
-        span.after == after and span.last > begin_block
+        span.block_before_first == after and span.last > begin_block
         for span in spans_of(status.engine.slo(slo), terms.block_seconds)
     )
 
@@ -222,7 +222,7 @@ def _judged(
     nothing from what was shown. Only a change by itself does.
     """
     baseline, slo = result.baseline, result.terms
-    accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad or 0.0)
+    accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad_ratio or 0.0)
     is_change = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
     own = is_change and response.lasting >= OWN and response.lasting_rise >= slo.drop
     is_young = is_change and not own and now < response.decision_time
@@ -243,15 +243,17 @@ def _awaited_until(
     more blocks.
     """
     streak, drift = status.engine.slo(result.terms.name).streak, result.drift
-    if judged.own or streak is None or drift is None or drift.changed is None:
+    if judged.own or streak is None or drift is None or drift.change_block is None:
         return 0
     seconds = terms.block_seconds
     confirmed = streak.first + CONFIRMING_EVALUATIONS - 1
     lag = max(result.terms.lag_blocks * seconds, result.terms.label_lag_seconds)
-    first = drift.changed - FIXED_DELAYS[-1] - -(-lag // seconds)
-    if not any(first <= time // seconds <= drift.changed + 1 for time, _ in judged.release.shares):
+    first = drift.change_block - FIXED_DELAYS[-1] - -(-lag // seconds)
+    if not any(
+        first <= time // seconds <= drift.change_block + 1 for time, _ in judged.release.shares
+    ):
         return 0
-    return round(confirmed + AWAITED_SHARE * (confirmed - drift.changed)) * seconds
+    return round(confirmed + AWAITED_SHARE * (confirmed - drift.change_block)) * seconds
 
 
 def _response(  # noqa: PLR0917 - the whole input
@@ -290,9 +292,9 @@ def _spans_before(
     begin_block = release.begin // terms.block_seconds
     spans = spans_of(status.engine.slo(slo.name), terms.block_seconds)
     return tuple(
-        BlockSpan(span.after, min(span.last, begin_block))
+        BlockSpan(span.block_before_first, min(span.last, begin_block))
         for span in spans
-        if span.after < begin_block - BEFORE_BLOCKS
+        if span.block_before_first < begin_block - BEFORE_BLOCKS
     )
 
 
@@ -305,7 +307,9 @@ def _first_before(series: Series, begin_block: int, spans: tuple[BlockSpan, ...]
     _, totals = series.hours(begin_hour - MAX_HOURS_BEFORE, begin_hour - 1)
     for back, total in enumerate(reversed(totals), start=1):
         block = (begin_hour - back) * BLOCKS_PER_HOUR
-        length -= bool(total) and not any(span.after <= block < span.last for span in spans)
+        length -= bool(total) and not any(
+            span.block_before_first <= block < span.last for span in spans
+        )
         if not length:
             return block + begin_block % BLOCKS_PER_HOUR
     return begin_block - MAX_HOURS_BEFORE * BLOCKS_PER_HOUR
@@ -313,7 +317,7 @@ def _first_before(series: Series, begin_block: int, spans: tuple[BlockSpan, ...]
 
 def _touches(interval: Bin, spans: tuple[BlockSpan, ...], seconds: int) -> bool:
     return any(
-        span.after * seconds < interval.end and interval.start < span.last * seconds
+        span.block_before_first * seconds < interval.end and interval.start < span.last * seconds
         for span in spans
     )
 

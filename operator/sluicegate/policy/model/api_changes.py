@@ -48,7 +48,10 @@ def parse_summary(text: str) -> ApiSummary | None:
         return ApiSummary(
             str(api["digest"]),
             int(api["count"]),
-            {str(name): str(one) for name, one in api.get("operations", {}).items()},
+            {
+                str(name): str(description)
+                for name, description in api.get("operations", {}).items()
+            },
             {
                 str(name): (_fields(accepts), _fields(returns))
                 for name, (accepts, returns) in api.get("fields", {}).items()
@@ -99,19 +102,19 @@ def _by_operation(stable: ApiSummary, candidate: ApiSummary) -> Iterator[str]:
                 yield f"{_short(name)} is changed"
             else:
                 changes = [
-                    *_accepts(stable_fields[0], candidate_fields[0]),
-                    *_returns(stable_fields[1], candidate_fields[1]),
+                    *_breaking_input_changes(stable_fields[0], candidate_fields[0]),
+                    *_breaking_output_changes(stable_fields[1], candidate_fields[1]),
                 ]
                 if changes:
                     yield f"{_short(name)}: {_clauses_text(changes)}"
 
 
-def _accepts(before: Fields, now: Fields) -> Iterator[str]:
+def _breaking_input_changes(fields_before: Fields, now: Fields) -> Iterator[str]:
     """Yield changes by which requests that stable accepts may be refused."""
-    for path, types in sorted(before.items()):
+    for path, types in sorted(fields_before.items()):
         name = _name_in(path, "the request")
         if path not in now:
-            if not _goes_with_its_parent(path, before, now):
+            if not _changes_with_parent(path, fields_before, now):
                 yield f"{name} is no longer accepted"
         elif removed_types := _types(types) - _types(now[path]):
             values = sorted(
@@ -125,17 +128,17 @@ def _accepts(before: Fields, now: Fields) -> Iterator[str]:
             yield f"{name} is required now"
     for path, types in sorted(now.items()):
         # Below a field that is new itself nothing was sent before.
-        new = path not in before and not _goes_with_its_parent(path, now, before)
-        if new and _is_required(types):
+        is_new = path not in fields_before and not _changes_with_parent(path, now, fields_before)
+        if is_new and _is_required(types):
             yield f"{_name_in(path, 'the request')} is new and required"
 
 
-def _returns(before: Fields, now: Fields) -> Iterator[str]:
+def _breaking_output_changes(fields_before: Fields, now: Fields) -> Iterator[str]:
     """Yield changes by which parts of stable's answers may be missing."""
-    for path, types in sorted(before.items()):
+    for path, types in sorted(fields_before.items()):
         name = _name_in(path, "the answer")
         if path not in now:
-            if not _goes_with_its_parent(path, before, now):
+            if not _changes_with_parent(path, fields_before, now):
                 yield f"{name} is no longer returned"
         elif _types(types) != _types(now[path]):
             yield f"returned {name} {_difference_text(types, now[path])}"
@@ -143,18 +146,22 @@ def _returns(before: Fields, now: Fields) -> Iterator[str]:
             yield f"{name} may be missing from the answer now"
 
 
-def _goes_with_its_parent(path: str, there: Fields, elsewhere: Fields) -> bool:
+def _changes_with_parent(path: str, own_fields: Fields, other_fields: Fields) -> bool:
     """Return whether a field's parent is added or removed too, so that only the parent is reported."""
     parent = path.rpartition(".")[0]
     for suffix in ("[]", "{}"):
         if path.endswith(suffix):
             parent = path.removesuffix(suffix)
-    return parent != path and parent in there and parent not in elsewhere
+    return parent != path and parent in own_fields and parent not in other_fields
 
 
 def _difference_text(before: str, now: str) -> str:
-    type_before, is_ = _plain(before), _plain(now)
-    return "has other limits now" if type_before == is_ else f"was {type_before} and is {is_}"
+    type_before, type_now = _readable_type(before), _readable_type(now)
+    return (
+        "has other limits now"
+        if type_before == type_now
+        else f"was {type_before} and is {type_now}"
+    )
 
 
 def _types(types: str) -> frozenset[str]:
@@ -165,7 +172,7 @@ def _is_required(types: str) -> bool:
     return types.endswith("!")
 
 
-def _plain(types: str) -> str:
+def _readable_type(types: str) -> str:
     """Return a type as readable text; a digest stands for its constraints, such as a pattern or a maximum."""
     return _short(_LIMITS.sub(" with limits", types.rstrip("!?")).replace("|", " or "))
 
@@ -180,12 +187,12 @@ def _short(text: str) -> str:
 
 def _clauses_text(clauses: list[str]) -> str:
     named_clauses = ", ".join(clauses[:MAX_NAMED])
-    more = len(clauses) - MAX_NAMED
-    return f"{named_clauses} and {more} more" if more > 0 else named_clauses
+    unnamed_changes = len(clauses) - MAX_NAMED
+    return f"{named_clauses} and {unnamed_changes} more" if unnamed_changes > 0 else named_clauses
 
 
 def sentence(changes_found: tuple[str, ...]) -> str:
     """Return the API changes as one sentence."""
     named_changes = "; ".join(changes_found[:MAX_NAMED])
-    more = len(changes_found) - MAX_NAMED
-    return f"{named_changes}; and {more} more" if more > 0 else named_changes
+    unnamed_changes = len(changes_found) - MAX_NAMED
+    return f"{named_changes}; and {unnamed_changes} more" if unnamed_changes > 0 else named_changes

@@ -37,41 +37,45 @@ def rollout_seconds(
     begin_time = candidate.rollout_start_time
     outage = status.engine.outage_start_time
     end = until if outage is None else min(until, max(outage, begin_time))
-    lost_intervals = _united((*status.engine.absences, *silences))
+    lost_intervals = _merged_absences((*status.engine.absences, *silences))
     seconds = seconds_without(lost_intervals, begin_time, end)
     return max(seconds - candidate.suspended_seconds, 0)
 
 
 def with_absences(
-    status: DataProductStatus, absences: Iterable[TimeInterval], now: int
+    status: DataProductStatus, unattended_intervals: Iterable[TimeInterval], now: int
 ) -> DataProductStatus:
     """Return the status with the operator's absences during a candidate or a probation.
 
     Parameters
     ----------
-    absences : those that this process knows of. now : in seconds; what ends later was read off a
+    unattended_intervals : those that this process knows of. now : in seconds; what ends later was read off a
         clock that has been set back since.
     """
     since = _observed_since(status)
-    kept_absences: tuple[TimeInterval, ...] = ()
+    kept_intervals: tuple[TimeInterval, ...] = ()
     if since is not None:
-        intervals = (*status.engine.absences, *absences)
-        kept_absences = _longest(
+        intervals = (*status.engine.absences, *unattended_intervals)
+        kept_intervals = _longest_absences(
             interval
             for interval in intervals
             if since < interval.end <= now and interval.end - interval.begin >= MIN_SECONDS
         )
     return (
         status
-        if kept_absences == status.engine.absences
-        else status.with_engine(absences=kept_absences)
+        if kept_intervals == status.engine.absences
+        else status.with_engine(absences=kept_intervals)
     )
 
 
 def without_probation(status: DataProductStatus) -> DataProductStatus:
     """Return the status without a probation and its data."""
-    after = status.replace(probation=None).with_engine(probation_baselines={})
-    return after if _observed_since(after) is not None else after.with_engine(absences=())
+    next_status = status.replace(probation=None).with_engine(probation_baselines={})
+    return (
+        next_status
+        if _observed_since(next_status) is not None
+        else next_status.with_engine(absences=())
+    )
 
 
 def _observed_since(status: DataProductStatus) -> int | None:
@@ -82,18 +86,21 @@ def _observed_since(status: DataProductStatus) -> int | None:
     return min(begin_times, default=None)
 
 
-def seconds_without(absences: Iterable[TimeInterval], since: int, until: int) -> int:
+def seconds_without(unattended_intervals: Iterable[TimeInterval], since: int, until: int) -> int:
     """Return the seconds of (since, until] without these absences, which don't overlap."""
     lost_seconds = sum(
-        max(min(absence.end, until) - max(absence.begin, since), 0) for absence in absences
+        max(min(absence.end, until) - max(absence.begin, since), 0)
+        for absence in unattended_intervals
     )
     return until - since - lost_seconds
 
 
-def _united(absences: Iterable[TimeInterval]) -> list[TimeInterval]:
+def _merged_absences(unattended_intervals: Iterable[TimeInterval]) -> list[TimeInterval]:
     """Return the absences in order, without overlaps."""
     merged: list[TimeInterval] = []
-    for interval in sorted(absences, key=lambda interval: (interval.begin, interval.end)):
+    for interval in sorted(
+        unattended_intervals, key=lambda interval: (interval.begin, interval.end)
+    ):
         if merged and interval.begin <= merged[-1].end:
             last = merged.pop()
             interval = TimeInterval(begin=last.begin, end=max(last.end, interval.end))  # noqa: PLW2901
@@ -101,8 +108,8 @@ def _united(absences: Iterable[TimeInterval]) -> list[TimeInterval]:
     return merged
 
 
-def _longest(absences: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
+def _longest_absences(unattended_intervals: Iterable[TimeInterval]) -> tuple[TimeInterval, ...]:
     """Return the longest absences, in order and without overlaps."""
-    united = _united(absences)
+    united = _merged_absences(unattended_intervals)
     longest = sorted(united, key=lambda interval: interval.begin - interval.end)[:MAX_ABSENCES]
     return tuple(sorted(longest, key=lambda interval: interval.begin))

@@ -25,26 +25,34 @@ def bounded(terms: Terms, status: DataProductStatus) -> DataProductStatus:
     """Return the status without data of SLOs that the spec doesn't have any more."""
     names = {*(slo.name for slo in terms.slos), CLIENT_ERRORS}
     engine, stable = status.engine, status.stable
-    if stable is not None and (baseline := _only(stable.baseline, names)) is not stable.baseline:
+    if (
+        stable is not None
+        and (baseline := _entries_named(stable.baseline, names)) is not stable.baseline
+    ):
         status = status.replace(stable=stable.replace(baseline=baseline))
-    original = engine.original_baseline
-    if original is not None and (slos := _only(original.slos, names)) is not original.slos:
-        original = original.replace(slos=slos) if slos else None
+    original_baselines = engine.original_baseline
+    if (
+        original_baselines is not None
+        and (slos := _entries_named(original_baselines.slos, names)) is not original_baselines.slos
+    ):
+        original_baselines = original_baselines.replace(slos=slos) if slos else None
     correlation = engine.correlation
-    after = {
-        "slos": _only(engine.slos, names),
-        "probation_baselines": _only(engine.probation_baselines, names),
-        "correlation": _only(correlation, names) if len(correlation) > MAX_SLOS else correlation,
-        "original_baseline": original,
+    next_slos = {
+        "slos": _entries_named(engine.slos, names),
+        "probation_baselines": _entries_named(engine.probation_baselines, names),
+        "correlation": _entries_named(correlation, names)
+        if len(correlation) > MAX_SLOS
+        else correlation,
+        "original_baseline": original_baselines,
         "emitted_alerts": engine.emitted_alerts[-MAX_ALERTS:],
         "tried_markets": engine.tried_markets[:MAX_MARKETS],
     }
-    if all(getattr(engine, name) == value for name, value in after.items()):
+    if all(getattr(engine, name) == value for name, value in next_slos.items()):
         return status
-    return status.with_engine(**after)
+    return status.with_engine(**next_slos)
 
 
-def _only(entries: Mapping[str, T], names: set[str]) -> Mapping[str, T]:
+def _entries_named(entries: Mapping[str, T], names: set[str]) -> Mapping[str, T]:
     if names.issuperset(entries):
         return entries
     return {name: value for name, value in entries.items() if name in names}

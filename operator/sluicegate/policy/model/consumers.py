@@ -79,16 +79,19 @@ class ConsumerReading:
         return () if self.terms is None else self.terms.cases
 
 
-def consumers_named(product: DataProduct) -> tuple[str, ...]:
+def consumer_names(product: DataProduct) -> tuple[str, ...]:
     """Return `namespace/name` of the consumers that may hold a candidate of this product."""
     consumers = product.spec.rollout.consumers
     return () if consumers is None else consumers.keys(product.metadata.namespace)
 
 
-def upstreams_named(product: DataProduct) -> tuple[str, ...]:
+def upstream_names(product: DataProduct) -> tuple[str, ...]:
     """Return `namespace/name` of the products that a product calls."""
     namespace = product.metadata.namespace
-    return tuple(f"{one.namespace or namespace}/{one.name}" for one in product.spec.depends_on)
+    return tuple(
+        f"{dependency.namespace or namespace}/{dependency.name}"
+        for dependency in product.spec.depends_on
+    )
 
 
 def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> ConsumerTerms | None:
@@ -101,9 +104,9 @@ def consumer_terms(consumer: DataProduct, upstream: tuple[str, str]) -> Consumer
     namespace, name = consumer.metadata.key
     dependency = next(
         (
-            one.evidence
-            for one in consumer.spec.depends_on
-            if (one.namespace or namespace, one.name) == upstream
+            dependency.evidence
+            for dependency in consumer.spec.depends_on
+            if (dependency.namespace or namespace, dependency.name) == upstream
         ),
         ConsumerEvidence.IGNORE,
     )
@@ -139,10 +142,10 @@ def _case(slo: SloTerms, consumer: str, evidence: CanaryEvidence) -> SloTerms:
         consumer=consumer,
         canary_evidence=evidence,
         objective=None,
-        allowed_bad=None,
+        allowed_bad_ratio=None,
         thresholds=(),
         margin=min(slo.drop, MAX_MARGIN),
-        margin_given=True,
+        is_margin_given=True,
         on_market_missed=OnMarketMissed.IGNORE,
     )
 
@@ -150,7 +153,7 @@ def _case(slo: SloTerms, consumer: str, evidence: CanaryEvidence) -> SloTerms:
 def planned_evidence(product: DataProduct) -> Iterator[str]:
     """Yield, in sentences, which SLOs count in which canaries by the spec alone."""
     namespace = product.metadata.namespace
-    for name in consumers_named(product):
+    for name in consumer_names(product):
         yield f"SLOs of {name} count in canaries of this product, if its dependsOn asks for it"
     for dependency in product.spec.depends_on:
         upstream = dependency.namespace or namespace, dependency.name

@@ -4,9 +4,9 @@ from typing import Final, NamedTuple, Protocol
 
 from sluicegate.api.containers import Resources, quantity_number
 
-THROTTLED: Final = 0.25
+THROTTLED_SHARE: Final = 0.25
 """Share of CPU periods from which on a container is called throttled."""
-WAITING: Final = 0.2
+WAITING_CPU_SHARE: Final = 0.2
 """Share of time from which on a container that waits for a CPU is slow by that."""
 MEMORY_FULL: Final = 0.95
 """Share of the memory limit from which on memory explains slowness."""
@@ -50,12 +50,12 @@ def at_limit(facts: ContainerUse | None, resources: Resources) -> AtLimit:
     memory = None if facts is None else facts.memory_used
     has_quota = "cpu" in resources.limits and memory is None
     return AtLimit(
-        _beyond(cpu, THROTTLED, limited=has_quota),
-        _beyond(memory, MEMORY_FULL, limited="memory" in resources.limits),
+        _exceeds(cpu, THROTTLED_SHARE, limited=has_quota),
+        _exceeds(memory, MEMORY_FULL, limited="memory" in resources.limits),
     )
 
 
-def _beyond(share: float | None, max_share: float, *, limited: bool) -> bool | None:
+def _exceeds(share: float | None, max_share: float, *, limited: bool) -> bool | None:
     if share is None:
         return None if limited else False
     return share > max_share
@@ -70,5 +70,5 @@ def is_node_busy(facts: ContainerUse | None, resources: Resources) -> bool:
     if facts is None or facts.cpu_waited is None or facts.cpus_used is None:
         return False
     requested = resources.requests.get("cpu") or resources.limits.get("cpu") or "0"
-    waited = facts.cpu_waited - (facts.cpu_throttled or 0.0)
-    return waited > WAITING and facts.cpus_used <= quantity_number(requested)
+    waiting_cpu = facts.cpu_waited - (facts.cpu_throttled or 0.0)
+    return waiting_cpu > WAITING_CPU_SHARE and facts.cpus_used <= quantity_number(requested)

@@ -208,6 +208,6 @@ class Proposal:
     takes_up_training: bool = False
 
 
-def foremost(proposals: Iterable[Proposal]) -> Proposal:
+def highest_precedence(proposals: Iterable[Proposal]) -> Proposal:
     """Return the proposal of the highest precedence, the first of equal ones. ValueError without any."""
     return min(proposals, key=lambda proposal: PRECEDENCE.index(proposal.decision.type))

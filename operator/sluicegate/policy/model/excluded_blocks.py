@@ -11,14 +11,14 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 
 BEFORE_BLOCKS: Final = 24
 """Blocks before a cause was found that may be of it: others are confirmed as late as we are."""
-MOST: Final = 24
+MAX_INTERVALS: Final = 24
 """Stretches that are remembered of an SLO. Evidence before the oldest of more counts no longer."""
 
 
 class BlockSpan(NamedTuple):
     """The blocks with after < index ≤ last."""
 
-    after: int
+    block_before_first: int
     last: int
 
 
@@ -60,7 +60,7 @@ def exclude_blocks(record: SloRecord, first: int, last: int, block_seconds: int)
             merged[-1] = merged[-1].replace(end=max(merged[-1].end, interval.end))
         else:
             merged.append(interval)
-    dropped, kept_intervals = merged[:-MOST], merged[-MOST:]
+    dropped, kept_intervals = merged[:-MAX_INTERVALS], merged[-MAX_INTERVALS:]
     since = max(record.since, dropped[-1].end if dropped else 0)
     return record.replace(ignored_intervals=tuple(kept_intervals), since=since)
 

@@ -17,16 +17,16 @@ class HoldOutMargin:
 
     Attributes
     ----------
-    least : the margin; without pairs it is the margin.
-    most : with pairs it may be so much; `least` where a person chose the margin.
+    smallest : the margin; without pairs it is the margin.
+    largest : with pairs it may be so much; `smallest` where a person chose the margin.
     """
 
-    least: float
-    most: float
+    smallest: float
+    largest: float
 
-    def of(self, pairs: Pairs | None) -> float:
+    def for_pairs(self, pairs: Pairs | None) -> float:
         """Return the least margin within both at which 80 % of the equal candidates pass with these rows."""
         if pairs is None or not pairs.total:
-            return self.least
+            return self.smallest
         margin = Z_POWER * sqrt(max(pairs.discordant, 1.0)) / pairs.total
-        return min(max(self.least, margin), max(self.least, self.most))
+        return min(max(self.smallest, margin), max(self.smallest, self.largest))

@@ -44,7 +44,7 @@ EARLIER_SECONDS: Final = 7 * 86_400
 """How long the blocks of a version are kept after it ended: what the pace of labels is taken from."""
 MAX_EARLIER: Final = 3
 """Of so many versions at most, the newest."""
-_BLIND: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
+_UNREADABLE: Final = frozenset({Quality.UNAVAILABLE, Quality.LOW_COVERAGE, Quality.MISSING})
 
 
 # ---- which versions and series ----------------------------------------------------------------
@@ -72,7 +72,7 @@ def other_versions(status: DataProductStatus, now: float) -> Iterator[VersionBas
     """
     live = [version for version in (status.stable, status.candidate) if version is not None]
     yield from live[1:] if status.stable is not None else live
-    names = {one.version for one in live}
+    names = {version.version for version in live}
     ended_versions = [
         past_version
         for past_version in status.history
@@ -176,17 +176,19 @@ def _series(
     counted_slos = [slo.name for slo in spec.slos if slo.indicator.gauge is None]
     series = {}
     for version in other_versions(status, now):
-        kept_series = _kept(store, version, counted_slos)
-        if any(one.had_events for one in kept_series.values()):
+        kept_series = _stored_series(store, version, counted_slos)
+        if any(slo_series.had_events for slo_series in kept_series.values()):
             series[store.name(version)] = kept_series
     compared_series = [CLIENT_ERRORS] if is_compared(status) else []
-    series[stable.version] = _kept(store, stable, [*counted_slos, *compared_series])
+    series[stable.version] = _stored_series(store, stable, [*counted_slos, *compared_series])
     return series
 
 
-def _kept(store: BlockStore, version: VersionBase, names: Iterable[str]) -> dict[str, Series]:
-    read = ((name, store.series(version, name)) for name in names)
-    return {name: series for name, series in read if series is not None}
+def _stored_series(
+    store: BlockStore, version: VersionBase, names: Iterable[str]
+) -> dict[str, Series]:
+    results = ((name, store.series(version, name)) for name in names)
+    return {name: series for name, series in results if series is not None}
 
 
 def _gauges(
@@ -194,8 +196,8 @@ def _gauges(
 ) -> dict[str, dict[str, Means]]:
     """Return the block means of the stable version's gauges, by version and SLO."""
     names = [slo.name for slo in spec.slos if slo.indicator.gauge is not None]
-    read = ((name, store.means(stable, name)) for name in names)
-    return {stable.version: {name: means for name, means in read if means is not None}}
+    results = ((name, store.means(stable, name)) for name in names)
+    return {stable.version: {name: means for name, means in results if means is not None}}
 
 
 def _markets(
@@ -241,7 +243,7 @@ def canary_block(
     candidate : the same of the candidate; None for a block before its rollout.
     ages : labels of both versions by their age; None where they aren't counted so.
     """
-    quality = requests.quality if requests.quality in _BLIND else Quality.COUNTED
+    quality = requests.quality if requests.quality in _UNREADABLE else Quality.COUNTED
     if candidate is None:
         return CanaryBlock(end, quality, stable, NO_VALUES, ages=ages)
     return CanaryBlock(

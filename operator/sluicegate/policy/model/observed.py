@@ -128,7 +128,7 @@ class Facts:
         that it requests.
     cpu_throttled, memory_pressure : stable's containers are at their limits.
     outage : why the newest block could not be read, in words; empty if it was read.
-    secretless : pods of stable report that their feedback Secret lacks a key.
+    secret_missing : pods of stable report that their feedback Secret lacks a key.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
     split_verified : the route in force has the weight that was last asked for.
     route_objection : why a Gateway doesn't accept the route with that weight; empty where each does.
@@ -154,7 +154,7 @@ class Facts:
     cpu_throttled: bool | None = None
     memory_pressure: bool | None = None
     outage: str = ""
-    secretless: bool = False
+    secret_missing: bool = False
     pods: float = 1.0
     split_verified: bool = True
     route_objection: str = ""
@@ -196,7 +196,7 @@ class RolloutProgress:
     uncounted_seconds : for which requests to the pods to be removed couldn't be counted; 0 where
         the traffic was observed to follow.
     frozen : spec.suspend holds it.
-    wants_share : it waits for pods for its next share. waited : for how long, in seconds.
+    wants_share : it waits for pods for its next share. waited_seconds : for how long, in seconds.
     deadline : for how long it may, in seconds.
     problem : report of its pods. unrecoverable : whether it is.
     attribution : the cause if no pod is ready; None for a version that is restored.
@@ -211,7 +211,7 @@ class RolloutProgress:
     uncounted_seconds: int = 0
     frozen: bool = False
     wants_share: bool = False
-    waited: float = 0
+    waited_seconds: float = 0
     deadline: int = 600
     problem: Failure | None = None
     unrecoverable: bool = False
@@ -223,7 +223,7 @@ class RolloutProgress:
     committed: bool = False
 
     @property
-    def moves(self) -> bool:
+    def is_changing(self) -> bool:
         """Return whether the rollout continues without a decision."""
         return self.completed or self.share is not None
 
@@ -238,31 +238,31 @@ class Portfolio:
     Attributes
     ----------
     products : how many the namespace has.
-    turned_bad : how many of them turned bad within three blocks of this one, itself included, or
+    degraded_products : how many of them turned bad within three blocks of this one, itself included, or
         may have.
     namespaces : how many others there are.
-    namespaces_bad : in how many of them a product turned bad at the same time.
+    degraded_namespaces : in how many of them a product turned bad at the same time.
     namespaces_share : the shares of their products that did, summed.
     silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
     slot : whether this product may train now, by budget and priority; False until a line of
         products has been asked for one.
-    trains_here : the products of its namespace that have a slot. slots_taken : by all products.
+    training_products : the products of its namespace that have a slot. slots_taken : by all products.
     renewing : number of other products that try another runtime image.
     """
 
     products: int = 1
-    turned_bad: int = 0
+    degraded_products: int = 0
     namespaces: int = 0
-    namespaces_bad: int = 0
+    degraded_namespaces: int = 0
     namespaces_share: float = 0.0
     silent: Mapping[str, float] = field(default_factory=dict)
     slot: bool = False
-    trains_here: tuple[str, ...] = ()
+    training_products: tuple[str, ...] = ()
     slots_taken: int = 0
     renewing: int = 0
 
 
-ALONE: Final = Portfolio(slot=True)
+NO_OTHER_PRODUCTS: Final = Portfolio(slot=True)
 """What a product without neighbours is given: the slot is its own. Replays judge by it."""
 
 

@@ -18,7 +18,7 @@ Part = TypeVar("Part", bound=StatusModel)
 AHEAD_SECONDS: Final = 300
 """A time that is less ahead stays: clocks of two replicas differ, and a takeover writes no status."""
 _RETRY: Final = "retry_time"
-_ALLOWED: Final = "next_allowed_time"
+_NEXT_ALLOWED: Final = "next_allowed_time"
 """A cooldown's end, which a person sets: it lies in the future by right, at any distance."""
 
 
@@ -64,11 +64,11 @@ def _holds_time(annotation: object) -> bool:
 
 
 def _time(name: str, value: int | None, now: int) -> int | None:
-    if value is None or name == _ALLOWED:
+    if value is None or name == _NEXT_ALLOWED:
         return value
     if name == _RETRY:
-        latest = now + LONGEST_RETRY_SECONDS
-        return min(value, latest)
+        latest_time = now + LONGEST_RETRY_SECONDS
+        return min(value, latest_time)
     return value if value <= now + AHEAD_SECONDS else now
 
 
@@ -79,9 +79,13 @@ def _value(value: Any, now: int, block_seconds: int) -> Any:
     if isinstance(value, StatusModel):
         return _corrected(value, now, block_seconds)
     if isinstance(value, tuple):
-        parts = tuple(_value(one, now, block_seconds) for one in value)
-        return value if all(one is two for one, two in zip(parts, value, strict=True)) else parts
+        parts = tuple(_value(item, now, block_seconds) for item in value)
+        return (
+            value
+            if all(item is item_before for item, item_before in zip(parts, value, strict=True))
+            else parts
+        )
     if isinstance(value, Mapping):
-        fields = {key: _value(one, now, block_seconds) for key, one in value.items()}
-        return value if all(fields[key] is one for key, one in value.items()) else fields
+        fields = {key: _value(item, now, block_seconds) for key, item in value.items()}
+        return value if all(fields[key] is item for key, item in value.items()) else fields
     return value

@@ -18,7 +18,7 @@ def is_pending(status: DataProductStatus, request: ManualRequest) -> bool:
     return bool(request.value) and _handled_token(status, request) != request.value
 
 
-def approves(status: DataProductStatus, observed: Observed) -> ManualRequest | None:
+def approving_request(status: DataProductStatus, observed: Observed) -> ManualRequest | None:
     """Return the request that approves the candidate's last step; None without one."""
     if status.trial is None or status.trial.is_parked:
         return None
@@ -36,13 +36,16 @@ def with_request_handled(status: DataProductStatus, request: ManualRequest) -> D
 
 
 def with_notes(
-    decision: Decision, before: DataProductStatus, after: DataProductStatus, observed: Observed
+    decision: Decision,
+    previous_status: DataProductStatus,
+    next_status: DataProductStatus,
+    observed: Observed,
 ) -> Decision:
-    """Return a decision with the notes of the requests that `after` records as handled."""
+    """Return a decision with the notes of the requests that `next_status` records as handled."""
     notes = [
         request.note
-        for request in unhandled_requests(before, observed)
-        if request.note and not is_pending(after, request)
+        for request in unhandled_requests(previous_status, observed)
+        if request.note and not is_pending(next_status, request)
     ]
     return (
         replace(decision, message=f"{decision.message} ({'; '.join(notes)})") if notes else decision

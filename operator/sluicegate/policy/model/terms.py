@@ -57,7 +57,7 @@ DROPS_IN_BUDGET: Final = 2
 """Without `maxDrop`, half of what the objective allows is the drop that matters."""
 RECENT_FAST, RECENT_SLOW = 12, 24
 """Blocks of the window that is shown: an hour and two at blocks of five minutes."""
-_UNREAD: Final = {"canary_evidence", "seasonality", "markets"}
+_UNUSED_FIELDS: Final = {"canary_evidence", "seasonality", "markets"}
 """Fields of an SLO that neither a training nor its verdict reads."""
 MAX_MARGIN: Final = 0.9999
 """A ratio that is worse by the margin has to be one still: below 1, by more than a float's noise."""
@@ -84,10 +84,10 @@ class SloTerms:
     Attributes
     ----------
     name, kind, on_degraded, canary_evidence, seasonality : as in the spec.
-    objective, allowed_bad : least share of good events, largest of bad ones; None without one.
+    objective, allowed_bad_ratio : least share of good events, largest of bad ones; None without one.
     drop : d, how far the bad ratio may rise above the baseline.
-    drop_given : whether a person chose it; otherwise it grows to what the baseline supports.
-    margin : δ, by how much a candidate may be worse. margin_given : whether a person chose it;
+    is_drop_given : whether a person chose it; otherwise it grows to what the baseline supports.
+    margin : δ, by how much a candidate may be worse. is_margin_given : whether a person chose it;
         otherwise it follows from the rows, at most `drop`.
     lag_blocks : how long good events lag.
     thresholds : burn-rate rows that can trip; empty without an objective.
@@ -113,9 +113,9 @@ class SloTerms:
     canary_evidence: CanaryEvidence
     seasonality: Seasonality
     objective: float | None
-    allowed_bad: float | None
+    allowed_bad_ratio: float | None
     drop: float
-    drop_given: bool
+    is_drop_given: bool
     margin: float
     lag_blocks: int
     thresholds: tuple[Threshold, ...]
@@ -126,7 +126,7 @@ class SloTerms:
     calendar: Calendar = CLOCK
     without_feedback: bool = False
     threshold: int | None = None
-    margin_given: bool = True
+    is_margin_given: bool = True
     label_lag_seconds: int = 0
     on_market_missed: OnMarketMissed = OnMarketMissed.ALERT
     on_market_worse: OnMarketWorse = OnMarketWorse.ALERT
@@ -174,15 +174,15 @@ class SloTerms:
 
     def margin_by(self, rows: Pairs | None) -> float:
         """Return δ: as given, else the least that the rows of both versions distinguish, up to maxDrop."""
-        if rows is None or self.margin_given:
+        if rows is None or self.is_margin_given:
             return self.margin
-        return min(HoldOutMargin(self.margin, self.drop).of(rows), MAX_MARGIN)
+        return min(HoldOutMargin(self.margin, self.drop).for_pairs(rows), MAX_MARGIN)
 
     def min_events(self, baseline_ratio: float | None = None) -> float:
         """Return the least number of events at which zero bad ones show the ratio to be allowed."""
         q = (
-            self.allowed_bad
-            if self.allowed_bad is not None
+            self.allowed_bad_ratio
+            if self.allowed_bad_ratio is not None
             else (baseline_ratio or 0.0) + self.drop
         )
         return min_total(min(q, 1.0))
@@ -195,7 +195,7 @@ class RetrainingTerms:
     Attributes
     ----------
     hold_out_margins : allowed regression on the hold-out, by SLO.
-    cooldown_given : whether a person chose the cooldown; else it ends once a drop is detectable.
+    is_cooldown_given : whether a person chose the cooldown; else it ends once a drop is detectable.
     schedule : when a challenger is trained; None for never.
     gated : SLOs that the spec lists in its gate; a result must hold counts of them.
     inputs : hashes of what an attempt is made from: of what its Job reads, and of what else may be
@@ -206,7 +206,7 @@ class RetrainingTerms:
     cooldown_seconds: int
     hold_out_margins: Mapping[str, HoldOutMargin]
     gated: frozenset[str] = frozenset()
-    cooldown_given: bool = True
+    is_cooldown_given: bool = True
     schedule: Schedule | None = None
     inputs: str = ""
 
@@ -218,7 +218,7 @@ class Terms:
     `label_lifetime_seconds`: age of a prediction from which on no label of it counts.
     `shadow_seconds`: interval of the shadow phase; None without one. `mirrored`: share of the requests
     that are mirrored for it; None where Jobs read labelled rows.
-    `steps_given`, `duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
+    `are_steps_given`, `is_duration_given`: a person chose them. `names_runtime`: its runtime image is its own, not the operator's default. `routed`: a route
     splits its traffic; otherwise the pods of both versions share it by their number.
     `market_cells`: number of SLOs that are counted by market times that of markets, `other` included; 0
     where nothing is.
@@ -239,8 +239,8 @@ class Terms:
     suspend: bool
     names_runtime: bool = True
     routed: bool = True
-    steps_given: bool = True
-    duration_given: bool = True
+    are_steps_given: bool = True
+    is_duration_given: bool = True
     shadow_seconds: int | None = None
     mirrored: float | None = None
     label_lifetime_seconds: int = DEFAULT_LABEL_LIFETIME_SECONDS
@@ -290,7 +290,7 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
             else spec.retraining.cooldown_seconds,
             {slo.name: hold_out_margin(spec.retraining, slo) for slo in spec.slos},
             frozenset(spec.retraining.gate),
-            cooldown_given=spec.retraining.cooldown_seconds is not None,
+            is_cooldown_given=spec.retraining.cooldown_seconds is not None,
             schedule=spec.retraining.schedule,
             inputs=_inputs(product, spec.retraining),
         )
@@ -305,9 +305,9 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
         block_seconds=calendar.block_seconds,
         calendar=calendar,
         steps=spec.rollout.steps or DEFAULT_STEPS,
-        steps_given=spec.rollout.steps is not None,
+        are_steps_given=spec.rollout.steps is not None,
         max_duration_seconds=spec.rollout.max_duration_seconds or DEFAULT_MAX_DURATION_SECONDS,
-        duration_given=spec.rollout.max_duration_seconds is not None,
+        is_duration_given=spec.rollout.max_duration_seconds is not None,
         approval=Approval.MANUAL if spec.rollout.approvals else spec.rollout.approval,
         history_limit=spec.rollout.history_limit,
         retraining=retraining,
@@ -348,19 +348,19 @@ def _inputs(product: DataProduct, retraining: Retraining) -> str:
     """
     serving, slos = product.spec.serving, product.spec.slos
     retraining = retraining.replace(queue=product.queue or None)
-    not_inputs = {"cooldown_seconds", "gate"}
-    of_job = (
+    ignored_fields = {"cooldown_seconds", "gate"}
+    job_parts = (
         retraining.model_dump_json(
-            exclude_defaults=True, exclude={"mode", "schedule", *not_inputs}
+            exclude_defaults=True, exclude={"mode", "schedule", *ignored_fields}
         ),
         *(ref.name for ref in serving.image_pull_secrets),
     )
-    of_verdict = (
-        retraining.model_dump_json(exclude_defaults=True, include=not_inputs),
+    verdict_parts = (
+        retraining.model_dump_json(exclude_defaults=True, include=ignored_fields),
         serving.runtime_image or "",
-        *(slo.model_dump_json(exclude_defaults=True, exclude=_UNREAD) for slo in slos),
+        *(slo.model_dump_json(exclude_defaults=True, exclude=_UNUSED_FIELDS) for slo in slos),
     )
-    return "-".join(_short_hash("\n".join(parts)) for parts in (of_job, of_verdict))
+    return "-".join(_short_hash("\n".join(parts)) for parts in (job_parts, verdict_parts))
 
 
 def job_inputs(inputs: str) -> str:
@@ -384,7 +384,7 @@ def _drop(slo: Slo) -> float:
 def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
     kind, allowed = slo.indicator.kind, slo.allowed_bad
     definition = INDICATORS[kind]
-    fast = definition.about_requests
+    is_fast = definition.about_requests
     lag_blocks = ceil(slo.indicator.lag_seconds / calendar.block_seconds)
     gauge = slo.indicator.gauge
     drop = _drop(slo)
@@ -398,16 +398,16 @@ def _slo_terms(slo: Slo, calendar: Calendar, *, takes_truths: bool) -> SloTerms:
         canary_evidence=slo.canary_evidence,
         seasonality=slo.seasonality,
         objective=None if slo.objective is None else float(Decimal(slo.objective)),
-        allowed_bad=allowed,
+        allowed_bad_ratio=allowed,
         drop=drop,
-        drop_given=slo.drop is not None,
+        is_drop_given=slo.drop is not None,
         margin=_margin(slo, definition, drop),
-        margin_given=slo.regression is not None,
+        is_margin_given=slo.regression is not None,
         lag_blocks=lag_blocks,
         thresholds=_thresholds(
-            FAST_BURN_WINDOWS if fast else SLOW_BURN_WINDOWS, allowed, lag_blocks
+            FAST_BURN_WINDOWS if is_fast else SLOW_BURN_WINDOWS, allowed, lag_blocks
         ),
-        recent=RECENT_FAST if fast else RECENT_SLOW,
+        recent=RECENT_FAST if is_fast else RECENT_SLOW,
         gauge=None
         if gauge is None
         else GaugeTerms(
@@ -435,8 +435,10 @@ def _thresholds(
     """Return the rows of an objective's window table; with late labels, no window is shorter than twice their lag."""
     if allowed is None:
         return ()
-    least = 2 * lag_blocks
-    rows = tuple(replace(row, short=max(row.short, least)) for row in profile if row.long >= least)
+    min_blocks = 2 * lag_blocks
+    rows = tuple(
+        replace(row, short=max(row.short, min_blocks)) for row in profile if row.long >= min_blocks
+    )
     return thresholds(rows, allowed)
 
 

@@ -20,16 +20,16 @@ from sluicegate.views.numbers import duration
 CHECKS: Final[tuple[preconditions.Check, ...]] = (
     preconditions.life_has_ended,
     preconditions.retraining_is_off,
-    preconditions.one_is_under_way,
+    preconditions.training_is_running,
     preconditions.a_candidate_is_tried,
     preconditions.a_person_decides,
-    preconditions.the_cluster_lost_a_job,
+    preconditions.cluster_lost_job,
     preconditions.no_slot_is_free,
 )
 """No cooldown: the schedule is its pause, and the labels that it takes are that of a follow-up."""
-_WAITING: Final = frozenset({Reason.NO_SLOT, Reason.INFRASTRUCTURE, Reason.MANUAL_MODE})
+_WAITING_REASONS: Final = frozenset({Reason.NO_SLOT, Reason.INFRASTRUCTURE, Reason.MANUAL_MODE})
 """Obstacles that pass, or that a person takes away."""
-_FOLLOWED: Final = frozenset({Reason.MODEL_DECAY, Reason.FOLLOW_UP})
+_FOLLOWED_REASONS: Final = frozenset({Reason.MODEL_DECAY, Reason.FOLLOW_UP})
 """Causes of the training of a stable version that has a follow-up."""
 SUSPECTED_SHARE: Final = 0.5
 """Of its period, after which a challenger is trained where something looks worse."""
@@ -51,7 +51,7 @@ def due_challenger(
     if terms.retraining is None or stable is None or observed.problem is not None:
         return None
     share = SUSPECTED_SHARE if suspected else 1.0
-    turn = _of_schedule(terms, status, observed, share=share, now=now) or _follow_up(
+    turn = _scheduled_turn(terms, status, observed, share=share, now=now) or _follow_up(
         terms, status, observed, now
     )
     if turn is None:
@@ -62,7 +62,7 @@ def due_challenger(
     kind = "schedule" if turn.cause is Reason.SCHEDULED else "follow-up"
     trigger = preconditions.trigger_of(terms, name, kind, turn.since)
     if obstacle is not None:
-        is_waiting = obstacle.reason in _WAITING
+        is_waiting = obstacle.reason in _WAITING_REASONS
         return WaitingRetraining(trigger, "", turn.cause, obstacle.reason) if is_waiting else None
     retraining_status = status.retraining or RetrainingStatus()
     return Retrain(
@@ -83,7 +83,7 @@ class _Turn(NamedTuple):
     message: str
 
 
-def _of_schedule(
+def _scheduled_turn(
     terms: Terms, status: DataProductStatus, observed: Observed, *, share: float, now: int
 ) -> _Turn | None:
     """Return the turn by spec.retraining.schedule; None before `share` of the period has passed."""
@@ -98,7 +98,7 @@ def _of_schedule(
     if schedule.every_seconds is not None and now - since >= share * schedule.every_seconds:
         passed_text = f"{duration(now - since)} have passed"
     elif schedule.every_labels is not None:
-        arrived = max((count for _, count in _labels(terms, observed, since)), default=0)
+        arrived = max((count for _, count in _label_counts(terms, observed, since)), default=0)
         if arrived >= share * schedule.every_labels:
             passed_text = f"{arrived:,} labels have come"
     if not passed_text:
@@ -123,15 +123,21 @@ def _follow_up(
     since = retraining_status.last_training_time if retraining_status else None
     if retraining_status is None or since is None or since > stable.promotion_time:
         return None
-    if stable.cause not in _FOLLOWED or stable.restored:
+    if stable.cause not in _FOLLOWED_REASONS or stable.restored:
         return None
     if retraining.mode is RetrainingMode.MANUAL:
         return None
-    is_cooling_down = retraining.cooldown_given and now < (retraining_status.next_allowed_time or 0)
-    rested = now - since >= 2 * (retraining_status.last_duration_seconds or 0)
-    if is_cooling_down or not rested or now < preconditions.old_enough_at(terms, stable):
+    is_cooling_down = retraining.is_cooldown_given and now < (
+        retraining_status.next_allowed_time or 0
+    )
+    has_rested = now - since >= 2 * (retraining_status.last_duration_seconds or 0)
+    if (
+        is_cooling_down
+        or not has_rested
+        or now < preconditions.earliest_training_time(terms, stable)
+    ):
         return None
-    for slo, arrived in _labels(terms, observed, since):
+    for slo, arrived in _label_counts(terms, observed, since):
         baseline = stable.baseline.get(slo.name)
         if arrived >= labels.needed_events(slo, None if baseline is None else baseline.count):
             text = (
@@ -142,7 +148,7 @@ def _follow_up(
     return None
 
 
-def _labels(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:
+def _label_counts(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:
     """Return each deciding quality SLO with its number of labels since the last training."""
     return [
         (slo, labels.events_since(terms, observed, slo.name, since))

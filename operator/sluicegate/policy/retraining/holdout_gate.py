@@ -68,7 +68,7 @@ def judge(
     pairs: Pairs | None = None,
 ) -> HoldOut:
     """Compare two versions on the same hold-out; both bounds are one-sided at 95 %."""
-    allowed = margin.of(pairs)
+    allowed = margin.for_pairs(pairs)
     if candidate.total == 0 or stable.total == 0:
         return HoldOut(slo, GateVerdict.TOO_SMALL, candidate, stable, None, allowed)
     interval = (

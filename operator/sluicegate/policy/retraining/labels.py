@@ -14,15 +14,15 @@ from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS
 from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, quantile
 
-Z_TOLD: Final = Z95 + quantile(0.8)
+Z_DETECTED: Final = Z95 + quantile(0.8)
 """A drop of so many standard errors is found at 95 % confidence in four of five cases."""
 
 
 def needed_events(slo: SloTerms, baseline: Count | None) -> int:
     """Return the events that distinguish a drop by `maxDrop` from none."""
-    p = 0.5 if baseline is None or baseline.ratio is None else baseline.ratio
-    p = min(p + slo.drop / 2, 0.5)
-    return ceil(Z_TOLD**2 * p * (1 - p) / slo.drop**2)
+    ratio = 0.5 if baseline is None or baseline.ratio is None else baseline.ratio
+    ratio = min(ratio + slo.drop / 2, 0.5)
+    return ceil(Z_DETECTED**2 * ratio * (1 - ratio) / slo.drop**2)
 
 
 def events_since(terms: Terms, observed: Observed, slo: str, moment: int) -> int:
@@ -32,16 +32,18 @@ def events_since(terms: Terms, observed: Observed, slo: str, moment: int) -> int
     Sums are kept for fourteen days at blocks of 300 s, and for three at 60 s. For the time before
     that the mean rate of what is kept counts: a period in labels may be longer.
     """
-    after = min(moment // terms.block_seconds, observed.block)
+    start_block = min(moment // terms.block_seconds, observed.block)
     rows = (series.get(slo) for series in observed.series.values())
-    return sum(_between(series, after, observed.block) for series in rows if series is not None)
+    return sum(
+        _between(series, start_block, observed.block) for series in rows if series is not None
+    )
 
 
-def _between(series: Series, after: int, last: int) -> int:
+def _between(series: Series, start_block: int, last: int) -> int:
     """Return the events of the blocks with after < index ≤ last, estimated for blocks that aren't stored."""
-    counted_events = series.between(after, last).total
+    counted_events = series.between(start_block, last).total
     oldest = hour_of(series.newest) - HOURS + 1
     edge = oldest * BLOCKS_PER_HOUR
-    if after >= edge or last <= edge or series.first_hour > oldest:
+    if start_block >= edge or last <= edge or series.first_hour > oldest:
         return counted_events
-    return counted_events + counted_events * (edge - after) // (last - edge)
+    return counted_events + counted_events * (edge - start_block) // (last - edge)

@@ -52,10 +52,10 @@ def cooldown(terms: Terms, retraining_status: RetrainingStatus | None) -> int:
     number of labels has the same effect.
     """
     retraining_status = retraining_status or RetrainingStatus()
-    least = terms.retraining.cooldown_seconds if terms.retraining else 0
-    base = max(least, 2 * (retraining_status.last_duration_seconds or 0))
+    min_seconds = terms.retraining.cooldown_seconds if terms.retraining else 0
+    base = max(min_seconds, 2 * (retraining_status.last_duration_seconds or 0))
     attempts = retraining_status.unsuccessful_attempts
-    if terms.retraining is not None and terms.retraining.cooldown_given:
+    if terms.retraining is not None and terms.retraining.is_cooldown_given:
         attempts += retraining_status.attempts_without_remedy
     doublings = min(max(0, attempts - 1), 32)
     return min(base << doublings, max(LONGEST_COOLDOWN, base))
@@ -70,18 +70,20 @@ def with_ended_attempt(
     ----------
     failed : whether it counts as a failure; a small hold-out doesn't.
     """
-    before = status.retraining or RetrainingStatus()
-    running = before.trigger
-    seconds_run = before.seconds_run(now)
-    after = status.with_retraining(
+    retraining_before = status.retraining or RetrainingStatus()
+    running = retraining_before.trigger
+    seconds_run = retraining_before.seconds_run(now)
+    next_status = status.with_retraining(
         trigger=None,
-        last_duration_seconds=before.last_duration_seconds if seconds_run is None else seconds_run,
+        last_duration_seconds=retraining_before.last_duration_seconds
+        if seconds_run is None
+        else seconds_run,
         last_reason=str(reason),
         lost_jobs=0,
         retry_time=None,
     )
     challenger = running is not None and running.trains_challenger
-    return with_counted_attempt(terms, after, EndedAttempt(reason, failed, challenger, now))
+    return with_counted_attempt(terms, next_status, EndedAttempt(reason, failed, challenger, now))
 
 
 def with_counted_attempt(
@@ -95,13 +97,13 @@ def with_counted_attempt(
     if attempt.challenger:
         number = retraining.unsuccessful_challengers + 1 if attempt.failed else 0
         return status.with_retraining(unsuccessful_challengers=number)
-    after = status.with_retraining(
+    next_status = status.with_retraining(
         unsuccessful_attempts=retraining.unsuccessful_attempts + int(attempt.failed),
         attempts_without_remedy=retraining.attempts_without_remedy
         + int(attempt.reason in WITHOUT_REMEDY),
     )
-    pause = cooldown(terms, after.retraining)
-    return after.with_retraining(next_allowed_time=attempt.now + pause)
+    pause = cooldown(terms, next_status.retraining)
+    return next_status.with_retraining(next_allowed_time=attempt.now + pause)
 
 
 def with_lost_job(status: DataProductStatus, now: int) -> DataProductStatus:
@@ -109,20 +111,24 @@ def with_lost_job(status: DataProductStatus, now: int) -> DataProductStatus:
 
     A person's request counts as not handled, and a challenger's turn as not taken.
     """
-    before = status.retraining or RetrainingStatus()
-    running = before.trigger
-    wait = retry_seconds(before.lost_jobs)
-    after = status.with_retraining(
+    retraining_before = status.retraining or RetrainingStatus()
+    running = retraining_before.trigger
+    wait = retry_seconds(retraining_before.lost_jobs)
+    next_status = status.with_retraining(
         trigger=None,
         last_reason=str(Reason.INFRASTRUCTURE),
-        lost_jobs=before.lost_jobs + 1,
+        lost_jobs=retraining_before.lost_jobs + 1,
         retry_time=now + wait,
     )
     if running is not None and running.trains_challenger:
-        return after.with_retraining(last_training_time=before.previous_training_time)
-    if running is None or running.cause != Reason.REQUESTED or after.last_handled is None:
-        return after
-    return after.replace(last_handled=after.last_handled.with_token(REQUEST_RETRAIN, ""))
+        return next_status.with_retraining(
+            last_training_time=retraining_before.previous_training_time
+        )
+    if running is None or running.cause != Reason.REQUESTED or next_status.last_handled is None:
+        return next_status
+    return next_status.replace(
+        last_handled=next_status.last_handled.with_token(REQUEST_RETRAIN, "")
+    )
 
 
 def without_pause(status: DataProductStatus) -> DataProductStatus:

@@ -44,7 +44,7 @@ class RetrainingRequest:
     next_score_time: int | None = None
 
     @property
-    def trained(self) -> RetrainingStatus:
+    def retraining_status(self) -> RetrainingStatus:
         """Return the retraining status of the product."""
         return self.status.retraining or RetrainingStatus()
 
@@ -111,9 +111,9 @@ def a_person_decides(request: RetrainingRequest) -> Obstacle | None:
     return Obstacle(Reason.MANUAL_MODE, text, needs_person=True)
 
 
-def one_is_under_way(request: RetrainingRequest) -> Obstacle | None:
+def training_is_running(request: RetrainingRequest) -> Obstacle | None:
     """Object while another training is under way."""
-    training = request.trained
+    training = request.retraining_status
     if training.trigger is None:
         return None
     since = duration(max(training.seconds_run(request.now) or 0, 0))
@@ -131,7 +131,7 @@ def a_candidate_is_tried(request: RetrainingRequest) -> Obstacle | None:
 
 def failed_too_often(request: RetrainingRequest) -> Obstacle | None:
     """Object after three attempts in a row without a promotion: a person must check the training."""
-    failures = request.trained.unsuccessful_attempts
+    failures = request.retraining_status.unsuccessful_attempts
     if failures < MAX_FAILURES:
         return None
     text = (
@@ -147,22 +147,22 @@ def version_is_too_young(request: RetrainingRequest) -> Obstacle | None:
     if stable is None:
         return Obstacle(Reason.NO_STABLE, "no version has been accepted yet")
     age = (request.now - stable.promotion_time) // request.terms.block_seconds
-    if request.now >= old_enough_at(request.terms, stable):
+    if request.now >= earliest_training_time(request.terms, stable):
         return None
     text = f"{stable.release.version} is {age} blocks old, {MIN_AGE_BLOCKS} are needed"
     return Obstacle(Reason.VERSION_TOO_YOUNG, text)
 
 
-def old_enough_at(terms: Terms, stable: Version) -> int:
+def earliest_training_time(terms: Terms, stable: Version) -> int:
     """Return when a version has been measured long enough to be judged, in seconds."""
     return stable.promotion_time + MIN_AGE_BLOCKS * terms.block_seconds
 
 
 def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
     """Object while the pause after the last attempt lasts."""
-    pause_end = request.trained.next_allowed_time or 0
+    pause_end = request.retraining_status.next_allowed_time or 0
     seconds_left = pause_end - request.now
-    failures = request.trained.unsuccessful_attempts
+    failures = request.retraining_status.unsuccessful_attempts
     if seconds_left <= 0 or _labels_suffice(request, pause_end):
         return None
     return Obstacle(
@@ -180,27 +180,27 @@ def _labels_suffice(request: RetrainingRequest, pause_end: int) -> bool:
     from the first bad block to the last attempt, as many again are needed.
     """
     retraining = request.terms.retraining
-    if retraining is None or retraining.cooldown_given or request.has_told is None:
+    if retraining is None or retraining.is_cooldown_given or request.has_told is None:
         return False
-    failures = request.trained.unsuccessful_attempts
-    if failures and request.trained.last_reason not in HOLD_OUT_REASONS:
+    failures = request.retraining_status.unsuccessful_attempts
+    if failures and request.retraining_status.last_reason not in HOLD_OUT_REASONS:
         return False
-    pause_begin = pause_end - cooldown(request.terms, request.trained)
+    pause_begin = pause_end - cooldown(request.terms, request.retraining_status)
     hour = BLOCKS_PER_HOUR * request.terms.block_seconds
-    least = max(hour, 2 * (request.trained.last_duration_seconds or 0))
-    if request.now - pause_begin < least:
+    min_seconds = max(hour, 2 * (request.retraining_status.last_duration_seconds or 0))
+    if request.now - pause_begin < min_seconds:
         return False
-    share = request.has_told(pause_begin)
+    share_since_pause = request.has_told(pause_begin)
     first = (
         pause_begin if request.degraded_since is None else min(request.degraded_since, pause_begin)
     )
-    before = request.has_told(first) - share
-    return share >= max(1 << failures, before)
+    share_before_pause = request.has_told(first) - share_since_pause
+    return share_since_pause >= max(1 << failures, share_before_pause)
 
 
-def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
+def cluster_lost_job(request: RetrainingRequest) -> Obstacle | None:
     """Object until the retry time after the cluster lost a Job."""
-    seconds_left = (request.trained.retry_time or 0) - request.now
+    seconds_left = (request.retraining_status.retry_time or 0) - request.now
     if seconds_left <= 0:
         return None
     text = (
@@ -209,7 +209,7 @@ def the_cluster_lost_a_job(request: RetrainingRequest) -> Obstacle | None:
     return Obstacle(Reason.INFRASTRUCTURE, text)
 
 
-def a_score_is_undecided(request: RetrainingRequest) -> Obstacle | None:
+def score_is_undecided(request: RetrainingRequest) -> Obstacle | None:
     """Object after a score on too few rows, until twice as many rows exist."""
     seconds_left = (request.next_score_time or 0) - request.now
     if seconds_left <= 0:
@@ -225,44 +225,48 @@ def no_slot_is_free(request: RetrainingRequest) -> Obstacle | None:
     """Object while other products use all training slots."""
     if request.portfolio.slot:
         return None
-    return Obstacle(Reason.NO_SLOT, f"it waits for a slot: {who_trains(request.portfolio)}")
+    return Obstacle(
+        Reason.NO_SLOT, f"it waits for a slot: {running_trainings_text(request.portfolio)}"
+    )
 
 
-def who_trains(portfolio: Portfolio) -> str:
+def running_trainings_text(portfolio: Portfolio) -> str:
     """Return the products that have the training slots, in words.
 
     Products of other namespaces are counted, as their names are not for everyone to read.
     """
-    trains_here, slots_taken = portfolio.trains_here, portfolio.slots_taken
+    training_products, slots_taken = portfolio.training_products, portfolio.slots_taken
     if not slots_taken:
         return "other products are before it in the line"
-    here_text = f"{', '.join(trains_here)} of this namespace" if trains_here else ""
-    in_other_namespaces = slots_taken - len(trains_here)
+    own_namespace_text = (
+        f"{', '.join(training_products)} of this namespace" if training_products else ""
+    )
+    in_other_namespaces = slots_taken - len(training_products)
     if not in_other_namespaces:
-        return f"{here_text} trains" if slots_taken == 1 else f"{here_text} train"
+        return f"{own_namespace_text} trains" if slots_taken == 1 else f"{own_namespace_text} train"
     others_text = f"{in_other_namespaces} of other namespaces"
-    return f"{' and '.join(filter(None, (here_text, others_text)))} {'trains' if slots_taken == 1 else 'train'}"
+    return f"{' and '.join(filter(None, (own_namespace_text, others_text)))} {'trains' if slots_taken == 1 else 'train'}"
 
 
 PRECONDITIONS: Final[tuple[Check, ...]] = (
     life_has_ended,
     retraining_is_off,
-    one_is_under_way,
+    training_is_running,
     a_candidate_is_tried,
     failed_too_often,
     a_person_decides,
     version_is_too_young,
     cooldown_lasts,
-    the_cluster_lost_a_job,
-    a_score_is_undecided,
+    cluster_lost_job,
+    score_is_undecided,
     no_slot_is_free,
 )
-REQUESTED: Final[tuple[Check, ...]] = (
+MANUAL_CHECKS: Final[tuple[Check, ...]] = (
     life_has_ended,
     retraining_is_off,
-    one_is_under_way,
+    training_is_running,
     a_candidate_is_tried,
-    the_cluster_lost_a_job,
+    cluster_lost_job,
     no_slot_is_free,
 )
 """What a person's request still has to meet: it is the way out of the others."""
@@ -277,7 +281,7 @@ def obstacle(
 
 def obstacle_to_request(request: RetrainingRequest) -> Obstacle | None:
     """Return the first unmet precondition of a manual training request; None if it may start."""
-    return obstacle(request, REQUESTED)
+    return obstacle(request, MANUAL_CHECKS)
 
 
 def trigger_of(terms: Terms, version: str, slo: str, first_bad: int | str) -> str:

@@ -59,20 +59,26 @@ def admit(
     taken_slots = Counter(applicant.namespace for applicant in running)
 
     def order(applicant: Applicant) -> tuple[bool, int, int, int, int, str, str]:
-        has_training, place = (
+        has_training, share_rank = (
             taken_slots[applicant.namespace],
             (applicant.since, applicant.namespace, applicant.name),
         )
-        return applicant.challenger, applicant.rank(now), has_training, applicant.served, *place
+        return (
+            applicant.challenger,
+            applicant.rank(now),
+            has_training,
+            applicant.served,
+            *share_rank,
+        )
 
     admitted: list[Applicant] = []
     line = [(order(queued), queued) for queued in waiting]
     heapify(line)
     while line and taken_slots.total() < budget.total:
-        place, queued = heappop(line)
+        rank, queued = heappop(line)
         if taken_slots[queued.namespace] >= budget.per_namespace:
             continue
-        if place != order(queued):  # its namespace has got a slot meanwhile
+        if rank != order(queued):  # its namespace has got a slot meanwhile
             heappush(line, (order(queued), queued))
             continue
         taken_slots[queued.namespace] += 1

@@ -35,7 +35,7 @@ def tried_after_promotion(
     descends = candidate.source is VersionSource.RETRAINING
     if not descends and not candidate.release.is_renewal_of(stable.release):
         return ()
-    return _not_remedied(
+    return _unremedied_markets(
         terms, status, stable, {stable.cause_market, *status.engine.tried_markets}, now=now
     )
 
@@ -47,10 +47,10 @@ def tried_after_rollback(terms: Terms, status: DataProductStatus, now: int) -> t
     """
     stable = status.stable
     assert stable is not None
-    return _not_remedied(terms, status, stable, set(status.engine.tried_markets), now=now)
+    return _unremedied_markets(terms, status, stable, set(status.engine.tried_markets), now=now)
 
 
-def _not_remedied(
+def _unremedied_markets(
     terms: Terms, status: DataProductStatus, stable: Version, tried_markets: set[str], *, now: int
 ) -> tuple[str, ...]:
     """Return the markets except for those that met their SLOs for a day under the replaced version."""

@@ -16,7 +16,7 @@ from sluicegate.api.versions import ApiComparison, CandidatePhase, VersionBase, 
 from sluicegate.policy.model.api_changes import sentence
 from sluicegate.policy.model.decision import Alert, Hold, alert_key
 from sluicegate.policy.model.observed import Observed
-from sluicegate.policy.model.pending_requests import approves, with_request_handled
+from sluicegate.policy.model.pending_requests import approving_request, with_request_handled
 from sluicegate.policy.rollout.candidates import with_share
 
 
@@ -26,7 +26,7 @@ def is_held(status: DataProductStatus, observed: Observed) -> bool:
     if candidate is None or candidate.shares or candidate.is_parked or candidate.changes_api:
         return False
     breaks_api = bool(observed.facts.api_changes)
-    return breaks_api and approves(status, observed) is None
+    return breaks_api and approving_request(status, observed) is None
 
 
 def objection(status: DataProductStatus, observed: Observed) -> Alert | Hold | None:
@@ -61,19 +61,25 @@ def take_share(
     candidate = status.candidate
     if candidate is None or share is None or is_held(status, observed):
         return status
-    after = with_statements(status.replace(candidate=with_share(candidate, share, now)), observed)
+    next_status = with_statements(
+        status.replace(candidate=with_share(candidate, share, now)), observed
+    )
     if status.stable is None or candidate.phase is not CandidatePhase.STARTING:
-        return after
+        return next_status
     broken_clauses = observed.facts.api_changes
     comparison = ApiComparison.CHANGED if broken_clauses else ApiComparison.KEPT
     facts = observed.facts
-    after = after.with_candidate(
+    next_status = next_status.with_candidate(
         api=ApiComparison.UNKNOWN if broken_clauses is None else comparison,
         api_changes=ApiChanges.of(facts.api_added, broken_clauses or (), facts.api_deprecated),
     )
-    request = approves(status, observed) if broken_clauses and not candidate.changes_api else None
+    request = (
+        approving_request(status, observed)
+        if broken_clauses and not candidate.changes_api
+        else None
+    )
     # This approval is used up: one for the last step is another decision.
-    return after if request is None else with_request_handled(after, request)
+    return next_status if request is None else with_request_handled(next_status, request)
 
 
 def with_statements(status: DataProductStatus, observed: Observed) -> DataProductStatus:
@@ -82,14 +88,14 @@ def with_statements(status: DataProductStatus, observed: Observed) -> DataProduc
     A training repeats the labels of its parent's bento: they say nothing of the version that it makes.
     """
     candidate, stable, facts = status.trial, status.stable, observed.facts
-    if candidate is not None and _lacks(candidate, facts.iteration):
+    if candidate is not None and _lacks_statement(candidate, facts.iteration):
         status = status.with_candidate(iteration=facts.iteration)
-    if stable is not None and _lacks(stable, facts.stable_iteration):
+    if stable is not None and _lacks_statement(stable, facts.stable_iteration):
         status = status.replace(stable=stable.replace(iteration=facts.stable_iteration))
     return status
 
 
-def _lacks(version: VersionBase, stated: Iteration | None) -> bool:
+def _lacks_statement(version: VersionBase, stated: Iteration | None) -> bool:
     is_of_spec = version.source is VersionSource.SPEC
     return is_of_spec and stated is not None and version.iteration is None
 

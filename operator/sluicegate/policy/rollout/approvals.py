@@ -249,10 +249,10 @@ def _recorded(
     candidate: Candidate, party_answers: Iterable[PartyAnswer], parties: tuple[str, ...], now: int
 ) -> list[ApprovalAnswer]:
     """Return the parties' answers to this rollout: those recorded in status, then new ones."""
-    before = candidate.approvals.answers if candidate.approvals is not None else ()
-    before_by_content = {_content(answer): answer for answer in before}
-    order = (*(answer.party for answer in before), *parties)
-    place = {party: -number for number, party in enumerate(reversed(order))}
+    answers_before = candidate.approvals.answers if candidate.approvals is not None else ()
+    known_by_content = {_content(answer): answer for answer in answers_before}
+    order = (*(answer.party for answer in answers_before), *parties)
+    rank_by_party = {party: -number for number, party in enumerate(reversed(order))}
     answers = []
     for answer in party_answers:
         note = answer.note
@@ -260,7 +260,7 @@ def _recorded(
             candidate.version,
             rollout_id(candidate),
         )
-        if answer.party not in place or not names_this_rollout:
+        if answer.party not in rank_by_party or not names_this_rollout:
             continue
         new_answer = ApprovalAnswer(
             party=answer.party,
@@ -270,8 +270,8 @@ def _recorded(
             answer_time=now,
             evidence=evidence_of(candidate),
         )
-        answers.append(before_by_content.get(_content(new_answer), new_answer))
-    return sorted(answers, key=lambda answer: (answer.answer_time, place[answer.party]))
+        answers.append(known_by_content.get(_content(new_answer), new_answer))
+    return sorted(answers, key=lambda answer: (answer.answer_time, rank_by_party[answer.party]))
 
 
 def _content(answer: ApprovalAnswer) -> tuple[str, str, str, str]:
@@ -283,11 +283,11 @@ def _represented(candidate: Candidate, answers: Iterable[ApprovalAnswer]) -> dic
 
     An edit of an answer, e.g. of its reason, doesn't move its person to another party.
     """
-    before = candidate.approvals.answers if candidate.approvals is not None else ()
+    answers_before = candidate.approvals.answers if candidate.approvals is not None else ()
     known_pairs = {(answer.user, answer.party) for answer in answers}
     kept_answers = [
         answer
-        for answer in before
+        for answer in answers_before
         if not answer.problem and (answer.user, answer.party) in known_pairs
     ]
     kept_answers.sort(key=lambda answer: answer.verdict is not AnswerVerdict.AGREE)

@@ -62,9 +62,9 @@ def first_candidate(
     start_time : when this operator first saw it, in seconds: a product may be older than its operator.
     claims : its evaluation says how it did; not after a loss, when something else may have served.
     """
-    before = status.candidate
-    if before is not None and before.revision == release.revision:
-        return before
+    candidate_before = status.candidate
+    if candidate_before is not None and candidate_before.revision == release.revision:
+        return candidate_before
     evaluation = counts_of(product.spec.model.evaluation) if claims else {}
     return Candidate(
         **release.replace(evaluation=evaluation).identity_fields,

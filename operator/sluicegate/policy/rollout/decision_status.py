@@ -35,9 +35,9 @@ from sluicegate.policy.model.decision import (
     StartRollout,
     alert_key,
 )
+from sluicegate.policy.model.desired_model import LASTING_OUTCOMES, parent_of_next
 from sluicegate.policy.model.history import with_accepted
 from sluicegate.policy.model.retries import retry_seconds
-from sluicegate.policy.model.spec_wish import LASTING, parent_of_next
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, tried_markets
 from sluicegate.policy.rollout.candidates import (
@@ -118,7 +118,7 @@ def end_rollout(
         return _park(terms, status, decision.reason, now)
     if status.trial is not None and decision.leaving == status.trial.release:
         return _drop_candidate(terms, status, status.trial, decision.reason, now=now)
-    return _return(terms, status, decision, now)
+    return _restore(terms, status, decision, now)
 
 
 def carry_out_at_once(
@@ -202,7 +202,7 @@ def _retrain(
         accepted_share=decision.accepted_share,
         trigger_time=now,
     )
-    before = status.retraining or RetrainingStatus()
+    retraining_before = status.retraining or RetrainingStatus()
     return status.with_retraining(
         trigger=trigger,
         inputs=terms.retraining.inputs if terms.retraining else "",
@@ -210,8 +210,8 @@ def _retrain(
         attempt=decision.attempt,
         start_time=now,
         last_training_time=now,
-        previous_training_time=before.last_training_time,
-        started_attempts=before.number + 1,
+        previous_training_time=retraining_before.last_training_time,
+        started_attempts=retraining_before.number + 1,
     )
 
 
@@ -219,19 +219,33 @@ def _start(
     terms: Terms, status: DataProductStatus, decision: StartRollout, now: int
 ) -> DataProductStatus:
     training = status.training if decision.source is VersionSource.RETRAINING else None
-    before = status.trial
-    if before is not None and not (before.is_parked and before.release == decision.candidate):
-        before = None
+    candidate_before = status.trial
+    if candidate_before is not None and not (
+        candidate_before.is_parked and candidate_before.release == decision.candidate
+    ):
+        candidate_before = None
     candidate = started_candidate(
         decision.candidate,
         decision.source,
         now,
-        before=before,
-        cause=training.cause if training else before.cause if before else "",
-        cause_slo=training.slo if training else before.cause_slo if before else "",
-        iteration=training.iteration if training else before.iteration if before else None,
-        cause_market=training.market if training else before.cause_market if before else "",
-        descends_from=_descent(status, decision),
+        before=candidate_before,
+        cause=training.cause if training else candidate_before.cause if candidate_before else "",
+        cause_slo=training.slo
+        if training
+        else candidate_before.cause_slo
+        if candidate_before
+        else "",
+        iteration=training.iteration
+        if training
+        else candidate_before.iteration
+        if candidate_before
+        else None,
+        cause_market=training.market
+        if training
+        else candidate_before.cause_market
+        if candidate_before
+        else "",
+        descends_from=_parent_bento(status, decision),
         target=decision.weight,
         derived=decision.derived,
         evaluation=dict(decision.evaluation),
@@ -241,22 +255,22 @@ def _start(
         trigger=decision.trigger,
         requested=terms.suspend,  # nothing else starts one then
     )
-    if before is not None:
+    if candidate_before is not None:
         candidate = candidate.replace(
-            retries=before.retries,
-            api=before.api if before.changes_api else None,
-            data_end_time=before.data_end_time,
-            shadow=before.shadow,  # its rows aren't scored twice
+            retries=candidate_before.retries,
+            api=candidate_before.api if candidate_before.changes_api else None,
+            data_end_time=candidate_before.data_end_time,
+            shadow=candidate_before.shadow,  # its rows aren't scored twice
         )
     model = status.spec_model
     if decision.source is VersionSource.SPEC:
         handled_model = decision.handles or decision.candidate
         model = SpecModel.of(handled_model, Outcome.IN_PROGRESS, now)
     status = status.replace(candidate=candidate, spec_model=model)
-    return _training_over(status.with_engine(correlation={}, candidate_baselines={}), now)
+    return _without_training(status.with_engine(correlation={}, candidate_baselines={}), now)
 
 
-def _descent(status: DataProductStatus, decision: StartRollout) -> str:
+def _parent_bento(status: DataProductStatus, decision: StartRollout) -> str:
     """Return the bento of spec.model from which the candidate was retrained; empty without a retraining."""
     if decision.source is VersionSource.RETRAINING:
         return parent_of_next(status)
@@ -265,7 +279,7 @@ def _descent(status: DataProductStatus, decision: StartRollout) -> str:
     return status.descends_from if renewal else ""
 
 
-def _training_over(status: DataProductStatus, now: int) -> DataProductStatus:
+def _without_training(status: DataProductStatus, now: int) -> DataProductStatus:
     """Return the status without a running or failed training."""
     retraining = status.retraining
     if retraining is None or retraining.trigger is None:
@@ -316,34 +330,38 @@ def _leaves_candidate(status: DataProductStatus, decision: Rollback) -> bool:
 def _promote(
     terms: Terms, status: DataProductStatus, decision: Promote, now: int
 ) -> DataProductStatus:
-    before, candidate, engine = status.stable, status.trial, status.engine
-    assert before is not None
+    replaced_version, candidate, engine = status.stable, status.trial, status.engine
+    assert replaced_version is not None
     assert candidate is not None
-    baselines = dict(decision.candidate_baselines) or before.baseline
+    baselines = dict(decision.candidate_baselines) or replaced_version.baseline
     better = tuple(name for name, rows in candidate.pairs.items() if is_shown_better(rows))
-    probation_baselines = {name: one for name, one in baselines.items() if name not in better}
-    other_versions = (one for one in status.accepted_versions if one.release != candidate.release)
-    after = pauses.without_pause(status.with_retraining(trigger=None))
+    probation_baselines = {
+        name: baseline for name, baseline in baselines.items() if name not in better
+    }
+    other_versions = (
+        baseline for baseline in status.accepted_versions if baseline.release != candidate.release
+    )
+    next_status = pauses.without_pause(status.with_retraining(trigger=None))
     if candidate.source is VersionSource.RETRAINING:
-        pause = pauses.cooldown(terms, after.retraining)
-        after = after.with_retraining(
+        pause = pauses.cooldown(terms, next_status.retraining)
+        next_status = next_status.with_retraining(
             next_allowed_time=now + pause, last_reason=str(decision.reason)
         )
-    original = engine.original_baseline or OriginalBaseline(version=before.version)
-    original = original.replace(slos={**before.baseline, **original.slos})
-    return after.replace(
+    original = engine.original_baseline or OriginalBaseline(version=replaced_version.version)
+    original = original.replace(slos={**replaced_version.baseline, **original.slos})
+    return next_status.replace(
         stable=accepted_version(terms, candidate, now).replace(
             verdict=verdict_of(terms, candidate, decision, now)
         ),
         candidate=None,
         history=with_accepted(
             status,
-            (_replaced_version(status, before, baselines, now), *other_versions),
+            (_replaced_version(status, replaced_version, baselines, now), *other_versions),
             terms.history_limit,
         ),
         probation=Probation(
             version=candidate.version,
-            against=before.version,
+            against=replaced_version.version,
             start_time=now,
             shown_better=better,
         ),
@@ -361,19 +379,19 @@ def _promote(
 
 
 def _replaced_version(
-    status: DataProductStatus, before: Version, probation_baselines: Baselines, now: int
+    status: DataProductStatus, version: Version, probation_baselines: Baselines, now: int
 ) -> PastVersion:
     """Return the replaced version with its last results, for a later rollback."""
     worse = {
         name: baseline.count
         for name, baseline in probation_baselines.items()
-        if baseline != before.baseline.get(name) and baseline.count.total
+        if baseline != version.baseline.get(name) and baseline.count.total
     }
     degraded = tuple(sorted(name for name, slo in status.engine.slos.items() if slo.degraded))
-    return _past(before, Outcome.REPLACED, now).replace(record=worse, degraded=degraded)
+    return _past_version(version, Outcome.REPLACED, now).replace(record=worse, degraded=degraded)
 
 
-def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> PastVersion:
+def _past_version(version: Version, outcome: Outcome, now: int, reason: str = "") -> PastVersion:
     return PastVersion(
         **version.identity_fields,
         outcome=outcome,
@@ -383,11 +401,11 @@ def _past(version: Version, outcome: Outcome, now: int, reason: str = "") -> Pas
         end_time=now,
         baseline=version.baseline,
         verdict=version.verdict,
-        shares=ended_shares(_whole(version), now),
+        shares=ended_shares(_complete_shares(version), now),
     )
 
 
-def _whole(version: Version) -> tuple[Share, ...]:
+def _complete_shares(version: Version) -> tuple[Share, ...]:
     """Return the shares of a stable version up to all traffic; empty where they aren't recorded."""
     shares = version.shares
     if not shares or shares[-1].weight == FULL_WEIGHT:
@@ -400,7 +418,11 @@ def _model(
 ) -> SpecModel | None:
     """Return the outcome of spec.model if the candidate is its version."""
     model = status.spec_model
-    if model is None or model.outcome not in LASTING or candidate.source is not VersionSource.SPEC:
+    if (
+        model is None
+        or model.outcome not in LASTING_OUTCOMES
+        or candidate.source is not VersionSource.SPEC
+    ):
         return model
     return model.replace(outcome=outcome, outcome_time=now)
 
@@ -413,7 +435,7 @@ def _drop_candidate(
         failed = not superseded
         status = _after_candidate(terms, status, candidate, reason, now=now, failed=failed)
     model = (
-        _untried(status, candidate)
+        _with_model_unhandled(status, candidate)
         if superseded
         else _model(status, candidate, Outcome.ROLLED_BACK, now)
     )
@@ -421,7 +443,7 @@ def _drop_candidate(
     return status.with_engine(correlation={}, candidate_baselines={})
 
 
-def _untried(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
+def _with_model_unhandled(status: DataProductStatus, candidate: Candidate) -> SpecModel | None:
     """Return spec.model as unhandled after its candidate was superseded, so that it may start again."""
     model = status.spec_model
     is_of_candidate = model is not None and model.release == candidate.release
@@ -438,16 +460,16 @@ def _after_candidate(
     failed: bool,
 ) -> DataProductStatus:
     """Return the status after a trained version was rolled back, or ended without a verdict."""
-    after = status.with_retraining(last_reason=str(reason))
+    next_status = status.with_retraining(last_reason=str(reason))
     if reason is Reason.SUPERSEDED:
-        return after
+        return next_status
     challenger = version.cause in CHALLENGER_CAUSES
     return pauses.with_counted_attempt(
-        terms, after, pauses.EndedAttempt(reason, failed, challenger, now)
+        terms, next_status, pauses.EndedAttempt(reason, failed, challenger, now)
     )
 
 
-def _return(
+def _restore(
     terms: Terms, status: DataProductStatus, decision: Rollback, now: int
 ) -> DataProductStatus:
     """Return the status in which an earlier version replaces stable, and the candidate is discarded."""
@@ -464,18 +486,18 @@ def _return(
         baseline=entry.baseline,
         verdict=verdict_of_return(entry, decision),
     )
-    after = _training_over(status, now)
+    next_status = _without_training(status, now)
     if leaving_version.source is VersionSource.RETRAINING:
-        after = _after_candidate(
-            terms, after, leaving_version, decision.reason, now=now, failed=True
+        next_status = _after_candidate(
+            terms, next_status, leaving_version, decision.reason, now=now, failed=True
         )
     model = status.spec_model
     if status.trial is not None and decision.reason is not Reason.ROLLBACK_REQUESTED:
-        model = _untried(status, status.trial)  # what it was tried against is gone
-    if model is not None and _leaves(model, leaving_version, restored_version):
+        model = _with_model_unhandled(status, status.trial)  # what it was tried against is gone
+    if model is not None and _stops_model(model, leaving_version, restored_version):
         model = model.replace(outcome=Outcome.ROLLED_BACK, outcome_time=now)
-    past_version = _past(leaving_version, Outcome.ROLLED_BACK, now, str(decision.reason))
-    return after.replace(
+    past_version = _past_version(leaving_version, Outcome.ROLLED_BACK, now, str(decision.reason))
+    return next_status.replace(
         stable=restored_version,
         candidate=None,
         history=with_accepted(status, (past_version, *other_versions), terms.history_limit),
@@ -492,7 +514,7 @@ def _return(
     )
 
 
-def _leaves(model: SpecModel, leaving_version: Version, restored_version: Version) -> bool:
+def _stops_model(model: SpecModel, leaving_version: Version, restored_version: Version) -> bool:
     """Return whether the rollback stops the version of spec.model or its retrained successor."""
     was_served = (
         leaving_version.release == model.release or leaving_version.descends_from == model.image

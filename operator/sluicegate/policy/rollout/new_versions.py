@@ -14,13 +14,13 @@ from sluicegate.policy.model.decision import (
     StartRollout,
     alert_key,
 )
+from sluicegate.policy.model.desired_model import DesiredModel, RolloutStanding, desired_model_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS
-from sluicegate.policy.model.spec_wish import SpecWish, Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 
-LOST: Final = frozenset(
+LOST_REASONS: Final = frozenset(
     {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
 )
 """Why nothing can be measured, where it isn't only about to be."""
@@ -36,43 +36,47 @@ def decision_of_spec(
     A candidate that the spec doesn't name any more is superseded, however the spec came to that;
     another bento begins its rollout, or says why it can't yet.
     """
-    wish = spec_wish(status, observed.desired, withheld=bool(observed.withheld))
-    if wish is None:
+    desired_model = desired_model_of(status, observed.desired, withheld=bool(observed.withheld))
+    if desired_model is None:
         return None
-    start = _begin(terms, status, observed, wish) if wish.standing is Standing.DUE else None
-    if isinstance(start, StartRollout) or wish.superseded is None or status.stable is None:
+    start = (
+        _begin(terms, status, observed, desired_model)
+        if desired_model.standing is RolloutStanding.DUE
+        else None
+    )
+    if isinstance(start, StartRollout) or desired_model.superseded is None or status.stable is None:
         return start
-    text = f"{_reason_text(wish, status.stable.release)}: {wish.superseded.version} is superseded"
+    text = f"{_reason_text(desired_model, status.stable.release)}: {desired_model.superseded.version} is superseded"
     return roll_back_candidate(status, Reason.SUPERSEDED, text)
 
 
-def _reason_text(wish: SpecWish, stable: Release) -> str:
+def _reason_text(desired_model: DesiredModel, stable: Release) -> str:
     """Return why the spec doesn't request the candidate."""
-    name_text = f"spec.model names {wish.desired.version}"
-    match wish.standing:
-        case Standing.SERVES if wish.desired == stable:
+    name_text = f"spec.model names {desired_model.desired.version}"
+    match desired_model.standing:
+        case RolloutStanding.SERVES if desired_model.desired == stable:
             return f"{name_text}, which is stable"
-        case Standing.SERVES:
+        case RolloutStanding.SERVES:
             return f"{name_text}, and {stable.version}, which is stable, was retrained from it"
-        case Standing.WITHHELD:
+        case RolloutStanding.WITHHELD:
             return f"{name_text}, which can't begin before the spec is corrected"
-        case Standing.HANDLED:
+        case RolloutStanding.HANDLED:
             return f"{name_text}, which isn't tried again by itself"
         case _:
             return name_text
 
 
 def _begin(
-    terms: Terms, status: DataProductStatus, observed: Observed, wish: SpecWish
+    terms: Terms, status: DataProductStatus, observed: Observed, desired_model: DesiredModel
 ) -> StartRollout | Hold | Alert | None:
     """Return the start of the requested version's rollout, or its obstacle."""
-    release, tried_release, stable = wish.desired, wish.target, status.stable
+    release, tried_release, stable = desired_model.desired, desired_model.target, status.stable
     assert stable is not None
-    obstacle = cannot_start(terms, observed, release)
+    obstacle = start_obstacle(terms, observed, release)
     if obstacle is not None:
         return _alert_once(status, obstacle, release)
     evaluation = observed.wanted_evaluation if tried_release == release else {}
-    if (full_hold := _renewals_full(terms, tried_release, stable.release, observed)) is not None:
+    if (full_hold := _renewal_obstacle(terms, tried_release, stable.release, observed)) is not None:
         return full_hold
     candidate = status.trial
     superseded = candidate.release if candidate and candidate.release != tried_release else None
@@ -130,7 +134,7 @@ def retry_due(
         return None
     if status.training is not None:
         return None
-    obstacle = cannot_start(terms, observed, candidate.release)
+    obstacle = start_obstacle(terms, observed, candidate.release)
     if obstacle is not None:
         return obstacle
     name, weight = candidate.release.version, terms.steps[0]
@@ -159,7 +163,7 @@ def restart_rollout(
     )
 
 
-def start_of_requested(
+def requested_start(
     terms: Terms, observed: Observed, release: Release, message: str
 ) -> StartRollout:
     """Return the start of a version in the spec that a person requests."""
@@ -173,7 +177,7 @@ def start_of_requested(
     )
 
 
-def _renewals_full(
+def _renewal_obstacle(
     terms: Terms, release: Release, stable: Release, observed: Observed
 ) -> Hold | None:
     """Return a hold while the maximum number of products try the operator's new default runtime image."""
@@ -193,7 +197,11 @@ def _alert_once(status: DataProductStatus, obstacle: Hold, release: Release) -> 
     """Return the reason why a new model of the spec is not rolled out; alert once if measurements are lost."""
     name = release.version
     was_emitted = alert_key(obstacle.reason, name) in status.engine.emitted_alerts
-    if status.engine.outage_start_time is None or obstacle.reason not in LOST or was_emitted:
+    if (
+        status.engine.outage_start_time is None
+        or obstacle.reason not in LOST_REASONS
+        or was_emitted
+    ):
         return obstacle
     text = (
         f"{obstacle.message}. Set {REQUEST_PROMOTE}={name}/<token> to roll it out without evidence"
@@ -201,16 +209,16 @@ def _alert_once(status: DataProductStatus, obstacle: Hold, release: Release) -> 
     return Alert(reason=obstacle.reason, message=text, about=name)
 
 
-def waits_for(terms: Terms, status: DataProductStatus, observed: Observed) -> Hold | None:
+def rollout_obstacle(terms: Terms, status: DataProductStatus, observed: Observed) -> Hold | None:
     """Return the obstacle of the rollout that the spec requests; None without one."""
-    wish, stable = (
-        spec_wish(status, observed.desired, withheld=bool(observed.withheld)),
+    desired_model, stable = (
+        desired_model_of(status, observed.desired, withheld=bool(observed.withheld)),
         status.stable,
     )
-    if wish is None or stable is None or wish.standing is not Standing.DUE:
+    if desired_model is None or stable is None or desired_model.standing is not RolloutStanding.DUE:
         return None
-    obstacle = cannot_start(terms, observed, wish.desired)
-    return obstacle or _renewals_full(terms, wish.target, stable.release, observed)
+    obstacle = start_obstacle(terms, observed, desired_model.desired)
+    return obstacle or _renewal_obstacle(terms, desired_model.target, stable.release, observed)
 
 
 def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
@@ -221,7 +229,7 @@ def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
     return Hold(reason=Reason.LIFECYCLE_ENDED, message=text)
 
 
-def cannot_start(terms: Terms, observed: Observed, release: Release) -> Hold | None:
+def start_obstacle(terms: Terms, observed: Observed, release: Release) -> Hold | None:
     """Return why a rollout can't start now; None if it can."""
     if (lifecycle_reason := lifecycle_obstacle(terms, release)) is not None:
         return lifecycle_reason

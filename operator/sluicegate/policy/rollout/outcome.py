@@ -53,23 +53,23 @@ def complete_decision(
         history = without_return(status, candidate, now)
         return status.replace(candidate=None, history=history), None
     decision = conclude(status, candidate, attribution)
-    after = end_rollout(terms, status, decision, now)
+    next_status = end_rollout(terms, status, decision, now)
     if promoting or isinstance(decision, Promote):
-        return with_outcome(after, candidate, Outcome.PROMOTED, decision.reason), decision
+        return with_outcome(next_status, candidate, Outcome.PROMOTED, decision.reason), decision
     if decision.reason in ENDED_BY_FAULTS:
-        return after, decision
-    return _refused(terms, after, candidate, decision, now=now), decision
+        return next_status, decision
+    return _refused(terms, next_status, candidate, decision, now=now), decision
 
 
 def with_ended_shares(
-    after: DataProductStatus, candidate: Candidate, now: int
+    next_status: DataProductStatus, candidate: Candidate, now: int
 ) -> DataProductStatus:
     """Return the status with the ended shares of a rolled back candidate, whose labels still arrive."""
-    newest, *others = after.history
-    if newest.revision != candidate.revision or candidate.restoring:
-        return after
-    newest = newest.replace(shares=ended_shares(candidate.shares, now))
-    return after.replace(history=(newest, *others))
+    newest_version, *older_versions = next_status.history
+    if newest_version.revision != candidate.revision or candidate.restoring:
+        return next_status
+    newest_version = newest_version.replace(shares=ended_shares(candidate.shares, now))
+    return next_status.replace(history=(newest_version, *older_versions))
 
 
 def conclude(
@@ -108,13 +108,13 @@ def without_return(
     if candidate.decision_reason not in AT_FAULT:
         return status.history
     failed = {"outcome": Outcome.FAILED, "reason": candidate.decision_reason, "end_time": now}
-    marked = (
+    history = (
         past_version.model_copy(update=failed)
         if past_version.revision == candidate.revision
         else past_version
         for past_version in status.history
     )
-    return newest_first(marked)
+    return newest_first(history)
 
 
 def _promoted(status: DataProductStatus, candidate: Candidate) -> Promote | Rollback:
@@ -132,7 +132,7 @@ def _promoted(status: DataProductStatus, candidate: Candidate) -> Promote | Roll
 
 def _refused(
     terms: Terms,
-    after: DataProductStatus,
+    next_status: DataProductStatus,
     candidate: Candidate,
     decision: Rollback | Inconclusive,
     *,
@@ -141,7 +141,7 @@ def _refused(
     """Return the status with the outcome of a candidate that isn't retried automatically."""
     outcome, reason = outcome_of(decision), decision.reason
     candidate = candidate.replace(decision_reason=str(reason), decision_message=decision.message)
-    after = with_outcome(after, candidate, outcome, reason)
+    next_status = with_outcome(next_status, candidate, outcome, reason)
     refused_version = PastVersion(
         **candidate.identity_fields,
         outcome=outcome,
@@ -149,7 +149,9 @@ def _refused(
         end_time=now,
         verdict=verdict_of(terms, candidate, decision, now),
     )
-    return after.replace(history=newest_first((refused_version, *after.history))[:MAX_VERSIONS])
+    return next_status.replace(
+        history=newest_first((refused_version, *next_status.history))[:MAX_VERSIONS]
+    )
 
 
 def with_outcome(

@@ -32,19 +32,21 @@ class PhaseCause(StrEnum):
 class PhaseChange:
     """The allowed phases before a cause, and the phase after it; None stands for no rollout."""
 
-    before: tuple[Phase | None, ...]
-    after: Phase | None
+    phases_before: tuple[Phase | None, ...]
+    phase_after: Phase | None
 
 
-_TRIED: Final = (Phase.STARTING, Phase.STEPPING, Phase.AWAITING_APPROVAL)
+_TRIAL_PHASES: Final = (Phase.STARTING, Phase.STEPPING, Phase.AWAITING_APPROVAL)
 CHANGES: Final[Mapping[PhaseCause, PhaseChange]] = {
     PhaseCause.FIRST: PhaseChange((None,), Phase.STARTING),
     PhaseCause.START: PhaseChange((None, Phase.PARKED), Phase.STARTING),
-    PhaseCause.SHARE: PhaseChange(_TRIED, Phase.STEPPING),
+    PhaseCause.SHARE: PhaseChange(_TRIAL_PHASES, Phase.STEPPING),
     PhaseCause.HAS_PASSED: PhaseChange((Phase.STEPPING,), Phase.AWAITING_APPROVAL),
     PhaseCause.PROMOTE: PhaseChange((Phase.STEPPING, Phase.AWAITING_APPROVAL), Phase.PROMOTING),
     PhaseCause.RESTORE: PhaseChange((None,), Phase.PROMOTING),
-    PhaseCause.ROLL_BACK: PhaseChange((*_TRIED, Phase.PROMOTING, Phase.PARKED), Phase.ROLLING_BACK),
+    PhaseCause.ROLL_BACK: PhaseChange(
+        (*_TRIAL_PHASES, Phase.PROMOTING, Phase.PARKED), Phase.ROLLING_BACK
+    ),
     PhaseCause.LOST: PhaseChange((None,), Phase.ROLLING_BACK),
     PhaseCause.PARK: PhaseChange((Phase.ROLLING_BACK,), Phase.PARKED),
     PhaseCause.SERVE: PhaseChange((Phase.STARTING, Phase.PROMOTING), None),
@@ -54,9 +56,11 @@ CHANGES: Final[Mapping[PhaseCause, PhaseChange]] = {
 """In the order of a rollout. A first version takes no share before it serves."""
 
 
-def next_phase(before: Phase | None, cause: PhaseCause) -> Phase:
-    """Return the phase after a cause. ValueError if the cause isn't possible in `before`."""
+def next_phase(phase_before: Phase | None, cause: PhaseCause) -> Phase:
+    """Return the phase after a cause. ValueError if the cause isn't possible in `phase_before`."""
     change = CHANGES[cause]
-    if change.after is None or before not in change.before:
-        raise ValueError(f"status.candidate.phase {before or 'None'}: no phase follows by: {cause}")
-    return change.after
+    if change.phase_after is None or phase_before not in change.phases_before:
+        raise ValueError(
+            f"status.candidate.phase {phase_before or 'None'}: no phase follows by: {cause}"
+        )
+    return change.phase_after

@@ -10,17 +10,17 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Candidate, CandidatePhase, Release
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, Retrain, Rollback
+from sluicegate.policy.model.desired_model import RolloutStanding, desired_model_of
 from sluicegate.policy.model.history import version_named
 from sluicegate.policy.model.observed import ManualRequest, Observed
 from sluicegate.policy.model.pending_requests import unhandled_requests, with_request_handled
-from sluicegate.policy.model.spec_wish import Standing, spec_wish
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, preconditions
-from sluicegate.policy.rollout.new_versions import restart_rollout, start_of_requested
+from sluicegate.policy.rollout.new_versions import requested_start, restart_rollout
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
 
 
-def answers(
+def request_decisions(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> list[Proposal]:
     """Yield the decisions for pending requests, except for approvals, which open the last step.
@@ -62,7 +62,7 @@ def _answer(
     if request.annotation == REQUEST_RETRAIN:
         return _retrain(terms, status, observed, request, now=now)
     if request.annotation == REQUEST_PROMOTE:
-        return _try_again(terms, status, observed, request)
+        return _retry(terms, status, observed, request)
     return None
 
 
@@ -114,7 +114,7 @@ def _roll_back(
 ) -> Proposal:
     stable = status.stable
     if stable is not None and _keeps_stable(status, request):
-        return _keep(status, observed, request, stable.release, now=now)
+        return _keep_stable(status, observed, request, stable.release, now=now)
     entry = version_named(status.accepted_versions, request.version)
     if stable is None or entry is None or entry.release == stable.release:
         names = ", ".join(entry.release.version for entry in status.accepted_versions) or "none"
@@ -127,7 +127,7 @@ def _roll_back(
     )
 
 
-def _keep(
+def _keep_stable(
     status: DataProductStatus,
     observed: Observed,
     request: ManualRequest,
@@ -136,19 +136,19 @@ def _keep(
     now: int,
 ) -> Proposal:
     """Return the decision that keeps stable: roll the candidate back and don't start a waiting spec.model."""
-    trial, wish = status.trial, spec_wish(status, observed.desired, withheld=False)
+    trial, desired_model = status.trial, desired_model_of(status, observed.desired, withheld=False)
     if trial is not None:
         return _abort_trial(status, observed, request, trial, stable=stable)
-    if wish is None or wish.standing is not Standing.DUE:
+    if desired_model is None or desired_model.standing is not RolloutStanding.DUE:
         return _refuse(status, request, f"{stable.version} is stable already, and none is tried")
     message = (
         f"{stable.version} stays stable as requested by {request.annotation}, and the rollout of"
-        f" {wish.desired.version} isn't begun"
+        f" {desired_model.desired.version} isn't begun"
     )
-    after = _without_model(status, observed, stable, now)
+    next_status = _without_model(status, observed, stable, now)
     return Proposal(
         Alert(reason=Reason.ROLLBACK_REQUESTED, message=message),
-        with_request_handled(after, request),
+        with_request_handled(next_status, request),
     )
 
 
@@ -215,7 +215,7 @@ def _retrain(
     return Proposal(decision, with_request_handled(status, request))
 
 
-def _try_again(
+def _retry(
     terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest
 ) -> Proposal | None:
     """Return the decision that starts the rollout of a rejected or inconclusive version again."""
@@ -229,7 +229,7 @@ def _try_again(
     ):
         return _start_unmeasured(terms, status, observed, request)
     if candidate is not None and not candidate.is_parked:
-        obstacle_text = _not_approved(terms, candidate, request)
+        obstacle_text = _approval_obstacle(terms, candidate, request)
         return _refuse(status, request, obstacle_text) if obstacle_text else None
     parked_release = candidate.release if candidate else None
     spec = (
@@ -238,7 +238,11 @@ def _try_again(
         else None
     )
     release = next(
-        (r for r in (parked_release, spec) if r is not None and request.version in {"", r.version}),
+        (
+            release
+            for release in (parked_release, spec)
+            if release is not None and request.version in {"", release.version}
+        ),
         None,
     )
     if stable is None or release is None or release == stable.release:
@@ -247,11 +251,11 @@ def _try_again(
     if candidate is not None and release == parked_release:
         decision = restart_rollout(terms, candidate, Reason.PROMOTE_REQUESTED, text)
     else:
-        decision = start_of_requested(terms, observed, release, text)
+        decision = requested_start(terms, observed, release, text)
     return Proposal(decision, with_request_handled(status, request))
 
 
-def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) -> str:
+def _approval_obstacle(terms: Terms, candidate: Candidate, request: ManualRequest) -> str:
     """Return why a request doesn't approve the candidate's last step; empty if it does."""
     if request.version not in {"", candidate.release.version}:
         return "there is no such candidate"
@@ -265,8 +269,8 @@ def _not_approved(terms: Terms, candidate: Candidate, request: ManualRequest) ->
 
 def _spec_model_waits(status: DataProductStatus, observed: Observed) -> bool:
     """Return whether the rollout of spec.model hasn't started yet."""
-    wish = spec_wish(status, observed.desired, withheld=False)
-    return wish is not None and wish.standing is Standing.DUE
+    desired_model = desired_model_of(status, observed.desired, withheld=False)
+    return desired_model is not None and desired_model.standing is RolloutStanding.DUE
 
 
 def _start_unmeasured(
@@ -283,4 +287,4 @@ def _start_unmeasured(
         f"{release.version} is tried at {terms.steps[0]} % as requested by {request.annotation}, though"
         f" nothing can be measured ({observed.problem})"
     )
-    return Proposal(start_of_requested(terms, observed, release, text), status)
+    return Proposal(requested_start(terms, observed, release, text), status)

@@ -58,11 +58,13 @@ def consumer_rollback(status: DataProductStatus, observed: Observed) -> Rollback
     stable, target = status.stable, restorable_version(status)
     if stable is None or status.probation is None or target is None or target.degraded:
         return None
-    counted = {one.name for one in observed.consumer_readings if one.terms is not None}
-    for degraded in observed.facts.degraded_consumers:
-        if degraded.version == stable.version and degraded.consumer in counted:
+    counted_consumers = {
+        reading.name for reading in observed.consumer_readings if reading.terms is not None
+    }
+    for consumer in observed.facts.degraded_consumers:
+        if consumer.version == stable.version and consumer.consumer in counted_consumers:
             text = (
-                f"{degraded.consumer} is degraded by {stable.version}: {degraded.message}; it is still on"
+                f"{consumer.consumer} is degraded by {stable.version}: {consumer.message}; it is still on"
                 f" probation, so {target.version} replaces {stable.version}"
             )
             reason = DecisionReason.PROBATION_FAILED

@@ -15,24 +15,24 @@ from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 
 PROMOTION_SECONDS: Final = 600
 """A promotion that the gateway hasn't taken by then, or only in part, is rolled back."""
-_ENDING: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
+_ENDING_PHASES: Final = frozenset({CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED})
 
 
 def setback_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:
     """Return the rollback of a candidate whose rollout can't continue; None while it can."""
     candidate, stable, progress = status.candidate, status.stable, observed.rollout
-    if candidate is None or stable is None or progress is None or candidate.phase in _ENDING:
+    if candidate is None or stable is None or progress is None or candidate.phase in _ENDING_PHASES:
         return None
     if (
-        progress.moves
+        progress.is_changing
         or progress.frozen
         or (is_held(status, observed) and not progress.unrecoverable)
     ):
         return None
     if candidate.phase is CandidatePhase.PROMOTING and candidate.weight >= FULL_WEIGHT:
-        failure = _not_taken(candidate, progress)
+        failure = _traffic_failure(candidate, progress)
     else:
-        failure = _not_up(candidate, progress) if progress.wants_share else None
+        failure = _start_failure(candidate, progress) if progress.wants_share else None
     if failure is None:
         return None
     text = f"{candidate.version} is rolled back: {failure.message}"
@@ -41,7 +41,7 @@ def setback_rollback(status: DataProductStatus, observed: Observed) -> Rollback 
     return roll_back_candidate(status, failure.reason, text, cause=failure.message)
 
 
-def _not_up(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
+def _start_failure(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
     """Return the failure of unrecoverable pods, or of pods past their deadline."""
     own_failure = (
         candidate.restoring
@@ -50,26 +50,28 @@ def _not_up(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
     )
     if progress.problem is not None and progress.unrecoverable and own_failure:
         return progress.problem
-    if progress.waited <= progress.deadline:
+    if progress.waited_seconds <= progress.deadline:
         return None
-    text = f"its pods weren't ready after {progress.waited:.0f} s: {_failure_text(progress)}"
-    return _attributed(candidate, progress, text)
+    text = (
+        f"its pods weren't ready after {progress.waited_seconds:.0f} s: {_failure_text(progress)}"
+    )
+    return _attributed_failure(candidate, progress, text)
 
 
-def _not_taken(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
+def _traffic_failure(candidate: Candidate, progress: RolloutProgress) -> Failure | None:
     """Return the failure of a candidate with all traffic and no ready pod, or whose share wasn't applied.
 
     Where the traffic merely can't be counted, the pods of stable wait.
     """
-    neither = not progress.stable_serves
-    if not progress.serves and (not neither or progress.given_since > progress.deadline):
-        return _attributed(candidate, progress, _failure_text(progress))
+    no_version_serves = not progress.stable_serves
+    if not progress.serves and (not no_version_serves or progress.given_since > progress.deadline):
+        return _attributed_failure(candidate, progress, _failure_text(progress))
     if progress.not_followed and progress.given_since > PROMOTION_SECONDS:
         return Failure(Reason.TRAFFIC_NOT_VERIFIED, progress.not_followed)
     return None
 
 
-def _attributed(candidate: Candidate, progress: RolloutProgress, text: str) -> Failure:
+def _attributed_failure(candidate: Candidate, progress: RolloutProgress, text: str) -> Failure:
     """Return the failure of a candidate; a restored version that doesn't start isn't retried, whatever the cause."""
     is_own_fault = progress.attribution is None or candidate.restoring
     return Failure(

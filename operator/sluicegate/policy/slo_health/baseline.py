@@ -31,7 +31,7 @@ Z_BASELINE: Final = quantile(0.975)
 """Confidence of the baseline's upper bound."""
 MIN_HOURS: Final = 24
 MIN_HOURS_WEEKLY: Final = 24 * 7
-PRECISION: Final = 35
+DECIMAL_PRECISION: Final = 35
 """n0 ≥ 35 p(1 − p)/d² puts the 97.5 % bound within a third of the drop that matters."""
 
 
@@ -48,18 +48,18 @@ def upper_bound(count: Count, phi: float) -> float:
 def detectable_drop(count: Count, phi: float) -> float:
     """Return the least rise of the bad ratio that a baseline of this size distinguishes from chance."""
     p = ratio_of(count)
-    return sqrt(PRECISION * p * (1 - p) * phi / (count.total + 1))
+    return sqrt(DECIMAL_PRECISION * p * (1 - p) * phi / (count.total + 1))
 
 
 def from_evaluation(
-    evaluation: Mapping[str, Count], slos: tuple[SloTerms, ...], at: int
+    evaluation: Mapping[str, Count], slos: tuple[SloTerms, ...], accepted_time: int
 ) -> dict[str, Baseline]:
-    """Return provisional baselines from the hold-out counts of a version accepted at `at`."""
+    """Return provisional baselines from the hold-out counts of a version accepted at `accepted_time`."""
     return {
         slo.name: Baseline.of(
             evaluation[slo.name],
-            at,
-            at,
+            accepted_time,
+            accepted_time,
             BaselineSource.EVALUATION,
             indicator_hash=slo.indicator_hash,
         )
@@ -105,11 +105,11 @@ def from_production(
     calendar = terms.calendar
     by_weekday = terms.seasonality is Seasonality.WEEKLY
     weekly = by_weekday and calendar.is_kept(MIN_HOURS_WEEKLY)
-    least = calendar.sum_count(MIN_HOURS_WEEKLY if weekly else MIN_HOURS)
+    min_hours = calendar.sum_count(MIN_HOURS_WEEKLY if weekly else MIN_HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
     last = now // BLOCKS_PER_HOUR - 1
     first = max(ceil(start_block / BLOCKS_PER_HOUR), last - HOURS + 1)
-    if last - first + 1 < min(least, HOURS):
+    if last - first + 1 < min(min_hours, HOURS):
         return None
     bad, total = series.hours(first, last)
     count = Count(sum(bad), sum(total))
@@ -120,7 +120,7 @@ def from_production(
     of_hours = successive_scatter(hours) if daily else scatter(residuals_around_levels(hours, 0))
     hour_phi = max(of_hours.phi, phi)
     p = ratio_of(count)
-    if count.total / hour_phi < PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
+    if count.total / hour_phi < DECIMAL_PRECISION * p * (1 - p) / terms.drop**2 or count.total == 0:
         return None
     return Baseline.of(
         count,
@@ -155,12 +155,12 @@ def production_needs(
     since : blocks up to this one are warm-up, or too old.
     """
     weekly = terms.seasonality is Seasonality.WEEKLY and terms.calendar.is_kept(MIN_HOURS_WEEKLY)
-    least = min(terms.calendar.sum_count(MIN_HOURS_WEEKLY if weekly else MIN_HOURS), HOURS)
+    min_hours = min(terms.calendar.sum_count(MIN_HOURS_WEEKLY if weekly else MIN_HOURS), HOURS)
     start_block = max(since, ceil((record.steady_start_time or 0) / block_seconds))
-    end_hour = max(ceil(start_block / BLOCKS_PER_HOUR) + least, now // BLOCKS_PER_HOUR + 1)
+    end_hour = max(ceil(start_block / BLOCKS_PER_HOUR) + min_hours, now // BLOCKS_PER_HOUR + 1)
     ratio = count.ratio or 0.0
     end = end_hour * BLOCKS_PER_HOUR * block_seconds
-    return end, ceil(PRECISION * ratio * (1 - ratio) / terms.drop**2)
+    return end, ceil(DECIMAL_PRECISION * ratio * (1 - ratio) / terms.drop**2)
 
 
 def scatter_of(baseline: Baseline) -> Scatter:
@@ -170,7 +170,7 @@ def scatter_of(baseline: Baseline) -> Scatter:
     return Scatter(max(baseline.hour_phi, baseline.phi), float(MIN_HOURS))
 
 
-def season_is_known(baseline: Baseline, calendar: Calendar) -> bool:
+def is_season_known(baseline: Baseline, calendar: Calendar) -> bool:
     """Return whether the baseline has no daily pattern, or one measured over at least two days."""
     sums = (baseline.end - baseline.start) // calendar.sum_seconds
     return not baseline.daily or sums >= season_sums(calendar)

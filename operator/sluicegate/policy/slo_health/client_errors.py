@@ -20,7 +20,7 @@ from sluicegate.policy.model.observed import CanaryBlock, Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health import probation
 from sluicegate.policy.slo_health.data_quality import evidence_since
-from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown
+from sluicegate.policy.slo_health.ratio_slo import SloResult, shown_block_count
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.client_errors import CLIENT_ERRORS
 from sluicegate.stats.calendar import Calendar
@@ -28,7 +28,7 @@ from sluicegate.stats.paired import Pairs
 
 MIN_MARGIN: Final = 0.01
 MAX_MARGIN: Final = 0.05
-_RECENT: Final = 12
+_RECENT_BLOCKS: Final = 12
 
 
 def judged_slos(
@@ -100,18 +100,18 @@ def judge_client_errors(
     if blocks.block(now).quality is not Quality.COUNTED:
         return None
     shown_since = stable.promotion_time // terms.block_seconds
-    fine = SloResult(
+    met_result = SloResult(
         slo,
         SloState.MET,
         Reason.WITHIN_OBJECTIVE,
         blocks.window(now, slo.recent, shown_since),
         probation_baseline,
-        fresh=blocks.block(now).count.total > 0,
-        calm=True,
-        shown_blocks=blocks_shown(slo, now, shown_since),
+        is_fresh=blocks.block(now).count.total > 0,
+        is_calm=True,
+        shown_blocks=shown_block_count(slo, now, shown_since),
     )
     since = evidence_since(terms, status, stable, slo)
-    result = probation.judge(fine, blocks, probation_baseline, now=now, since=since)
+    result = probation.judge(met_result, blocks, probation_baseline, now=now, since=since)
     return result if result.state is SloState.MISSED or record.streak or record.degraded else None
 
 
@@ -124,13 +124,13 @@ def _client_errors(margin: float, calendar: Calendar) -> SloTerms:
         canary_evidence=CanaryEvidence.IF_AVAILABLE,
         seasonality=Seasonality.AUTO,
         objective=None,
-        allowed_bad=None,
+        allowed_bad_ratio=None,
         drop=2 * margin,
-        drop_given=True,
+        is_drop_given=True,
         margin=margin,
         lag_blocks=0,
         thresholds=(),
-        recent=_RECENT,
+        recent=_RECENT_BLOCKS,
         gauge=None,
         hash=CLIENT_ERRORS,
         indicator_hash=CLIENT_ERRORS,

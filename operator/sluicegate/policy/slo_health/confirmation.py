@@ -32,29 +32,29 @@ def confirm(record: SloRecord, result: SloResult, *, block: int, block_end: int)
     """
     if result.state is SloState.UNKNOWN:
         return record
-    return _with_steady_start(_confirmed(record, result, block), result, block_end)
+    return _with_steady_start(_with_confirmation(record, result, block), result, block_end)
 
 
-def _confirmed(record: SloRecord, result: SloResult, block: int) -> SloRecord:
+def _with_confirmation(record: SloRecord, result: SloResult, block: int) -> SloRecord:
     if record.degraded:
-        return _recovering(record, result, block)
+        return _with_recovery(record, result, block)
     if result.state is not SloState.MISSED:
         return record if record.streak is None else record.replace(streak=None)
-    streak = _longer(record.streak, block, fresh=result.fresh)
+    streak = _extended_streak(record.streak, block, fresh=result.is_fresh)
     confirmed = streak.evaluations >= CONFIRMING_EVALUATIONS and streak.fresh >= CONFIRMING_BLOCKS
     return record.replace(streak=streak, degraded=confirmed)
 
 
-def _recovering(record: SloRecord, result: SloResult, block: int) -> SloRecord:
-    if not result.calm:
+def _with_recovery(record: SloRecord, result: SloResult, block: int) -> SloRecord:
+    if not result.is_calm:
         return record if record.recovery_streak is None else record.replace(recovery_streak=None)
-    calm = _longer(record.recovery_streak, block, fresh=result.fresh)
-    if calm.evaluations >= max(result.terms.calendar.blocks(CALM_HOURS), CALM_BLOCKS):
+    recovery_streak = _extended_streak(record.recovery_streak, block, fresh=result.is_fresh)
+    if recovery_streak.evaluations >= max(result.terms.calendar.blocks(CALM_HOURS), CALM_BLOCKS):
         return record.replace(streak=None, degraded=False, recovery_streak=None)
-    return record.replace(recovery_streak=calm)
+    return record.replace(recovery_streak=recovery_streak)
 
 
-def _longer(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
+def _extended_streak(streak: Streak | None, block: int, *, fresh: bool) -> Streak:
     if streak is None or abs(block - streak.last) > UNRELATED_BLOCKS:
         return Streak(first=block, last=block, evaluations=1, fresh=int(fresh))
     if block <= streak.last:

@@ -46,7 +46,7 @@ Z_STILL_BAD: Final = quantile(0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class PresentLevel:
     """The level of the newest events.
 
     Attributes
@@ -59,7 +59,7 @@ class Present:
     message: str
 
 
-def present_of(
+def present_level(
     terms: SloTerms,
     series: Series,
     baseline: Baseline | None,
@@ -69,7 +69,7 @@ def present_of(
     spans: tuple[BlockSpan, ...] = (),
     earlier: bool | None = None,
     dispersion: float,
-) -> Present:
+) -> PresentLevel:
     """Return the level of the newest events up to block `now`.
 
     It reaches beyond what is left out only if what came after it is bad by itself, too.
@@ -84,22 +84,24 @@ def present_of(
     """
     limit = accepted_limit(terms, baseline)
     if limit is None:
-        return Present(bad=None, message="there is no accepted ratio to compare with")
+        return PresentLevel(bad=None, message="there is no accepted ratio to compare with")
     phi = 1.0 if baseline is None else baseline.phi
     noise = phi if earlier else max(phi, dispersion)
-    needed = phi * _needed(terms, baseline, limit)
+    needed = phi * _needed_events(terms, baseline, limit)
     newest, count = NOTHING, NOTHING
     after = max(since, spans[-1].last if spans else 0)
     since_disturbance = series.between(min(after, now), now)
-    if _bears_out(since_disturbance, limit):
+    if _is_compatible(since_disturbance, limit):
         after = since
-    for length in _lengths(terms, now - since):
+    for length in _window_lengths(terms, now - since):
         count = series.between(max(block_before(now, length, spans), after), now)
-        newer = series.between(max(block_before(now, (length + 1) // 2, spans), after), now)
-        if newer.total < MIN_SHARE * count.total:
+        newer_count = series.between(max(block_before(now, (length + 1) // 2, spans), after), now)
+        if newer_count.total < MIN_SHARE * count.total:
             break
-        if _compared_with_limit(newer, limit, phi) is not True and _has_ended(count, newer, phi):
-            newest = newer
+        if _compared_with_limit(newer_count, limit, phi) is not True and _has_ended(
+            count, newer_count, phi
+        ):
+            newest = newer_count
             break
         newest = count
         bad = None if count.total < needed else _compared_with_limit(count, limit, phi)
@@ -110,16 +112,20 @@ def present_of(
         ):
             bad = None
         if bad is not None:
-            return Present(bad, _compares(count, limit))
+            return PresentLevel(bad, _comparison_text(count, limit))
     if newest.total < needed:
         text = f"{newest.total:,} events at present, {ceil(needed):,} are needed for a verdict"
-        return Present(bad=None, message=text)
+        return PresentLevel(bad=None, message=text)
     if earlier is not None:
-        return Present(earlier, f"{_compares(newest, limit)}: that is no evidence of a change")
-    return Present(bad=None, message=f"{_compares(newest, limit)}: too close for a verdict")
+        return PresentLevel(
+            earlier, f"{_comparison_text(newest, limit)}: that is no evidence of a change"
+        )
+    return PresentLevel(
+        bad=None, message=f"{_comparison_text(newest, limit)}: too close for a verdict"
+    )
 
 
-def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
+def _needed_events(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
     """Return the number of events for a verdict, counted by good events if bad ones are the majority."""
     ratio = None if baseline is None else ratio_of(baseline.count)
     return max(terms.min_events(ratio), min_total(max(1 - limit, MIN_GOOD)), 1)
@@ -127,13 +133,13 @@ def _needed(terms: SloTerms, baseline: Baseline | None, limit: float) -> float:
 
 def accepted_limit(terms: SloTerms, baseline: Baseline | None) -> float | None:
     """Return the largest accepted bad ratio; None without a baseline or an objective."""
-    limits = [] if terms.allowed_bad is None else [terms.allowed_bad]
+    limits = [] if terms.allowed_bad_ratio is None else [terms.allowed_bad_ratio]
     if baseline is not None:
         limits.append(upper_bound(baseline.count, baseline.phi))
     return min(limits, default=None)
 
 
-def _lengths(terms: SloTerms, max_blocks: int) -> list[int]:
+def _window_lengths(terms: SloTerms, max_blocks: int) -> list[int]:
     """Yield window lengths in blocks, each doubled, up to the number of usable stored blocks."""
     lengths = [max(MIN_BLOCKS, 2 * terms.lag_blocks)]
     while lengths[-1] < min(max_blocks, HOURS * BLOCKS_PER_HOUR):
@@ -141,7 +147,7 @@ def _lengths(terms: SloTerms, max_blocks: int) -> list[int]:
     return lengths
 
 
-def _bears_out(count: Count, limit: float) -> bool:
+def _is_compatible(count: Count, limit: float) -> bool:
     """Return whether the events after a disturbance are compatible with those before it."""
     return count.bad >= MIN_BAD_EVENTS and count.bad > limit * count.total
 
@@ -161,15 +167,15 @@ def _contradicts(count: Count, middle: float, phi: float, *, earlier: bool) -> b
     return wilson_lower(bad, total, Z95) > middle
 
 
-def _has_ended(count: Count, newer: Count, phi: float) -> bool:
+def _has_ended(count: Count, newer_count: Count, phi: float) -> bool:
     """Return whether the older half of a window was worse than its newer half, beyond chance."""
-    older = Count(count.bad - newer.bad, count.total - newer.total)
-    if not older.total or not newer.total:
+    older = Count(count.bad - newer_count.bad, count.total - newer_count.total)
+    if not older.total or not newer_count.total:
         return False
-    older_count, now = ((one.bad / phi, one.total / phi) for one in (older, newer))
+    older_count, now = ((part.bad / phi, part.total / phi) for part in (older, newer_count))
     return newcombe_difference(older_count, now, Z95).lower > 0
 
 
-def _compares(count: Count, limit: float) -> str:
+def _comparison_text(count: Count, limit: float) -> str:
     bad = percent(count.bad / count.total)
     return f"{bad} of {count.total:,} are bad at present, up to {percent(limit)} is as accepted"

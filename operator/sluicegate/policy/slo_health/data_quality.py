@@ -25,7 +25,7 @@ labels of a day's predictions may come a day later, and until then their SLO is 
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SloInput:
     """Input of the data checks.
 
     Attributes
@@ -52,7 +52,7 @@ class View:
     labels_due: bool
 
 
-Gate = Callable[[View], Reason | None]
+Gate = Callable[[SloInput], Reason | None]
 
 _BY_QUALITY: Final = {
     Quality.UNAVAILABLE: Reason.PROMETHEUS_UNAVAILABLE,
@@ -61,27 +61,27 @@ _BY_QUALITY: Final = {
 }
 
 
-def measurement_failed(view: View) -> Reason | None:
+def measurement_failed(view: SloInput) -> Reason | None:
     """Object if the newest block couldn't be read: Prometheus unavailable, stale, or not back-filled yet."""
     return view.problem
 
 
-def newest_block_is_unusable(view: View) -> Reason | None:
+def newest_block_is_unusable(view: SloInput) -> Reason | None:
     """Object if the newest block has too few scrapes, or invalid counts."""
     if view.series is None:
         return None
     return _BY_QUALITY.get(view.series.block(view.now).quality)
 
 
-def nothing_is_counted(view: View) -> Reason | None:
+def nothing_is_counted(view: SloInput) -> Reason | None:
     """Object if the version has no series, or this SLO has no series or events, for longer than tolerated."""
     counts = view.series if view.version_has_series else None
     if counts is not None and counts.window(view.now, view.terms.recent).total > 0:
         return None
-    never = not (counts and counts.between(0, view.now).total)
-    if view.terms.without_feedback and never:
+    never_counted = not (counts and counts.between(0, view.now).total)
+    if view.terms.without_feedback and never_counted:
         return Reason.NO_FEEDBACK_KEY  # others may count truths in another way
-    if never and view.version_has_series and _are_overdue(view):
+    if never_counted and view.version_has_series and _are_overdue(view):
         return Reason.NO_LABELS
     if counts is None:  # blocks of stable's length are read from a promotion on
         return Reason.WARMING_UP if view.now <= view.warm_up_end else Reason.NO_DATA
@@ -90,7 +90,7 @@ def nothing_is_counted(view: View) -> Reason | None:
     return Reason.NO_TRAFFIC if was_counted else Reason.NO_DATA
 
 
-def _are_overdue(view: View) -> bool:
+def _are_overdue(view: SloInput) -> bool:
     """Return whether labels of the version's requests should have arrived, and were read."""
     if view.series is None or view.series.block(view.now).quality is Quality.MISSING:
         return False  # the SLO was added a moment ago
@@ -110,19 +110,19 @@ def labels_are_due(
         newest one.
     """
     last = now - slo.calendar.blocks(LABEL_HOURS)
-    names = [one.name for one in terms.slos if one.definition.about_requests]
+    names = [slo.name for slo in terms.slos if slo.definition.about_requests]
     rows = [series[name] for name in (*names, CLIENT_ERRORS) if name in series]
     if not rows:
         return last > since
     return any(row.between(since, last).total > 0 for row in rows)
 
 
-def still_warming_up(view: View) -> Reason | None:
+def still_warming_up(view: SloInput) -> Reason | None:
     """Object until the new version has counted events and warm caches."""
     return Reason.WARMING_UP if view.now <= view.since else None
 
 
-def labels_settle(view: View) -> Reason | None:
+def labels_settle(view: SloInput) -> Reason | None:
     """Object while labels belong to an earlier share of the traffic."""
     return Reason.LABELS_SETTLING if view.now <= view.settles else None
 
@@ -137,7 +137,7 @@ GATES: Final[tuple[Gate, ...]] = (
 """In the order of decisions; a sixth, too few events, is each test's own."""
 
 
-def objection(view: View) -> Reason | None:
+def data_problem(view: SloInput) -> Reason | None:
     """Return why the SLO is Unknown; None if it may be judged."""
     return next(filter(None, (gate(view) for gate in GATES)), None)
 

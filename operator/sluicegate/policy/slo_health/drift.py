@@ -16,9 +16,9 @@ from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import (
     decides,
     detectable_drop,
+    is_season_known,
     ratio_of,
     scatter_of,
-    season_is_known,
     upper_bound,
 )
 from sluicegate.slo.blocks import Series
@@ -38,7 +38,7 @@ MAX_RECOVERY: Final = 1.5
 """Of the bound: more evidence of a recovery isn't kept, so that the next fall is found as soon."""
 
 
-class Stretch(NamedTuple):
+class TestedRange(NamedTuple):
     """The tested range: whole units, numbered first … last, and A, in units."""
 
     units: Units
@@ -50,24 +50,24 @@ class Stretch(NamedTuple):
 class Drift(NamedTuple):
     """The result of the CUSUM bank: its largest statistic, the bound for Missed, and whether it may decide Missed.
 
-    `after` and `blocks` are the events and the length of the stretch in which that S grew: from
-    its last 0 on. They are what decides; the newest window may look better or worse. `changed` is
-    the last block before it began, where that was looked for. `before` are the events that those are
+    `count_after` and `blocks` are the events and the length of the stretch in which that S grew: from
+    its last 0 on. They are what decides; the newest window may look better or worse. `change_block` is
+    the last block before it began, where that was looked for. `count_before` are the events that those are
     compared with, and `phi` is the dispersion by which evidence is divided. `unit` is the number of
-    blocks that the test adds: it detects nothing before their end. `recovered` is the last block of the
+    blocks that the test adds: it detects nothing before their end. `recovery_block` is the last block of the
     fall, where as much evidence as found it shows that it has ended.
     """
 
     statistic: float
     bound: float
     decides: bool
-    after: Count = NOTHING
+    count_after: Count = NOTHING
     blocks: int = 0
-    changed: int | None = None
-    before: Count = NOTHING
+    change_block: int | None = None
+    count_before: Count = NOTHING
     phi: float = 1.0
     unit: int = BLOCKS_PER_HOUR
-    recovered: int | None = None
+    recovery_block: int | None = None
 
     @property
     def level(self) -> Level:
@@ -75,7 +75,7 @@ class Drift(NamedTuple):
 
         Met once the fall has ended, though the evidence of it is still there.
         """
-        if self.recovered is not None:
+        if self.recovery_block is not None:
             return Level.MET
         if self.statistic >= self.bound:
             return Level.MISSED if self.decides else Level.AT_RISK
@@ -122,41 +122,49 @@ def drift_of(
     hours_known = range(
         first_hour(since if known_since is None else known_since, complete), complete
     )
-    late = lag > BLOCKS_PER_HOUR
+    has_late_labels = lag > BLOCKS_PER_HOUR
     hours, days = (mean, mean) if mean is not None else (cusum.HOURLY_BLOCKS, cusum.DAILY_BLOCKS)
     by_hour, start = calendar.hours_as_sums(hours), first_hour(since, complete)
-    shows = hours_known
-    if without_mean and not baseline.weekdays and not late:
-        each_sum = Stretch(calendar.sum_units, start, complete - 1, by_hour)
-        before = _before_change(terms, series, baseline, each_sum, hours_known=hours_known)
+    seasonal_hours = hours_known
+    if without_mean and not baseline.weekdays and not has_late_labels:
+        each_sum = TestedRange(calendar.sum_units, start, complete - 1, by_hour)
+        hours_before_change = _before_change(
+            terms, series, baseline, each_sum, hours_known=hours_known
+        )
         day = calendar.sum_count(HOURS_A_DAY)
         # Hours before a change on the first day show no season: without a fall that is known, all count.
-        shows = before if missed or len(before) >= day else hours_known
-    swings = _swings(terms, series, baseline, shows) if without_mean else baseline.daily
-    daily = swings or late
-    units = calendar.days if daily else calendar.sum_units
-    if daily and lag * calendar.block_seconds > calendar.day_seconds:
+        seasonal_hours = (
+            hours_before_change if missed or len(hours_before_change) >= day else hours_known
+        )
+    has_season = (
+        _has_season(terms, series, baseline, seasonal_hours) if without_mean else baseline.daily
+    )
+    by_day = has_season or has_late_labels
+    units = calendar.days if by_day else calendar.sum_units
+    if by_day and lag * calendar.block_seconds > calendar.day_seconds:
         return None
     last = units.number_of_hour(complete) - 1
     first = units.first_from(start)
-    stretch = Stretch(units, first, last, days if daily else by_hour)
+    stretch = TestedRange(units, first, last, days if by_day else by_hour)
     drifts = [_cusum(terms, series, baseline, stretch)]
     if without_mean and not baseline.weekdays:
         drifts.append(_two_sample(terms, series, baseline, stretch))
-        if swings and not late:
-            each_sum = Stretch(calendar.sum_units, hours_known.start, complete - 1, by_hour)
+        if has_season and not has_late_labels:
+            each_sum = TestedRange(calendar.sum_units, hours_known.start, complete - 1, by_hour)
             drifts.append(_two_sample(terms, series, baseline, each_sum, same_hours=True))
     drift = max(filter(None, drifts), key=lambda drift: drift.statistic / drift.bound, default=None)
-    if drift is None or not without_mean or daily or baseline.weekdays:
+    if drift is None or not without_mean or by_day or baseline.weekdays:
         return drift
     # A fall and its end scatter more than either, so the statistic falls before the fall is forgotten.
     if drift.statistic * drift.phi < scatter_of(baseline).phi * drift.bound * WORTH_A_CHECK:
         return drift
-    return drift._replace(recovered=_recovered(terms, series, baseline, drift, stretch=stretch))
+    return drift._replace(
+        recovery_block=_recovered(terms, series, baseline, drift, stretch=stretch)
+    )
 
 
 def _recovered(
-    terms: SloTerms, series: Series, baseline: Baseline, drift: Drift, *, stretch: Stretch
+    terms: SloTerms, series: Series, baseline: Baseline, drift: Drift, *, stretch: TestedRange
 ) -> int | None:
     """Return the last block of an ended drop; None while it lasts or is undecided.
 
@@ -166,9 +174,9 @@ def _recovered(
     units, first, last, _ = stretch
     prior = scatter_of(baseline)
     limit = upper_bound(baseline.count, prior.phi)
-    if drift.changed is None or not 0 < limit < limit + terms.drop < 1:
+    if drift.change_block is None or not 0 < limit < limit + terms.drop < 1:
         return None
-    first_unit = max(units.number_of_hour(drift.changed // BLOCKS_PER_HOUR), first)
+    first_unit = max(units.number_of_hour(drift.change_block // BLOCKS_PER_HOUR), first)
     events = list(_counts(series, first_unit, last, units))
     _, recovery_end = _recovery(events, limit, terms.drop, inf)
     scatter = _scatter(
@@ -190,10 +198,10 @@ def _recovery(
     fallen = limit + drop
     per_bad, per_good = log(limit / fallen), log((1 - limit) / (1 - fallen))
     value, recovery_end = 0.0, 0
-    for place, (bad, total) in enumerate(events, 1):
+    for position, (bad, total) in enumerate(events, 1):
         value = min(value + bad * per_bad + (total - bad) * per_good, max_value)
         if value <= 0.0:
-            value, recovery_end = 0.0, place
+            value, recovery_end = 0.0, position
     return value, recovery_end
 
 
@@ -202,7 +210,7 @@ def first_hour(since: int, complete: int) -> int:
     return max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0)
 
 
-def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: range) -> bool:
+def _has_season(terms: SloTerms, series: Series, baseline: Baseline, hours_known: range) -> bool:
     """Return whether the hours of the day differ in the baseline's hours.
 
     Two days show it. Before, what the baseline's hours showed holds, too.
@@ -211,23 +219,23 @@ def _swings(terms: SloTerms, series: Series, baseline: Baseline, hours_known: ra
     hours_needed = seasonality.season_sums(calendar)
     weekly = baseline.weekdays or terms.seasonality is Seasonality.WEEKLY
     if baseline.daily and (
-        weekly or len(hours_known) < hours_needed or season_is_known(baseline, calendar)
+        weekly or len(hours_known) < hours_needed or is_season_known(baseline, calendar)
     ):
         return True
-    place = ("swings", baseline.phi)
-    swings_before = series.derived.get(place)
+    cache_key = ("swings", baseline.phi)
+    swings_before = series.derived.get(cache_key)
     if not isinstance(swings_before, tuple) or swings_before[0] != hours_known:
         hours = list(zip(*series.hours(hours_known.start, hours_known.stop - 1), strict=True))
         swings_before = (
             hours_known,
             seasonality.is_hour_significant(hours, hours_known.start, baseline.phi, calendar),
         )
-        series.derived[place] = swings_before
+        series.derived[cache_key] = swings_before
     return bool(swings_before[1])
 
 
 def _before_change(
-    terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch, *, hours_known: range
+    terms: SloTerms, series: Series, baseline: Baseline, stretch: TestedRange, *, hours_known: range
 ) -> range:
     """Return the hours before a suspected change, unless at least two days are known."""
     calendar = terms.calendar
@@ -235,17 +243,19 @@ def _before_change(
     if not day <= len(hours_known) < seasonality.season_sums(calendar):
         return hours_known
     drift = _two_sample(terms, series, baseline, stretch)
-    if drift is None or drift.changed is None:
+    if drift is None or drift.change_block is None:
         return hours_known
-    return range(hours_known.start, drift.changed // BLOCKS_PER_HOUR)
+    return range(hours_known.start, drift.change_block // BLOCKS_PER_HOUR)
 
 
-def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch) -> Drift | None:
+def _cusum(
+    terms: SloTerms, series: Series, baseline: Baseline, stretch: TestedRange
+) -> Drift | None:
     """Return the CUSUM bank; None if the baseline's uncertainty covers all alternatives."""
     units, first, last, mean = stretch
     counts, prior = baseline.weekdays or (baseline.count,), scatter_of(baseline)
-    key = (counts, prior.phi, terms.drop, terms.drop_given, mean, units)
-    banks = _banks(counts, prior.phi, terms.drop, drop_given=terms.drop_given, mean=mean)
+    key = (counts, prior.phi, terms.drop, terms.is_drop_given, mean, units)
+    banks = _banks(counts, prior.phi, terms.drop, drop_given=terms.is_drop_given, mean=mean)
     if banks is None:
         return None
     progress = series.derived.get(key)
@@ -255,11 +265,11 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
         new_counts = _counts(series, progress.next_block, last, units)
         progress = cusum.advance_strata(progress, banks, new_counts)
         series.derived[key] = progress
-    place = max(range(len(progress.values)), key=progress.values.__getitem__)
-    zero = progress.zero_positions[place]
+    strongest = max(range(len(progress.values)), key=progress.values.__getitem__)
+    zero = progress.zero_positions[strongest]
     begin_sum, end = units.start(zero), units.start(progress.next_block)
     bad, total = series.hours(begin_sum, end - 1)
-    before = series.hours(units.start(first), begin_sum - 1)
+    count_before = series.hours(units.start(first), begin_sum - 1)
     scatter = prior
     if progress.statistic >= prior.phi * banks[0].alarm_bound * WORTH_A_CHECK:
         weekdays = [unit % len(banks) for unit in range(first, last + 1)]
@@ -274,7 +284,7 @@ def _cusum(terms: SloTerms, series: Series, baseline: Baseline, stretch: Stretch
         Count(sum(bad), sum(total)),
         (end - begin_sum) * BLOCKS_PER_HOUR,
         begin_sum * BLOCKS_PER_HOUR if progress.statistic else None,
-        summed((baseline.count, (sum(before[0]), sum(before[1])))),
+        summed((baseline.count, (sum(count_before[0]), sum(count_before[1])))),
         divisor,
         units.seconds * BLOCKS_PER_HOUR // units.sum_seconds,
     )
@@ -284,23 +294,25 @@ def _two_sample(
     terms: SloTerms,
     series: Series,
     baseline: Baseline,
-    stretch: Stretch,
+    stretch: TestedRange,
     *,
     same_hours: bool = False,
 ) -> Drift | None:
     """Return the likeliest change point; None if no change is distinguishable from the baseline."""
     units, first, last, mean = stretch
     count, prior = baseline.count, scatter_of(baseline)
-    least = terms.drop if terms.drop_given else max(terms.drop, detectable_drop(count, prior.phi))
-    drops = change_point.alternative_drops(ratio_of(count), least)
+    min_drop = (
+        terms.drop if terms.is_drop_given else max(terms.drop, detectable_drop(count, prior.phi))
+    )
+    drops = change_point.alternative_drops(ratio_of(count), min_drop)
     if not drops or not count.total:
         return None
     bound = log(len(drops) * mean)
     if not same_hours and change_point.events_to_detect(count, drops[-1], bound, prior.phi) is None:
         return None
-    place = ("change", drops, prior, units, same_hours)
+    cache_key = ("change", drops, prior, units, same_hours)
     key = (count, units, first, last)
-    entry = series.derived.get(place)
+    entry = series.derived.get(cache_key)
     if not isinstance(entry, tuple) or entry[0] != key:
         events = list(_counts(series, first, last, units)) if first <= last else []
         strata = None
@@ -313,8 +325,8 @@ def _two_sample(
         if not baseline.hour_phi or change.statistic >= prior.phi * bound * WORTH_A_CHECK:
             scatter = _scatter(events, change.start, prior, strata=strata)
         entry = (key, change, scatter, summed((count, *events[: change.start])))
-        series.derived[place] = entry
-    _, change, scatter, before = entry
+        series.derived[cache_key] = entry
+    _, change, scatter, count_before = entry
     begin_sum = units.start(first + change.start)
     divisor = scatter.divisor(bound, MIN_DEGREES)
     return Drift(
@@ -324,7 +336,7 @@ def _two_sample(
         change.after,
         max(units.start(last + 1) - begin_sum, 0) * BLOCKS_PER_HOUR,
         begin_sum * BLOCKS_PER_HOUR if change.statistic else None,
-        before,
+        count_before,
         divisor,
         units.seconds * BLOCKS_PER_HOUR // units.sum_seconds,
     )
@@ -332,16 +344,16 @@ def _two_sample(
 
 def _scatter(
     events: Sequence[tuple[int, int]],
-    place: int,
+    split_index: int,
     prior: Scatter,
     *,
     strata: Sequence[int] | None,
 ) -> Scatter:
     """Return the dispersion of units about their levels before and after a suspected change."""
-    place = min(max(place, 0), len(events))
+    split_index = min(max(split_index, 0), len(events))
     if strata is None:
-        return batch_means.scatter(batch_means.residuals_around_levels(events, place), prior)
-    hour_residuals, count = batch_means.residuals_around_hours(strata, events, place)
+        return batch_means.scatter(batch_means.residuals_around_levels(events, split_index), prior)
+    hour_residuals, count = batch_means.residuals_around_hours(strata, events, split_index)
     return batch_means.scatter(hour_residuals, prior, strata_count=count)
 
 
@@ -352,8 +364,8 @@ def _banks(
     """Return the CUSUM bank, or one per weekday; None if any has no alternative."""
     banks = []
     for count in counts:
-        least = drop if drop_given else max(drop, detectable_drop(count, phi))
-        banks.append(cusum.cusum_bank(ratio_of(count), upper_bound(count, phi), least, mean))
+        min_drop = drop if drop_given else max(drop, detectable_drop(count, phi))
+        banks.append(cusum.cusum_bank(ratio_of(count), upper_bound(count, phi), min_drop, mean))
     kept_banks = tuple(bank for bank in banks if bank is not None)
     same_length = len({len(bank.alternatives) for bank in kept_banks}) == 1
     return kept_banks if len(kept_banks) == len(counts) and same_length else None
@@ -365,4 +377,4 @@ def _counts(series: Series, first: int, last: int, units: Units) -> Iterable[tup
     if units.are_sums:
         return zip(bad, total, strict=True)
     edges = pairwise(units.start(unit) - begin_sum for unit in range(first, last + 2))
-    return ((sum(bad[at:end]), sum(total[at:end])) for at, end in edges)
+    return ((sum(bad[begin:end]), sum(total[begin:end])) for begin, end in edges)

@@ -20,20 +20,20 @@ from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.slo_health import gauge_slo, probation
 from sluicegate.policy.slo_health.baseline import (
     from_production,
+    is_season_known,
     production_needs,
-    season_is_known,
     usable_baseline,
 )
 from sluicegate.policy.slo_health.client_errors import client_errors, judge_client_errors
 from sluicegate.policy.slo_health.confirmation import confirm
 from sluicegate.policy.slo_health.data_quality import (
-    View,
+    SloInput,
+    data_problem,
     evidence_since,
     labels_are_due,
-    objection,
     settling_block,
 )
-from sluicegate.policy.slo_health.ratio_slo import SloResult, blocks_shown, judge, unknown
+from sluicegate.policy.slo_health.ratio_slo import SloResult, judge, shown_block_count, unknown
 from sluicegate.slo.blocks import Quality, Series
 from sluicegate.slo.budget import WINDOW_HOURS
 from sluicegate.stats.canary_duration import warmed_up
@@ -46,9 +46,9 @@ def judge_stable(
     """Return the results of the stable version's SLOs, and the states to keep."""
     series = observed.series.get(stable.release.version, {})
     now = observed.block
-    alive = any(
-        one.block(now).quality not in {Quality.NO_SERIES, Quality.MISSING}
-        for one in series.values()
+    has_series = any(
+        slo_series.block(now).quality not in {Quality.NO_SERIES, Quality.MISSING}
+        for slo_series in series.values()
     )
     results: list[SloResult] = []
     slos: dict[str, SloRecord] = {}
@@ -61,27 +61,27 @@ def judge_stable(
             spans_of(record, terms.block_seconds),
         )
         problem = observed.problem or observed.problems.get(slo.name)
-        settles = settling_block(terms, status, stable, slo)
-        due = labels_are_due(terms, slo, series, since=since, now=now)
-        view = View(
+        settling_end = settling_block(terms, status, stable, slo)
+        labels_due = labels_are_due(terms, slo, series, since=since, now=now)
+        view = SloInput(
             terms=slo,
             series=blocks,
-            version_has_series=alive,
+            version_has_series=has_series,
             now=now,
             since=since,
             problem=problem,
             version=stable.release.version,
-            settles=settles,
+            settles=settling_end,
             warm_up_end=warm_up_end,
-            labels_due=due,
+            labels_due=labels_due,
         )
         result = _judge(terms, view, status, stable, observed=observed, spans=spans)
         results.append(result)
-        after = confirm(record, result, block=now, block_end=terms.block_end(now))
-        after = _without_fall(terms, record, after, result)
-        if after is not record:
-            slos[slo.name] = after
-        learnt = _learn(terms, result, after, view, observed=observed)
+        next_record = confirm(record, result, block=now, block_end=terms.block_end(now))
+        next_record = _without_drop(terms, record, next_record, result)
+        if next_record is not record:
+            slos[slo.name] = next_record
+        learnt = _learn(terms, result, next_record, view, observed=observed)
         if learnt is not None:
             baselines[slo.name] = learnt
     client_error_result = judge_client_errors(terms, status, stable, series, observed=observed)
@@ -98,22 +98,24 @@ def judge_stable(
     return tuple(results), _probation_over(terms, status, stable, series, now=now)
 
 
-def _without_fall(
-    terms: Terms, before: SloRecord, after: SloRecord, result: SloResult
+def _without_drop(
+    terms: Terms, previous_record: SloRecord, next_record: SloRecord, result: SloResult
 ) -> SloRecord:
     """Return the SLO's record without the blocks of a drop that just ended.
 
     They would be evidence of a fall for as long again, and the next one would be found no sooner by them.
     """
     drift = result.drift
-    if not before.degraded or after.degraded or drift is None:
-        return after
-    if drift.recovered is None or drift.changed is None:
-        return after
-    return exclude_blocks(after, drift.changed + 1, drift.recovered, terms.block_seconds)
+    if not previous_record.degraded or next_record.degraded or drift is None:
+        return next_record
+    if drift.recovery_block is None or drift.change_block is None:
+        return next_record
+    return exclude_blocks(
+        next_record, drift.change_block + 1, drift.recovery_block, terms.block_seconds
+    )
 
 
-def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) -> SloResult:
+def _judge_gauge(terms: Terms, view: SloInput, stable: Version, observed: Observed) -> SloResult:
     slo = view.terms
     baseline = usable_baseline(stable.baseline.get(slo.name), slo)
     if view.problem is not None:
@@ -127,12 +129,12 @@ def _judge_gauge(terms: Terms, view: View, stable: Version, observed: Observed) 
             since=view.since,
             drift_since=_drift_since(terms, view, baseline),
         )
-    return replace(result, until=_until(terms, view, result.reason))
+    return replace(result, until=_exclusion_end(terms, view, result.reason))
 
 
 def _judge(
     terms: Terms,
-    view: View,
+    view: SloInput,
     status: DataProductStatus,
     stable: Version,
     *,
@@ -145,7 +147,7 @@ def _judge(
     baseline = usable_baseline(stable.baseline.get(slo.name), slo)
     begin_time = max(stable.promotion_time, status.engine.slo(slo.name).since)
     shown_since = begin_time // terms.block_seconds
-    reason = objection(view)
+    reason = data_problem(view)
     if reason is Reason.WARMING_UP and now > view.warm_up_end:
         reason = Reason.INSUFFICIENT_DATA  # not the version, only its evidence has just begun
     if reason is not None or series is None:
@@ -153,8 +155,8 @@ def _judge(
             Count(0, 0) if series is None else series.window(now, slo.recent, shown_since)
         )
         result = unknown(slo, reason or Reason.NO_DATA, recent_count, baseline)
-        blocks = blocks_shown(slo, now, shown_since)
-        until = _until(terms, view, result.reason)
+        blocks = shown_block_count(slo, now, shown_since)
+        until = _exclusion_end(terms, view, result.reason)
         budget = _budget(terms, stable, series, now=now)
         return replace(result, budget=budget, shown_blocks=blocks, until=until)
     record = status.engine.slo(slo.name)
@@ -177,25 +179,25 @@ def _judge(
 
 
 def _with_needs(
-    terms: Terms, view: View, status: DataProductStatus, result: SloResult
+    terms: Terms, view: SloInput, status: DataProductStatus, result: SloResult
 ) -> SloResult:
     """Return the result with the needs of its production baseline, where only this baseline ends the wait."""
     slo = view.terms
-    waits = result.reason is Reason.INSUFFICIENT_DATA and result.state is SloState.UNKNOWN
-    if not waits or result.baseline is not None or slo.allowed_bad is not None:
+    awaits_baseline = result.reason is Reason.INSUFFICIENT_DATA and result.state is SloState.UNKNOWN
+    if not awaits_baseline or result.baseline is not None or slo.allowed_bad_ratio is not None:
         return result
     until, needed = production_needs(
         slo,
         status.engine.slo(slo.name),
-        result.recent,
+        result.recent_count,
         now=view.now,
         since=view.since,
         block_seconds=terms.block_seconds,
     )
-    return replace(result, until=until, needed=needed)
+    return replace(result, until=until, needed_events=needed)
 
 
-def _until(terms: Terms, view: View, reason: Reason) -> int | None:
+def _exclusion_end(terms: Terms, view: SloInput, reason: Reason) -> int | None:
     """Return the end of the last block that doesn't count, in seconds; None for reasons that no time ends."""
     match reason:
         case Reason.LABELS_SETTLING:
@@ -210,7 +212,7 @@ def _until(terms: Terms, view: View, reason: Reason) -> int | None:
 
 def _judge_counts(
     terms: Terms,
-    view: View,
+    view: SloInput,
     baseline: Baseline | None,
     *,
     spans: tuple[BlockSpan, ...],
@@ -225,12 +227,12 @@ def _judge_counts(
     assert view.series is not None
     drift_since = _drift_since(terms, view, baseline)
     judge_counts = partial(judge, view.terms, baseline=baseline, now=view.now, missed=missed)
-    after = spans[-1].last if spans else 0
+    last_excluded = spans[-1].last if spans else 0
     newest = judge_counts(
         view.series,
-        since=max(view.since, after),
-        drift_since=max(drift_since, after),
-        shown_since=max(shown_since, after),
+        since=max(view.since, last_excluded),
+        drift_since=max(drift_since, last_excluded),
+        shown_since=max(shown_since, last_excluded),
     )
     if not spans or newest.state is SloState.MISSED:
         return newest
@@ -242,7 +244,7 @@ def _judge_counts(
     )
     if newest.state is SloState.AT_RISK and result.state is SloState.MET:
         return newest
-    if not result.recent.total:
+    if not result.recent_count.total:
         without_evidence = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
         return replace(without_evidence, shown_blocks=result.shown_blocks)
     return result
@@ -255,7 +257,7 @@ def _budget(terms: Terms, stable: Version, series: Series | None, *, now: int) -
     return NOTHING if series is None else series.window(now, length, since)
 
 
-def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
+def _drift_since(terms: Terms, view: SloInput, baseline: Baseline | None) -> int:
     return (
         view.since
         if baseline is None
@@ -264,7 +266,7 @@ def _drift_since(terms: Terms, view: View, baseline: Baseline | None) -> int:
 
 
 def _learn(
-    terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
+    terms: Terms, result: SloResult, record: SloRecord, view: SloInput, *, observed: Observed
 ) -> Baseline | None:
     """Return the production baseline if it is complete; else None."""
     current = result.baseline
@@ -286,8 +288,8 @@ def _learn(
         pod_seconds=observed.pod_seconds,
     )
     # The hours of a day differ by a season or by a decay: no reason yet to give a hold-out up.
-    doubtful = baseline is not None and not season_is_known(baseline, view.terms.calendar)
-    return None if doubtful and current is not None else baseline
+    season_unknown = baseline is not None and not is_season_known(baseline, view.terms.calendar)
+    return None if season_unknown and current is not None else baseline
 
 
 _TOO_LITTLE = frozenset({Reason.INSUFFICIENT_DATA, Reason.BASELINE_TOO_SMALL})
@@ -299,20 +301,22 @@ def _may_be_learnt_from(result: SloResult, record: SloRecord) -> bool:
 
     Without an objective this is unknown before there is a baseline, so it is learnt then, too.
     """
-    untroubled = not record.degraded and record.steady_start_time is not None
+    was_steady = not record.degraded and record.steady_start_time is not None
     lacks_evidence = result.state is SloState.UNKNOWN and result.reason in _TOO_LITTLE
-    return untroubled and (lacks_evidence or result.state is SloState.MET)
+    return was_steady and (lacks_evidence or result.state is SloState.MET)
 
 
 def _learn_gauge(
-    terms: Terms, result: SloResult, record: SloRecord, view: View, *, observed: Observed
+    terms: Terms, result: SloResult, record: SloRecord, view: SloInput, *, observed: Observed
 ) -> Baseline | None:
     """Return the baseline of a gauge; a gauge without a bound is Unknown until it has a baseline."""
     if result.state in {SloState.AT_RISK, SloState.MISSED} or record.degraded:
         return None
     values = observed.means(view.version, view.terms.name)
     steady_block = ceil((record.steady_start_time or 0) / terms.block_seconds)
-    return gauge_slo.learn(view.terms, values, now=view.now, since=max(view.since, steady_block))
+    return gauge_slo.learn_baseline(
+        view.terms, values, now=view.now, since=max(view.since, steady_block)
+    )
 
 
 def _probation_over(

@@ -12,7 +12,7 @@ from sluicegate.api.baseline import Baseline, BaselineSource
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import GaugeTerms, SloTerms
-from sluicegate.policy.slo_health.current_level import MIN_SHARE, Z_STILL_BAD, Present
+from sluicegate.policy.slo_health.current_level import MIN_SHARE, Z_STILL_BAD, PresentLevel
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import STATES, SloResult
 from sluicegate.slo.burn_rate import Level
@@ -29,7 +29,7 @@ from sluicegate.stats.gauge import (
     is_beyond_bound,
 )
 
-RECENT: Final = 4
+RECENT_BLOCKS: Final = 4
 """Blocks that the absolute bound uses."""
 MIN_VALUES: Final = 3
 """Of them that hold a value, for the present to be known."""
@@ -78,22 +78,24 @@ def judge(
         baseline,
         None,
         drift,
-        fresh=True,
-        calm=level is not Level.MISSED and (drift is None or drift.statistic < drift.bound / 2),
+        is_fresh=True,
+        is_calm=level is not Level.MISSED and (drift is None or drift.statistic < drift.bound / 2),
         gauge=newest,
     )
 
 
 def _misses(gauge: GaugeTerms, readings: Means, now: int, since: int) -> bool:
     assert gauge.bound is not None
-    read = (readings.of_block(index) for index in range(max(now - RECENT, since) + 1, now + 1))
+    read = (
+        readings.of_block(index) for index in range(max(now - RECENT_BLOCKS, since) + 1, now + 1)
+    )
     values = [gauge.sign * value for value in read if value is not None]
     return is_beyond_bound(values, gauge.sign * gauge.bound)
 
 
-def present_of(
+def present_level(
     slo: SloTerms, readings: Means, baseline: Baseline | None, *, now: int, since: int
-) -> Present:
+) -> PresentLevel:
     """Return the level of the newest values: by the bound, and by their mean against the baseline's.
 
     Parameters
@@ -102,24 +104,24 @@ def present_of(
     """
     gauge = slo.gauge
     assert gauge is not None
-    values = readings.between(max(now - RECENT, since), now)
+    values = readings.between(max(now - RECENT_BLOCKS, since), now)
     if values.blocks < MIN_VALUES:
         text = f"{values.blocks} values at present, {MIN_VALUES} are needed for a verdict"
-        return Present(bad=None, message=text)
+        return PresentLevel(bad=None, message=text)
     if gauge.bound is not None and _misses(gauge, readings, now, since):
         text = f"{values.mean:.4g} at present misses {gauge.bound:g}"
-        return Present(bad=True, message=text)
+        return PresentLevel(bad=True, message=text)
     if baseline is None or baseline.deviation <= 0:
-        return Present(bad=False, message=f"{values.mean:.4g} at present is within its bound")
-    length, bad = RECENT, None
+        return PresentLevel(bad=False, message=f"{values.mean:.4g} at present is within its bound")
+    length, bad = RECENT_BLOCKS, None
     while bad is None and length < 2 * (now - since) and length <= MAX_VALUES:
-        newer, values = values, readings.between(max(now - length, since), now)
-        if newer.blocks < MIN_SHARE * values.blocks:
+        newer_values, values = values, readings.between(max(now - length, since), now)
+        if newer_values.blocks < MIN_SHARE * values.blocks:
             break
         bad = _is_below(slo, gauge, values, baseline)
         length *= 2
     accepted = f"{baseline.mean:.4g} ± {baseline.deviation:.3g} is as accepted"
-    return Present(bad, f"{values.mean:.4g} at present, {accepted}")
+    return PresentLevel(bad, f"{values.mean:.4g} at present, {accepted}")
 
 
 def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseline) -> bool | None:
@@ -127,14 +129,14 @@ def _is_below(slo: SloTerms, gauge: GaugeTerms, values: Values, baseline: Baseli
 
     The baseline's deviation is that of hours; a mean of fewer blocks scatters the more.
     """
-    fallen = gauge.sign * (baseline.mean - values.mean) / baseline.deviation
-    if fallen <= CUSUM_ALLOWANCE:
+    drop = gauge.sign * (baseline.mean - values.mean) / baseline.deviation
+    if drop <= CUSUM_ALLOWANCE:
         return False
     hours = values.blocks * slo.calendar.block_seconds / slo.calendar.hours.seconds
-    return True if fallen > Z_STILL_BAD * sqrt(1 / hours) else None
+    return True if drop > Z_STILL_BAD * sqrt(1 / hours) else None
 
 
-def _stretch(units: Units, now: int, since: int) -> range:
+def _sum_range(units: Units, now: int, since: int) -> range:
     """Return the indexes of complete groups of twelve blocks, from the first whole unit after `since` up to `now`."""
     complete = now // BLOCKS_PER_HOUR
     first = units.first_from(max(ceil(since / BLOCKS_PER_HOUR), complete - HOURS + 1, 0))
@@ -143,7 +145,7 @@ def _stretch(units: Units, now: int, since: int) -> range:
     )
 
 
-def _followed(
+def _unit_means(
     readings: Means, sums: range, calendar: Calendar, *, daily: bool = False
 ) -> list[float]:
     """Return the hourly or daily means of block groups, cached by group."""
@@ -193,7 +195,7 @@ def _drift(
     if baseline.deviation <= 0:
         return None
     units = calendar.days if baseline.daily else calendar.hours
-    values = _followed(readings, _stretch(units, now, since), calendar, daily=baseline.daily)
+    values = _unit_means(readings, _sum_range(units, now, since), calendar, daily=baseline.daily)
     if baseline.daily:
         bound = DAILY_BOUND
     else:
@@ -204,11 +206,11 @@ def _drift(
     return Drift(statistic, bound, decides=True)
 
 
-def learn(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
+def learn_baseline(slo: SloTerms, readings: Means, *, now: int, since: int) -> Baseline | None:
     """Return the baseline after 28 hours with values; None before, and for a constant gauge."""
     calendar, seconds = slo.calendar, slo.calendar.sum_seconds
-    sums = _stretch(calendar.hours, now, since)
-    normal = gauge_baseline(_followed(readings, sums, calendar))
+    sums = _sum_range(calendar.hours, now, since)
+    normal = gauge_baseline(_unit_means(readings, sums, calendar))
     if normal is None:
         return None
     return Baseline.of(

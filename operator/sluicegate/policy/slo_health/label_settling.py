@@ -30,7 +30,7 @@ def settle_time(status: DataProductStatus, stable: Version, slo: SloTerms) -> in
         return 0
     shares = () if status.candidate is None else status.candidate.shares
     returned = status.engine.traffic_return_time or 0
-    return max(stable.promotion_time, returned, _changed(shares)) + seconds
+    return max(stable.promotion_time, returned, _last_change_time(shares)) + seconds
 
 
 def returns_traffic(shares: Sequence[Share]) -> bool:
@@ -40,7 +40,7 @@ def returns_traffic(shares: Sequence[Share]) -> bool:
     )
 
 
-def _changed(shares: Sequence[Share]) -> int:
+def _last_change_time(shares: Sequence[Share]) -> int:
     """Return when a rollout last changed stable's share much, in seconds; 0 if none did."""
     share_before, changed = FULL_WEIGHT, 0
     for share in shares:

@@ -16,7 +16,7 @@ from sluicegate.policy.model.excluded_blocks import spans_of
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.current_level import PresentLevel
 from sluicegate.policy.slo_health.data_quality import evidence_since
 from sluicegate.policy.slo_health.market_verdicts import (
     WINDOWS,
@@ -55,15 +55,19 @@ def judge_by_market(
     for result in results:
         slo, record = result.terms, slos.get(result.terms.name)
         series = observed.markets.get(slo.name)
-        limit = None if series is None else _allowed(result)
+        limit = None if series is None else _allowed_ratio(result)
         missed: dict[str, int] = {}
         missed_since = {} if record is None else record.missed_markets
         if series is not None and limit is not None:
             states = _judged(terms, status, stable, observed, slo=slo, allowed=limit)
             states_by_slo[slo.name] = tuple(
-                _dated(terms, stable, state, missed_since) for state in states
+                _with_missed_since(terms, stable, state, missed_since) for state in states
             )
-            missed = {s.market: s.since for s in states_by_slo[slo.name] if s.since is not None}
+            missed = {
+                state.market: state.since
+                for state in states_by_slo[slo.name]
+                if state.since is not None
+            }
         if record is not None and missed != missed_since:
             slos = {**slos, slo.name: record.replace(missed_markets=missed)}
     if slos is not status.engine.slos:
@@ -71,10 +75,10 @@ def judge_by_market(
     return states_by_slo, status
 
 
-def _allowed(result: SloResult) -> float | None:
+def _allowed_ratio(result: SloResult) -> float | None:
     """Return the largest allowed bad share: by the objective, else by the baseline and maxDrop."""
-    if result.terms.allowed_bad is not None:
-        return result.terms.allowed_bad
+    if result.terms.allowed_bad_ratio is not None:
+        return result.terms.allowed_bad_ratio
     if result.baseline is None or not result.baseline.count.total:
         return None
     return min(ratio_of(result.baseline.count) + result.terms.drop, 1.0)
@@ -114,28 +118,30 @@ def _budget(terms: Terms, stable: Version, series: Series, now: int) -> Count:
     return series.window(now, terms.calendar.blocks(WINDOW_HOURS), since)
 
 
-def _dated(
+def _with_missed_since(
     terms: Terms, stable: Version, state: MarketState, missed_since: Mapping[str, int]
 ) -> MarketState:
     """Return the state of a market with the time since which it is Missed."""
     if state.state is not SloState.MISSED:
         return state
-    begin_time = max(terms.block_end(state.begun - 1), stable.promotion_time)
+    begin_time = max(terms.block_end(state.start_block - 1), stable.promotion_time)
     return replace(state, since=missed_since.get(state.market, begin_time))
 
 
-def present_in_market(series: Series, newest: int, state: MarketState) -> Present:
+def present_in_market(series: Series, newest: int, state: MarketState) -> PresentLevel:
     """Return the level of a market's newest events, in the shortest window with enough events."""
     for window in WINDOWS:
-        count = series.window(newest, min(window, newest + 1 - state.begun))
-        bad, good = is_bad(count, state.allowed), is_met(count, state.allowed)
+        count = series.window(newest, min(window, newest + 1 - state.start_block))
+        bad, good = is_bad(count, state.allowed_ratio), is_met(count, state.allowed_ratio)
         if bad or good:
             text = (
                 f"{percent(count.bad / count.total)} of {count.total:,} are bad in {state.market} at"
-                f" present, up to {percent(state.allowed)} is allowed"
+                f" present, up to {percent(state.allowed_ratio)} is allowed"
             )
-            return Present(bad, text)
-    return Present(bad=None, message=f"too few events of {state.market} at present for a verdict")
+            return PresentLevel(bad, text)
+    return PresentLevel(
+        bad=None, message=f"too few events of {state.market} at present for a verdict"
+    )
 
 
 def trains_for(terms: Terms, status: DataProductStatus) -> bool:

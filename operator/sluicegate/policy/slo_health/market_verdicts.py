@@ -44,8 +44,8 @@ class MarketState:
 
     Attributes
     ----------
-    count : events of the window that is shown. allowed : largest share of bad events.
-    begun : the block with which the evidence begins that more are bad; that of the alarm if it is Missed.
+    count : events of the window that is shown. allowed_ratio : largest share of bad events.
+    start_block : the block with which the evidence begins that more are bad; that of the alarm if it is Missed.
     since : the same as a time in seconds, of a market that is Missed; kept over a restart.
     budget : events of the error budget's window.
     """
@@ -53,8 +53,8 @@ class MarketState:
     market: str
     state: SloState
     count: Count
-    allowed: float = 0.0
-    begun: int = 0
+    allowed_ratio: float = 0.0
+    start_block: int = 0
     since: int | None = None
     budget: Count = NOTHING
 
@@ -65,18 +65,18 @@ class MarketLimit:
 
     Attributes
     ----------
-    allowed : largest share of bad events. cells : number of SLOs times markets of the product.
+    allowed_ratio : largest share of bad events. cells : number of SLOs times markets of the product.
     calendar : of the product's blocks.
     """
 
-    allowed: float
+    allowed_ratio: float
     cells: int
     calendar: Calendar
 
     @property
     def ratio(self) -> float:
         """Return the limit within (0, 1), so that a bad event has finite evidence also where none is allowed."""
-        return min(max(self.allowed, MIN_RATIO), 1 - MIN_RATIO)
+        return min(max(self.allowed_ratio, MIN_RATIO), 1 - MIN_RATIO)
 
     @property
     def bank(self) -> Bank:
@@ -107,7 +107,7 @@ def judge_markets(
             market,
             blocks,
             _Span(since, newest),
-            limit.allowed,
+            limit.allowed_ratio,
             bank=bank,
             was_bad=market in were_bad,
         )
@@ -127,8 +127,8 @@ def _judged(
     market: str, blocks: Series, span: _Span, allowed: float, *, bank: Bank, was_bad: bool
 ) -> MarketState:
     since, newest = span
-    alarm = _alarm(blocks, min(newest, blocks.newest), bank, since)
-    state_of = partial(MarketState, market, allowed=allowed, begun=alarm.begin_block)
+    alarm = _alarm_evidence(blocks, min(newest, blocks.newest), bank, since)
+    state_of = partial(MarketState, market, allowed_ratio=allowed, start_block=alarm.begin_block)
     if alarm.is_lasting or (was_bad and alarm.statistic >= bank.alarm_bound / 2):
         age = newest + 1 - alarm.begin_block
         recent_counts = (blocks.window(newest, min(age, window), since) for window in WINDOWS[1:])
@@ -152,14 +152,14 @@ def is_bad(count: Count, allowed: float) -> bool:
     return count.total > 0 and wilson_lower(count.bad, count.total, Z95) > allowed
 
 
-def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
+def _alarm_evidence(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
     """Return the evidence up to block `newest`, from single blocks where stored, else from their sums.
 
     Evidence of the past begins from the sums again once a block was read again, as in a replica that starts.
     """
     alarm_before = blocks.derived.get((bank, since))
     if (
-        isinstance(alarm_before, _Kept)
+        isinstance(alarm_before, _CellEvidence)
         and alarm_before.repeats == blocks.repeats
         and newest - SINGLE_BLOCKS < alarm_before.alarm.next_block <= newest + 1
     ):
@@ -167,7 +167,7 @@ def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
     else:
         phi = _phi(blocks, newest)
         end = hour_of(blocks.newest - SINGLE_BLOCKS) + 1
-        alarm = _of_sums(blocks, end, bank, phi, since=since)
+        alarm = _sums_evidence(blocks, end, bank, phi, since=since)
     if alarm.next_block <= newest:
         if hour_of(newest) != hour_of(alarm.next_block - 1):
             phi = _phi(blocks, newest)
@@ -176,11 +176,11 @@ def _alarm(blocks: Series, newest: int, bank: Bank, since: int) -> LastingAlarm:
             for index in range(alarm.next_block, newest + 1)
         ]
         alarm = lasting_alarm.advance_alarm(alarm, bank, counts, phi)
-    blocks.derived[bank, since] = _Kept(alarm, phi, blocks.repeats)
+    blocks.derived[bank, since] = _CellEvidence(alarm, phi, blocks.repeats)
     return alarm
 
 
-class _Kept(NamedTuple):
+class _CellEvidence(NamedTuple):
     """The evidence of a cell up to its newest block, and its dispersion.
 
     `repeats` is how many of the cell's blocks had been read again by then.
@@ -191,7 +191,7 @@ class _Kept(NamedTuple):
     repeats: int
 
 
-def _of_sums(blocks: Series, end: int, bank: Bank, phi: float, *, since: int) -> LastingAlarm:
+def _sums_evidence(blocks: Series, end: int, bank: Bank, phi: float, *, since: int) -> LastingAlarm:
     """Return the evidence of the sums before `end`, where single blocks begin.
 
     Of an hour in which block `since` lies, only the blocks that are kept singly can count.
@@ -232,11 +232,11 @@ def describe_market(slo: SloTerms, state: MarketState) -> str:
     return (
         f"{slo.subject} is missed in {state.market}{since}: {percent(1 - bad / total)}"
         f" ({events(total)}, 95 %: {percent(low)} to {percent(high)}), at least"
-        f" {percent(1 - state.allowed)} is required"
+        f" {percent(1 - state.allowed_ratio)} is required"
     )
 
 
-def lone_bad_market(states: Iterable[MarketState]) -> MarketState | None:
+def only_bad_market(states: Iterable[MarketState]) -> MarketState | None:
     """Return the only bad market, if at least one other is good and none is bad; else None."""
     all_states = tuple(states)
     bad = [market_state for market_state in all_states if market_state.state is SloState.MISSED]

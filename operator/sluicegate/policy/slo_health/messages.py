@@ -14,7 +14,7 @@ from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.views.numbers import duration, events, percent, points
 
-_UNKNOWN: Final[Mapping[Reason, str]] = {
+_UNKNOWN_TEXTS: Final[Mapping[Reason, str]] = {
     Reason.PROMETHEUS_UNAVAILABLE: "no Prometheus (SLUICEGATE_PROMETHEUS_URL) answered for the newest block",
     Reason.PROMETHEUS_STALE: "Prometheus' newest sample is too old",
     Reason.UNREADABLE_SERIES: (
@@ -60,44 +60,42 @@ def describe(result: SloResult, block_seconds: int, *, degraded: bool = False) -
 
 
 def _describe_unknown(result: SloResult, block_seconds: int) -> str:
-    text = _UNKNOWN.get(result.reason, result.reason)
+    text = _UNKNOWN_TEXTS.get(result.reason, result.reason)
     return f"{result.terms.name} is unknown: " + text.format(
         window=window_of(result.shown_blocks or result.terms.recent, block_seconds),
         drop=points(result.terms.drop),
-        count=events(result.recent.total),
+        count=events(result.recent_count.total),
         until=rfc3339(result.until or 0),
-        more=_until_judged(result, block_seconds),
+        more=_needs_text(result, block_seconds),
     )
 
 
-def _until_judged(result: SloResult, block_seconds: int) -> str:
+def _needs_text(result: SloResult, block_seconds: int) -> str:
     """Return a clause about what a verdict needs and how long that takes; empty where it is unknown."""
     if result.until is not None:
-        events_text = f" and about {result.needed:,} events" if result.needed else ""
+        events_text = f" and about {result.needed_events:,} events" if result.needed_events else ""
         return (
             "; it has no objective and no model.evaluation, so it is judged by its own time in"
             f" production, which needs the time until {rfc3339(result.until)}{events_text}"
         )
-    if not result.needed:
+    if not result.needed_events:
         return ""
-    text = f"; {result.needed:,} within {duration(result.needed_blocks * block_seconds)} are needed"
-    blocks, total = result.shown_blocks or result.terms.recent, result.recent.total
+    text = f"; {result.needed_events:,} within {duration(result.needed_blocks * block_seconds)} are needed"
+    blocks, total = result.shown_blocks or result.terms.recent, result.recent_count.total
     if not total:
         return text
     expected = total * result.needed_blocks / blocks
-    if expected < result.needed:
+    if expected < result.needed_events:
         return f"{text}, and the present pace gives {expected:,.0f}"
-    return f"{text}, which takes {duration(ceil(result.needed * blocks / total) * block_seconds)} at the present pace"
+    return f"{text}, which takes {duration(ceil(result.needed_events * blocks / total) * block_seconds)} at the present pace"
 
 
-def _now(result: SloResult, block_seconds: int) -> str:
+def _present_text(result: SloResult, block_seconds: int) -> str:
     window = window_of(result.shown_blocks or result.terms.recent, block_seconds)
-    bad = result.recent.ratio
+    bad = result.recent_count.ratio
     if bad is None:
         return f"no events in the {window}"
-    return (
-        f"{percent(share_for_people(result.terms, bad))} ({events(result.recent.total)}, {window})"
-    )
+    return f"{percent(share_for_people(result.terms, bad))} ({events(result.recent_count.total)}, {window})"
 
 
 def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> str:
@@ -108,10 +106,10 @@ def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> 
         "at acceptance" if baseline.source is BaselineSource.EVALUATION else "when it was accepted"
     )
     share = percent(share_for_people(result.terms, ratio_of(baseline.count)))
-    before = f"{share} ({events(baseline.count.total)}, {stretch_text})"
+    baseline_text = f"{share} ({events(baseline.count.total)}, {stretch_text})"
     reference_text = " against the version before" if result.probation else ""
     direction = "rose" if is_implicit(result.terms) else "fell"
-    text = f"{result.terms.subject} {direction} from {before} to {_fallen(result, drift, block_seconds)}"
+    text = f"{result.terms.subject} {direction} from {baseline_text} to {_drop_counts_text(result, drift, block_seconds)}"
     if result.state is SloState.AT_RISK and drift.statistic < drift.bound / 2:
         return f"{text}; it is judged once there are events of a whole hour"
     evidence = f"the evidence of a drop (maxDrop {points(result.terms.drop)}){reference_text} is {drift.statistic:.1f}"
@@ -120,15 +118,15 @@ def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> 
     return f"{text}; {evidence}, of the {drift.bound:.1f} that are needed"
 
 
-def _fallen(result: SloResult, drift: Drift, block_seconds: int) -> str:
+def _drop_counts_text(result: SloResult, drift: Drift, block_seconds: int) -> str:
     """Return the counts of a drop as text: of the blocks with the evidence, and of the newest ones if they differ."""
-    bad = drift.after.ratio
+    bad = drift.count_after.ratio
     if bad is None:
-        return _now(result, block_seconds)
-    lasts = duration(drift.blocks * block_seconds)
-    text = f"{percent(share_for_people(result.terms, bad))} ({events(drift.after.total)}, {lasts} of evidence)"
+        return _present_text(result, block_seconds)
+    drop_duration = duration(drift.blocks * block_seconds)
+    text = f"{percent(share_for_people(result.terms, bad))} ({events(drift.count_after.total)}, {drop_duration} of evidence)"
     window = window_of(result.shown_blocks or result.terms.recent, block_seconds)
-    recent = result.recent
+    recent = result.recent_count
     if recent.ratio is None:
         return f"{text}, no events in the {window}"
     share = percent(share_for_people(result.terms, recent.ratio))
@@ -162,7 +160,7 @@ def _describe_gauge(result: SloResult) -> str:
 
 
 def _describe_fine(result: SloResult, block_seconds: int) -> str:
-    text = f"{result.terms.subject} is at {_now(result, block_seconds)}"
+    text = f"{result.terms.subject} is at {_present_text(result, block_seconds)}"
     if result.terms.objective is not None:
         return f"{text}, objective {percent(result.terms.objective)}"
     if result.baseline is not None:
@@ -172,7 +170,7 @@ def _describe_fine(result: SloResult, block_seconds: int) -> str:
 
 def numbers_of(result: SloResult) -> dict[str, float]:
     """Return the numbers of the sentence, by name."""
-    numbers: dict[str, float] = {"bad": result.recent.bad, "total": result.recent.total}
+    numbers: dict[str, float] = {"bad": result.recent_count.bad, "total": result.recent_count.total}
     if result.baseline is not None:
         numbers |= {
             "baselineBad": result.baseline.count.bad,
@@ -180,10 +178,10 @@ def numbers_of(result: SloResult) -> dict[str, float]:
         }
     if result.drift is not None:
         numbers |= {"statistic": result.drift.statistic, "statisticBound": result.drift.bound}
-        if result.drift.after.total:
+        if result.drift.count_after.total:
             numbers |= {
-                "evidenceBad": result.drift.after.bad,
-                "evidenceTotal": result.drift.after.total,
+                "evidenceBad": result.drift.count_after.bad,
+                "evidenceTotal": result.drift.count_after.total,
             }
     if result.reading is not None:
         numbers |= {
@@ -195,7 +193,7 @@ def numbers_of(result: SloResult) -> dict[str, float]:
     return numbers
 
 
-def joined(results: list[SloResult], block_seconds: int) -> str:
+def joined_text(results: list[SloResult], block_seconds: int) -> str:
     """Join the results of several SLOs into one sentence."""
     return "; ".join(describe(result, block_seconds) for result in results)
 

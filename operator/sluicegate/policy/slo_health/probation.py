@@ -44,7 +44,9 @@ def judge(
     if drift is None or drift.level is not Level.MISSED:
         decides = drift is not None and drift.level is Level.MET
         complete = now - now % BLOCKS_PER_HOUR  # the test has counted nothing that came later
-        decides = decides and _has_shown(result.terms, baseline, series, now=complete, since=since)
+        decides = decides and _has_enough_events(
+            result.terms, baseline, series, now=complete, since=since
+        )
         return replace(result, as_before=True) if decides else result
     if result.state is SloState.MISSED:
         return replace(result, as_before=False)
@@ -57,7 +59,7 @@ def judge(
         baseline=baseline,
         reading=None,
         drift=drift,
-        calm=False,
+        is_calm=False,
         probation=True,
         as_before=False,
     )
@@ -75,7 +77,7 @@ def without_ended_probation(
         series,
         now=now,
         since=since,
-        unattended=ceil(absent_seconds / terms.block_seconds),
+        unattended_seconds=ceil(absent_seconds / terms.block_seconds),
     )
     return without_probation(status) if is_completed else status
 
@@ -87,23 +89,25 @@ def is_over(
     *,
     now: int,
     since: int,
-    unattended: int,
+    unattended_seconds: int,
 ) -> bool:
     """Return whether the probation has enough evidence at block `now`.
 
     Parameters
     ----------
     series : its blocks by SLO. since : blocks up to this one are warm-up.
-    unattended : blocks after it in which no operator observed the version.
+    unattended_seconds : blocks after it in which no operator observed the version.
     """
-    age = now - since - unattended
-    least, max_blocks = probation_limits(terms.calendar)
+    age = now - since - unattended_seconds
+    min_blocks, max_blocks = probation_limits(terms.calendar)
     if age >= max_blocks:
         return True
-    if age < least:
+    if age < min_blocks:
         return False
     return all(
-        _has_shown(slo, probation_baselines[slo.name], series.get(slo.name), now=now, since=since)
+        _has_enough_events(
+            slo, probation_baselines[slo.name], series.get(slo.name), now=now, since=since
+        )
         for slo in terms.deciding
         if slo.name in probation_baselines and slo.gauge is None
     )
@@ -111,11 +115,11 @@ def is_over(
 
 def probation_limits(calendar: Calendar) -> tuple[int, int]:
     """Return the least and most blocks of a probation: three hours, and a week."""
-    least = max(calendar.blocks(MIN_HOURS), MIN_BLOCKS)
-    return least, max(calendar.blocks(MAX_HOURS), least)
+    min_blocks = max(calendar.blocks(MIN_HOURS), MIN_BLOCKS)
+    return min_blocks, max(calendar.blocks(MAX_HOURS), min_blocks)
 
 
-def _has_shown(
+def _has_enough_events(
     slo: SloTerms, baseline: Baseline, series: Series | None, *, now: int, since: int
 ) -> bool:
     if series is None:

@@ -15,7 +15,7 @@ from sluicegate.api.slo_status import SloState
 from sluicegate.policy.model.terms import SloTerms
 from sluicegate.policy.slo_health.baseline import ratio_of, upper_bound
 from sluicegate.policy.slo_health.drift import Drift, drift_of, first_hour
-from sluicegate.policy.slo_health.window_noise import read_surely
+from sluicegate.policy.slo_health.window_noise import read_threshold
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level, Reading
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR, HOURS_A_DAY
@@ -38,38 +38,38 @@ class SloResult:
     ----------
     terms : what it is judged by.
     state, reason : the verdict.
-    recent : events of the window that is shown.
+    recent_count : events of the window that is shown.
     baseline : what it was accepted with, as far as it counts.
     reading : the burn rate that tripped; None when none did.
     drift : the relative test; None without a baseline that allows one.
-    fresh : whether the newest block holds events.
-    calm : whether it looks recovered, should it be degraded.
+    is_fresh : whether the newest block holds events.
+    is_calm : whether it looks recovered, should it be degraded.
     probation : the verdict is that of the test against the version before.
     as_before : whether the test against the version before finds it no worse; None without one.
     gauge : mean of the newest block, for a gauge.
     budget : events of the error budget's window since the version took over.
     until : when it is judged again, in seconds, where that is known; else None.
-    shown_blocks : blocks of `recent`: fewer than the window's of a young version; 0 where all count.
-    needed, needed_blocks : events that a verdict needs, and the blocks within which they have to
+    shown_blocks : blocks of `recent_count`: fewer than the window's of a young version; 0 where all count.
+    needed_events, needed_blocks : events that a verdict needs, and the blocks within which they have to
         come; 0 where that isn't known.
     """
 
     terms: SloTerms
     state: SloState
     reason: Reason
-    recent: Count = NOTHING
+    recent_count: Count = NOTHING
     baseline: Baseline | None = None
     reading: Reading | None = None
     drift: Drift | None = None
-    fresh: bool = False
-    calm: bool = False
+    is_fresh: bool = False
+    is_calm: bool = False
     probation: bool = False
     as_before: bool | None = None
     gauge: float | None = None
     budget: Count = NOTHING
     shown_blocks: int = 0
     until: int | None = None
-    needed: int = 0
+    needed_events: int = 0
     needed_blocks: int = 0
 
 
@@ -85,13 +85,13 @@ def is_suspected(result: SloResult) -> bool:
 
     By the point estimate of the window that is shown: it starts nothing that could do harm.
     """
-    baseline, recent_ratio = result.baseline, result.recent.ratio
+    baseline, recent_ratio = result.baseline, result.recent_count.ratio
     if not result.terms.measures_quality or baseline is None or recent_ratio is None:
         return False
     return recent_ratio - ratio_of(baseline.count) > result.terms.drop / 2
 
 
-def blocks_shown(terms: SloTerms, now: int, since: int) -> int:
+def shown_block_count(terms: SloTerms, now: int, since: int) -> int:
     """Return the number of blocks that the reported events span, up to `now` and after `since`."""
     return max(min(terms.recent, now - since), 1)
 
@@ -125,9 +125,9 @@ def judge(
     missed : whether it was Missed before, and hasn't recovered since.
     """
     readings = [
-        read_surely(row, series, baseline, now=now, since=since) for row in terms.thresholds
+        read_threshold(row, series, baseline, now=now, since=since) for row in terms.thresholds
     ]
-    tripped = _worst(reading for reading in readings if reading and reading.tripped)
+    tripped_reading = _worst_reading(reading for reading in readings if reading and reading.tripped)
     drift = (
         None
         if baseline is None
@@ -141,32 +141,34 @@ def judge(
             missed=missed,
         )
     )
-    absolute = tripped.threshold.row.level if tripped else Level.MET
+    absolute = tripped_reading.threshold.row.level if tripped_reading else Level.MET
     relative = drift.level if drift else Level.MET
     level = max(absolute, relative)
     state, reason = STATES[level], _reason(level, relative, drift)
     begin_block = max(since, drift_since)
     complete = now // BLOCKS_PER_HOUR
-    untested = level is Level.MET and drift and first_hour(begin_block, complete) >= complete
-    if untested and baseline and _surely_fell(terms, baseline, series.between(begin_block, now)):
+    is_untested = level is Level.MET and drift and first_hour(begin_block, complete) >= complete
+    if is_untested and baseline and _surely_fell(terms, baseline, series.between(begin_block, now)):
         state, reason = SloState.AT_RISK, Reason.BASELINE_DROPPED
-    needed = needed_blocks = 0
+    needed_events = needed_blocks = 0
     if state is SloState.MET and not any(readings):
-        silence_reason = _silence(terms, series, baseline, drift, now=now, since=since)
+        silence_reason = _insufficient_events(terms, series, baseline, drift, now=now, since=since)
         state, reason = (SloState.UNKNOWN, silence_reason) if silence_reason else (state, reason)
-        needed, needed_blocks = _needed_for_verdict(terms, series, baseline, now=now, since=since)
+        needed_events, needed_blocks = _needed_for_verdict(
+            terms, series, baseline, now=now, since=since
+        )
     return SloResult(
         terms,
         state,
         reason,
         series.window(now, terms.recent, shown_since),
         baseline,
-        tripped,
+        tripped_reading,
         drift,
-        fresh=series.block(now).count.total > 0,
-        calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
-        shown_blocks=blocks_shown(terms, now, shown_since),
-        needed=needed,
+        is_fresh=series.block(now).count.total > 0,
+        is_calm=level is not Level.MISSED and _is_calm(terms, series, drift, now=now, since=since),
+        shown_blocks=shown_block_count(terms, now, shown_since),
+        needed_events=needed_events,
         needed_blocks=needed_blocks,
     )
 
@@ -182,7 +184,7 @@ def _needed_for_verdict(
     if terms.thresholds:
         total, blocks = (
             series.window(now, terms.recent, since).total,
-            blocks_shown(terms, now, since),
+            shown_block_count(terms, now, since),
         )
         rows = [
             (ceil(phi * threshold.min_events), threshold.row.long) for threshold in terms.thresholds
@@ -200,11 +202,11 @@ def _surely_fell(terms: SloTerms, baseline: Baseline, count: Count) -> bool:
     accepted, phi = ratio_of(baseline.count), baseline.phi
     if count.total / phi < terms.min_events(accepted):
         return False
-    lower = wilson_lower(count.bad / phi, count.total / phi, Z_SURELY)
-    return lower > upper_bound(baseline.count, phi) + terms.drop
+    lower_bound = wilson_lower(count.bad / phi, count.total / phi, Z_SURELY)
+    return lower_bound > upper_bound(baseline.count, phi) + terms.drop
 
 
-def _worst(readings: Iterator[Reading]) -> Reading | None:
+def _worst_reading(readings: Iterator[Reading]) -> Reading | None:
     return max(readings, key=lambda reading: reading.threshold.row.level, default=None)
 
 
@@ -217,7 +219,7 @@ def _reason(level: Level, relative: Level, drift: Drift | None) -> Reason:
     return Reason.OBJECTIVE_MISSED if level is Level.MISSED else Reason.BUDGET_BURNING
 
 
-def _silence(
+def _insufficient_events(
     terms: SloTerms,
     series: Series,
     baseline: Baseline | None,
@@ -227,9 +229,9 @@ def _silence(
     since: int,
 ) -> Reason | None:
     """Return why an SLO without an alarm isn't Met yet; None if it has enough events."""
-    if terms.allowed_bad is None and baseline is not None and drift is None:
+    if terms.allowed_bad_ratio is None and baseline is not None and drift is None:
         return Reason.BASELINE_TOO_SMALL
-    if terms.allowed_bad is not None or baseline is None:
+    if terms.allowed_bad_ratio is not None or baseline is None:
         return Reason.INSUFFICIENT_DATA
     total = series.window(now, terms.calendar.blocks(SPOKEN_HOURS), since).total
     enough = total / baseline.phi >= terms.min_events(ratio_of(baseline.count))
@@ -237,7 +239,7 @@ def _silence(
 
 
 def _is_calm(terms: SloTerms, series: Series, drift: Drift | None, *, now: int, since: int) -> bool:
-    if drift is not None and drift.recovered is None and drift.statistic >= drift.bound / 2:
+    if drift is not None and drift.recovery_block is None and drift.statistic >= drift.bound / 2:
         return False
     for threshold in terms.thresholds:
         if threshold.row.level is not Level.MISSED:

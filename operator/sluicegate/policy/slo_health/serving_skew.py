@@ -45,7 +45,7 @@ RELEASE_BLOCKS: Final = BLOCKS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SkewComparison:
     """The stable version's scores on a training's hold-out, and its live counts of the same time.
 
     Attributes
@@ -115,8 +115,8 @@ def accepted_share(terms: Terms, status: DataProductStatus, slo: SloTerms) -> fl
     if status.stable is None or not slo.measures_quality or slo.gauge is not None:
         return None
     baseline = usable_baseline(status.stable.baseline.get(slo.name), slo)
-    accepted = slo.allowed_bad if baseline is None else ratio_of(baseline.count)
-    score = _score_alone(terms, status, slo)
+    accepted = slo.allowed_bad_ratio if baseline is None else ratio_of(baseline.count)
+    score = _separate_score(terms, status, slo)
     if accepted is None or (score is not None and _duration(score) >= terms.day_seconds):
         return None
     return accepted + slo.drop / 2
@@ -127,13 +127,13 @@ def next_score_time(terms: Terms, status: DataProductStatus, slo: SloTerms) -> i
 
     None without such a score, and where the next training has to fit.
     """
-    score = _score_alone(terms, status, slo)
+    score = _separate_score(terms, status, slo)
     if score is None or _duration(score) >= terms.day_seconds:
         return None
     return score.end_time + _duration(score)
 
 
-def _score_alone(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
+def _separate_score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
     """Return this degradation's score from a Job that ended before its fit; None without one."""
     score = _score(terms, status, slo)
     if score is None or not score.alone or score.end_time <= _first_bad(terms, status, slo):
@@ -146,7 +146,7 @@ def _duration(score: StableScore) -> int:
     return score.end_time - (score.end_time if score.start_time is None else score.start_time)
 
 
-def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Comparison | None:
+def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> SkewComparison | None:
     """Compare the newest score of the stable version with its live counts; None without a score.
 
     A score counts for the degradation in which it was made, and until the training is corrected.
@@ -176,7 +176,7 @@ def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> Compariso
         text += ": what is served differs from what is trained on"
     # Hours are judged as a whole, so the first bad block is hours after the change.
     begin = first if score.change_time is None else min(score.change_time, first)
-    return Comparison(has_difference, text, _since_release(terms, status, slo, begin))
+    return SkewComparison(has_difference, text, _is_bad_since_release(terms, status, slo, begin))
 
 
 def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
@@ -208,23 +208,23 @@ def _live_differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) 
     the version didn't serve yet count as accepted.
     """
     scored_count, live = score.evaluation[slo.name], score.live[slo.name]
-    accepted = slo.allowed_bad if baseline is None else ratio_of(baseline.count)
+    accepted = slo.allowed_bad_ratio if baseline is None else ratio_of(baseline.count)
     phi = 1.0 if baseline is None else baseline.phi
     if accepted is None:
         return None
     rows = wilson_upper(scored_count.bad, scored_count.total, Z_APART)
-    low = wilson_lower(live.bad / phi, live.total / phi, Z_APART)
-    expected = score.live_share * low + (1 - score.live_share) * accepted
+    lower_bound = wilson_lower(live.bad / phi, live.total / phi, Z_APART)
+    expected = score.live_share * lower_bound + (1 - score.live_share) * accepted
     if _are_bad(slo, scored_count, accepted):
         return False
-    is_apart = low - rows > slo.drop and expected > rows
+    is_apart = lower_bound - rows > slo.drop and expected > rows
     return True if is_apart and _are_as_accepted(slo, scored_count, baseline) else None
 
 
 def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | None) -> bool:
     """Return whether the rows are shown to be as accepted, within the SLO's allowed drop."""
     if baseline is None or baseline.count.total == 0:
-        allowed = slo.allowed_bad
+        allowed = slo.allowed_bad_ratio
         return (
             allowed is not None
             and wilson_upper(scored_count.bad, scored_count.total, Z95) <= allowed
@@ -238,17 +238,19 @@ def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:
     return wilson_lower(scored_count.bad, scored_count.total, Z95) > accepted + slo.drop / 2
 
 
-def _since_release(terms: Terms, status: DataProductStatus, slo: SloTerms, begin: int) -> bool:
+def _is_bad_since_release(
+    terms: Terms, status: DataProductStatus, slo: SloTerms, begin: int
+) -> bool:
     """Return whether a version from spec.model is bad since its release and replaced a good one.
 
     Parameters
     ----------
     begin : of the fall, in seconds.
     """
-    stable, before = status.stable, previous(status.accepted_versions)
-    if stable is None or before is None or stable.source is not VersionSource.SPEC:
+    stable, replaced_version = status.stable, previous(status.accepted_versions)
+    if stable is None or replaced_version is None or stable.source is not VersionSource.SPEC:
         return False
-    if stable.restored or slo.name in before.degraded:
+    if stable.restored or slo.name in replaced_version.degraded:
         return False
-    warm = warmed_up(stable.promotion_time, terms.block_seconds)
-    return begin <= terms.block_end(warm + RELEASE_BLOCKS)
+    warm_time = warmed_up(stable.promotion_time, terms.block_seconds)
+    return begin <= terms.block_end(warm_time + RELEASE_BLOCKS)

@@ -33,28 +33,30 @@ def visibility(result: SloResult, block_seconds: int) -> Visibility | None:
     hours or days that the test adds have ended, and three evaluations show it.
     """
     drift, terms = result.drift, result.terms
-    if result.gauge is not None or drift is None or not result.recent.total:
+    if result.gauge is not None or drift is None or not result.recent_count.total:
         return None
-    per_second = result.recent.total / ((result.shown_blocks or terms.recent) * block_seconds)
+    per_second = result.recent_count.total / ((result.shown_blocks or terms.recent) * block_seconds)
     needed = events_to_detect(
-        drift.before, terms.drop, drift.bound, drift.phi, with_high_probability=True
+        drift.count_before, terms.drop, drift.bound, drift.phi, with_high_probability=True
     )
     waiting_seconds = (drift.unit + CONFIRMING_EVALUATIONS) * block_seconds
     return Visibility(
-        min_drop(drift.before, per_second * DAY_SECONDS, drift.bound, drift.phi),
+        min_drop(drift.count_before, per_second * DAY_SECONDS, drift.bound, drift.phi),
         None if needed is None else round(needed / per_second) + waiting_seconds,
     )
 
 
 def describe_visibility(visibility: Visibility, drop: float) -> str:
     """Return the detectable drop as a clause."""
-    least = (
+    min_drop_text = (
         f"a drop of {points(visibility.min_drop)} would be seen within a day in half of the cases"
     )
     if visibility.seconds is None:
         return (
-            f"{least}; one of {points(drop)} (maxDrop) would surely be seen only with more events before"
+            f"{min_drop_text}; one of {points(drop)} (maxDrop) would surely be seen only with more events before"
             " it, or a steadier ratio"
         )
     window_text = duration(visibility.seconds)
-    return f"{least}, one of {points(drop)} (maxDrop) within {window_text} in 95 of 100 cases"
+    return (
+        f"{min_drop_text}, one of {points(drop)} (maxDrop) within {window_text} in 95 of 100 cases"
+    )

@@ -23,7 +23,7 @@ MIN_DAYS: Final = 3
 """Degrees of freedom of the days from which on they count."""
 
 
-def read_surely(
+def read_threshold(
     threshold: Threshold,
     series: Series,
     baseline: Baseline | None,
@@ -51,8 +51,8 @@ def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int)
     """Estimate the dispersion of the sums since a version began, about at most two levels."""
     complete = now // BLOCKS_PER_HOUR
     first = max(-(-since // BLOCKS_PER_HOUR), complete - HOURS + 1, 0)
-    place = ("windows", None if baseline is None else baseline.hour_phi)
-    cached = series.derived.get(place)
+    cache_key = ("windows", None if baseline is None else baseline.hour_phi)
+    cached = series.derived.get(cache_key)
     if isinstance(cached, tuple) and cached[0] == (first, complete):
         kept_scatter: Scatter = cached[1]
         return kept_scatter
@@ -62,9 +62,9 @@ def _scatter(series: Series, baseline: Baseline | None, *, now: int, since: int)
         prior = NO_SCATTER if baseline is None else scatter_of(baseline)
         scatter = batch_means.scatter(level_residuals, prior)
     else:
-        hourly = batch_means.successive_scatter(units)
-        prior = Scatter(hourly.phi, MAX_PHI_GROWTH)
+        hourly_scatter = batch_means.successive_scatter(units)
+        prior = Scatter(hourly_scatter.phi, MAX_PHI_GROWTH)
         days = batch_means.scatter(level_residuals, prior, batch_sizes=(DAY,), min_batches=MIN_DAYS)
-        scatter = Scatter(days.phi, hourly.degrees_of_freedom)
-    series.derived[place] = ((first, complete), scatter)
+        scatter = Scatter(days.phi, hourly_scatter.degrees_of_freedom)
+    series.derived[cache_key] = ((first, complete), scatter)
     return scatter

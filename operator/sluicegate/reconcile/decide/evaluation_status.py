@@ -24,8 +24,8 @@ from sluicegate.policy import (
     SloResult,
     describe,
     diagnosis_status,
-    needs_of_a_step,
     ratio_of,
+    step_rule_text,
 )
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.rollout.approvals import with_approvals
@@ -83,7 +83,7 @@ def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
         return status
     if candidate.hold.check != DecisionReason.WAITING_FOR_PODS:
         return status
-    text = f"{candidate.version} stays at {candidate.weight} % {needs_of_a_step()}"
+    text = f"{candidate.version} stays at {candidate.weight} % {step_rule_text()}"
     collecting = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
     return status.replace(candidate=candidate.replace(hold=_hold(candidate, collecting, now)))
 
@@ -97,7 +97,7 @@ def _slo(
     slo_before: SloStatus | None, result: SloResult, block_seconds: int, *, degraded: bool
 ) -> SloStatus:
     before = slo_before or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
-    recent, baseline = result.recent, result.baseline
+    recent, baseline = result.recent_count, result.baseline
     ratio = result.gauge if result.gauge is not None else _good(recent.ratio)
     update: dict[str, object] = {
         "state": result.state,
@@ -113,9 +113,9 @@ def _slo(
         "drop": None,
         "interval": (),
     }
-    if result.terms.allowed_bad is not None:
+    if result.terms.allowed_bad_ratio is not None:
         update["budget_remaining"] = _decimal_text(
-            budget_remaining(result.budget, result.terms.allowed_bad)
+            budget_remaining(result.budget, result.terms.allowed_bad_ratio)
         )
     if baseline is not None and baseline.count.total:
         update["baseline_ratio"] = number(1 - ratio_of(baseline.count))
@@ -158,7 +158,7 @@ def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) ->
 
 def _expected(assessment: Assessment) -> int | None:
     """Return the expected seconds to the verdict on an equal candidate: those of its slowest required SLO."""
-    expected_seconds = [slo.expected for slo in assessment.required]
+    expected_seconds = [slo.expected_seconds for slo in assessment.required]
     longest = max(expected_seconds, default=0.0)
     return round(longest) if expected_seconds and isfinite(longest) else None
 

@@ -23,7 +23,7 @@ def with_markets(slos: tuple[SloStatus, ...], evaluation: Evaluation) -> tuple[S
             markets=tuple(
                 _market_status(
                     state,
-                    objective=terms[slo.name].allowed_bad is not None,
+                    objective=terms[slo.name].allowed_bad_ratio is not None,
                     counts=terms[slo.name].on_market_missed is not OnMarketMissed.IGNORE,
                 )
                 for state in market_states.get(slo.name, _NONE)[:MAX_SHOWN_MARKETS]
@@ -48,7 +48,7 @@ def _market_status(state: MarketState, *, objective: bool, counts: bool) -> Mark
         ratio=number(1 - bad / total) if total else None,
         interval=_interval(state.count),
         total=total,
-        limit=number(1 - state.allowed),
+        limit=number(1 - state.allowed_ratio),
         budget_remaining=_budget(state) if objective else None,
         missed_start_time=state.since if counts else None,
     )
@@ -63,5 +63,7 @@ def _interval(count: Count) -> tuple[Number, ...]:
 
 
 def _budget(state: MarketState) -> Number | None:
-    budget_left = budget_remaining(state.budget, state.allowed) if state.allowed else None
+    budget_left = (
+        budget_remaining(state.budget, state.allowed_ratio) if state.allowed_ratio else None
+    )
     return None if budget_left is None or not isfinite(budget_left) else number(budget_left)

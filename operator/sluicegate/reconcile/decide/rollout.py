@@ -55,7 +55,7 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
         _WAITS if frozen else _move(observation, status, candidate),
         frozen=frozen,
         wants_share=candidate.weight < FULL_WEIGHT if promoting else candidate.weight != weight,
-        waited=attended_seconds(status, waits_since, now),
+        waited_seconds=attended_seconds(status, waits_since, now),
         deadline=observation.product.spec.serving.progress_deadline_seconds,
         problem=None if pod is None else Failure(pod.reason, pod.problem),
         unrecoverable=pod is not None and pod.unrecoverable,

@@ -3,7 +3,7 @@
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionBase
-from sluicegate.policy.model.spec_wish import referred_to
+from sluicegate.policy.model.desired_model import referred_to
 from sluicegate.policy.rollout.candidates import first_candidate
 from sluicegate.reconcile.observe.observation import Observation
 

@@ -260,13 +260,13 @@ class FleetRegistry:
         training_keys = self._training - {key}
         return Portfolio(
             products=max(self._sizes[key.namespace], 1),
-            turned_bad=together.in_own_namespace,
+            degraded_products=together.in_own_namespace,
             namespaces=len(self._sizes) - namespace_known,
-            namespaces_bad=together.in_other_namespaces,
+            degraded_namespaces=together.in_other_namespaces,
             namespaces_share=together.share,
             silent=silent_shares,
             slot=self._has_slot(key, now, block_end, needs_slot=needs_slot),
-            trains_here=tuple(
+            training_products=tuple(
                 sorted(
                     product.name for product in training_keys if product.namespace == key.namespace
                 )

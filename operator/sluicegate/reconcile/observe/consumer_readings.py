@@ -8,7 +8,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.measurement.consumer_blocks import ConsumerMeasurements
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.policy.model.consumer_inputs import consumer_reading
-from sluicegate.policy.model.consumers import ConsumerReading, consumers_named
+from sluicegate.policy.model.consumers import ConsumerReading, consumer_names
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.runtime.cache import Caches
 
@@ -23,7 +23,7 @@ def consumer_readings(
     upstream_blocks : of the upstream. may_know : whether the upstream may read another product. now : in seconds.
     """
     product = upstream_blocks.product
-    for name in consumers_named(product):
+    for name in consumer_names(product):
         consumer = read_consumer(name, caches, may_know)
         if isinstance(consumer, str):
             yield ConsumerReading(name, problem=consumer)

@@ -415,7 +415,7 @@ def _facts(
         cpu_throttled=lacking.cpu,
         memory_pressure=lacking.memory,
         outage=blocks.outage_words(),
-        secretless=resource_facts is not None and resource_facts.secretless > 0,
+        secret_missing=resource_facts is not None and resource_facts.secretless > 0,
         inputs=()
         if resource_facts is None
         else tuple(_inputs(product, dict(resource_facts.inputs))),

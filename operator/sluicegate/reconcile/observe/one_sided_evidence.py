@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import ConsumerEvidence
 from sluicegate.kube.resources import Key
-from sluicegate.policy.model.consumers import consumer_terms, consumers_named
+from sluicegate.policy.model.consumers import consumer_names, consumer_terms
 from sluicegate.reconcile.observe.consumer_readings import read_consumer, read_product
 from sluicegate.runtime.cache import Caches
 
@@ -27,7 +27,7 @@ def _of_consumers(
     product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
 ) -> Iterator[str]:
     own = product.metadata.key
-    for name in consumers_named(product):
+    for name in consumer_names(product):
         consumer = read_consumer(name, caches, may_know)
         if isinstance(consumer, str):
             yield consumer
@@ -66,7 +66,7 @@ def _of_upstreams(
                 f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}: {why};"
                 " correct spec.dependsOn, or set evidence: Ignore there"
             )
-        elif f"{namespace}/{name}" not in consumers_named(upstream):
+        elif f"{namespace}/{name}" not in consumer_names(upstream):
             yield (
                 f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}, whose"
                 f" spec.rollout.consumers.names doesn't have {namespace}/{name}: its owner adds it, or set"

@@ -19,7 +19,7 @@ from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
 from sluicegate.policy import probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
-from sluicegate.policy.rollout.new_versions import waits_for
+from sluicegate.policy.rollout.new_versions import rollout_obstacle
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling_text, words_of
 from sluicegate.reconcile.live.pods import of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
@@ -368,7 +368,7 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
             f" {status.stable.version} remains stable"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
-    awaited_dependency = waits_for(observation.terms, status, observation.observed)
+    awaited_dependency = rollout_obstacle(observation.terms, status, observation.observed)
     if awaited_dependency is not None:
         return Finding(kind, "False", awaited_dependency.reason, awaited_dependency.message)
     if (reason_and_text := _left_behind(status)) is not None:

@@ -89,7 +89,7 @@ def _about_secret(observation: Observation, status: DataProductStatus, finding: 
     lacks = secret_lacks(observation.pods, version.revision) if unlabelled else ""
     if lacks:
         what_is_lacking = f"{lacks}, as a pod of {version.version} saw at its start"
-    elif observation.observed.facts.secretless:
+    elif observation.observed.facts.secret_missing:
         what_is_lacking = (
             "doesn't exist or isn't usable, as running pods report"
             " (sluicegate_feedback_secret_usable is 0)"

@@ -20,9 +20,9 @@ from sluicegate.kube.resources import Key
 from sluicegate.policy import (
     MIN_AGE_BLOCKS,
     attempts_without,
+    earliest_training_time,
     next_score_time,
-    old_enough_at,
-    who_trains,
+    running_trainings_text,
 )
 from sluicegate.policy.model.observed import NO_TRAFFIC
 from sluicegate.reconcile.observe.job_wait import queue_text
@@ -164,7 +164,7 @@ def _no_remedy(
     )
     if pause_end is not None and pause_end > observation.now:
         cooldown_given = (
-            observation.terms.retraining is None or observation.terms.retraining.cooldown_given
+            observation.terms.retraining is None or observation.terms.retraining.is_cooldown_given
         )
         sooner = "" if cooldown_given else "once there are as many labels again, at the latest "
         text = f"{text}. The next attempt follows {sooner}at {rfc3339(pause_end)}"
@@ -185,7 +185,7 @@ def _pause(observation: Observation, status_part: RetrainingStatus) -> str:
     )
     terms = observation.terms.retraining
     labels = status_part.last_reason in HOLD_OUT_REASONS or not status_part.unsuccessful_attempts
-    if labels and terms is not None and not terms.cooldown_given:
+    if labels and terms is not None and not terms.is_cooldown_given:
         return f"{text}, or until there are enough labels for another result"
     return f"{text}, or {_UNTIL_CORRECTED}"
 
@@ -272,7 +272,7 @@ def _too_young(observation: Observation, pending: Trigger) -> str:
     stable = observation.product.status.stable
     if stable is None:
         return text
-    old_enough_time = rfc3339(old_enough_at(observation.terms, stable))
+    old_enough_time = rfc3339(earliest_training_time(observation.terms, stable))
     return f"{text}, at {old_enough_time}, or until a person asks for it with {REQUEST_RETRAIN}"
 
 
@@ -283,7 +283,7 @@ def _subject_text(pending: Trigger) -> str:
 def _in_line(observation: Observation, pending: Trigger) -> str:
     """Return what waits for a slot, since when, and which products have one."""
     behind = "; products that are degraded go first" if pending.trains_challenger else ""
-    trainers_text = who_trains(observation.observed.portfolio)
+    trainers_text = running_trainings_text(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
     return f"{_subject_text(pending)} of {pending.version} waits for a slot since {since}: {trainers_text}{behind}"
 

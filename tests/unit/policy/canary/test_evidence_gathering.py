@@ -14,7 +14,7 @@ from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import PastVersion, VersionSource
 from sluicegate.policy.canary.case import CanaryCase
-from sluicegate.policy.canary.evidence_gathering import assess, look_back
+from sluicegate.policy.canary.evidence_gathering import assess, blocks_before_rollout
 from sluicegate.policy.canary.gauge_evidence import GaugeEvidence
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, without_slow
 from sluicegate.policy.canary.verdict import decide
@@ -120,9 +120,9 @@ def test_the_past_of_stable_covers_one_hour_or_thirty_blocks_before_the_canary()
     ends = [START + 60 * number for number in range(-62, 3)]
     read = [CanaryBlock(end, Quality.COUNTED) for end in ends]
     read[40] = CanaryBlock(ends[40], Quality.LOW_COVERAGE)
-    found = [block.end for block in look_back(read, START, 60)]
+    found = [block.end for block in blocks_before_rollout(read, START, 60)]
     assert found == [one for one in ends if START - 3600 < one <= START and one != ends[40]]
-    assert [block.end for block in look_back(read, START, 300)] == [
+    assert [block.end for block in blocks_before_rollout(read, START, 300)] == [
         one for one in ends if one <= START and one != ends[40]
     ]
 
@@ -159,7 +159,7 @@ def test_an_slo_is_required_if_an_equal_candidate_can_pass_it_within_max_duratio
         given = replace(terms, max_duration_seconds=longest)
         return assess(given, serving(), candidate(50), observed(blocks)).slos[0]
 
-    expected = judged(terms.max_duration_seconds).expected
+    expected = judged(terms.max_duration_seconds).expected_seconds
     assert judged(expected + longer).required is required
 
 
@@ -186,7 +186,7 @@ def speaking(ours: Count, theirs: Count, *, slo=SLO, blocks=100, correlation=0.0
         evidence,
         correlation=correlation,
         blocks=blocks,
-        expected=3600.0,
+        expected_seconds=3600.0,
         scatter=StableScatter(),
         **known,
     )
@@ -201,7 +201,7 @@ def passed(*slos, **fields) -> Assessment:
         "newest_requests": 100,
         "invalid": 0,
         "silent": SilentBlocks(0, 0.0),
-        "mismatch": None,
+        "contradicting_share": None,
         **fields,
     }
     return Assessment(slos, **known)
@@ -275,7 +275,7 @@ def test_bursts_of_bad_events_weaken_the_evidence_that_the_objective_is_missed(c
         ({"newest": Quality.MISSING}, None, Reason.COLLECTING_EVIDENCE),
         ({"newest_requests": 0}, None, Reason.NO_TRAFFIC),
         ({"invalid": 10}, None, Reason.INVALID_DATA),
-        ({"mismatch": 0.9}, None, Reason.ROUTING_MISMATCH),
+        ({"contradicting_share": 0.9}, None, Reason.ROUTING_MISMATCH),
         ({"dwell": 4}, None, Reason.DWELLING),
         ({"requests": 49}, None, Reason.DWELLING),
     ],
@@ -358,7 +358,7 @@ def test_a_promotion_message_names_slos_judged_after_the_promotion():
 
 def test_earlier_steps_do_not_wait_for_slow_labels_if_another_slo_has_evidence():
     availability = speaking(Count(0, 9000), Count(0, 9000), slo=TERMS.slos[0])
-    slow = replace(EQUAL, expected=4 * 3600 + 1.0)
+    slow = replace(EQUAL, expected_seconds=4 * 3600 + 1.0)
     assert [slo.required for slo in without_slow((availability, slow))] == [True, False]
     assert [slo.required for slo in without_slow((availability, EQUAL))] == [True, True]
     errors = replace(availability, terms=client_errors(TERMS))
@@ -371,7 +371,7 @@ def test_a_forced_promotion_is_held_while_the_observed_share_is_wrong():
     wants = {"approved": True, "forced": True}
     unseen = {"newest_requests": 0}
     assert last_step(passed(EQUAL, **unseen), **wants).reason is Reason.PROMOTE_REQUESTED
-    held = last_step(passed(EQUAL, mismatch=0.9, **unseen), **wants)
+    held = last_step(passed(EQUAL, contradicting_share=0.9, **unseen), **wants)
     assert (type(held), held.reason) == (Hold, Reason.ROUTING_MISMATCH)
 
 
@@ -399,8 +399,10 @@ def test_evidence_that_a_candidate_is_better_is_evidence_that_it_is_not_worse(
 def test_a_candidate_waits_for_client_error_evidence_until_max_duration_unless_it_is_worse(
     late, ours, theirs, waits
 ):
-    errors = speaking(Count(*ours), Count(*theirs), slo=client_errors(TERMS), late=late, promote=0)
-    assert errors.must_speak is waits
+    errors = speaking(
+        Count(*ours), Count(*theirs), slo=client_errors(TERMS), is_late=late, promote=0
+    )
+    assert errors.blocks_promotion is waits
     leaning = replace(errors, required=False, evidence=replace(errors.evidence, roll_back=0.1))
     assert leaning.leans_against is waits
 
@@ -451,9 +453,9 @@ def test_an_optional_gauge_without_evidence_does_not_hold_the_last_step():
 def test_an_optional_slo_decides_a_promotion_only_if_no_slo_is_required():
     free = speaking(Count(1000, 10_000), Count(1000, 10_000), required=False)
     must, better = weighed(-0.1, 3.0), weighed(0.1, 3.0, required=False)
-    assert passed(free).vouching == (free,)
-    assert passed(free, EQUAL).vouching == (EQUAL,)
-    assert passed(free, gauges=(must,)).vouching == ()
+    assert passed(free).favouring_slos == (free,)
+    assert passed(free, EQUAL).favouring_slos == (EQUAL,)
+    assert passed(free, gauges=(must,)).favouring_slos == ()
     assert passed(gauges=(better,)).counted_gauges == (better,)
     assert passed(free, gauges=(better,)).counted_gauges == (better,)
     assert passed(EQUAL, gauges=(better,)).counted_gauges == ()

@@ -7,7 +7,11 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.crd import build_crd
-from sluicegate.policy.canary.rollout_defaults import derive_rollout, of_current, of_next
+from sluicegate.policy.canary.rollout_defaults import (
+    derive_rollout,
+    terms_for_current,
+    terms_for_next,
+)
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.rollout.decision_status import carry_out_at_once
 from sluicegate.slo.blocks import Block, Quality, Series
@@ -53,7 +57,7 @@ def test_the_crd_sets_no_default_for_derived_rollout_fields():
     ("requests", "steps"), [(334, (5, 25, 50)), (333, (25, 50)), (66, (50,)), (0, (5, 25, 50))]
 )
 def test_default_steps_are_shares_at_which_enough_requests_arrive_soon(requests, steps):
-    assert of_next(LEFT_OUT, seen(requests)).steps == steps
+    assert terms_for_next(LEFT_OUT, seen(requests)).steps == steps
 
 
 @pytest.mark.parametrize(
@@ -79,12 +83,12 @@ def test_the_request_rate_is_that_of_all_versions_over_the_measured_time(counts,
             if total is not None:
                 counted = Block(index, Quality.COUNTED, Count(0, total))
                 found[version]["accuracy"].record(counted)
-    assert of_next(LEFT_OUT, observed(block=24, series=found)).steps == steps
+    assert terms_for_next(LEFT_OUT, observed(block=24, series=found)).steps == steps
 
 
 def test_given_rollout_fields_apply_at_any_traffic():
     chosen = judged_by(ACCURACY, rollout={"steps": [5, 50], "maxDurationSeconds": 60})
-    terms = of_current(of_next(chosen, seen(10)), started(), seen(10))
+    terms = terms_for_current(terms_for_next(chosen, seen(10)), started(), seen(10))
     assert (terms.steps, terms.max_duration_seconds) == ((5, 50), 60)
     assert evaluate(chosen, serving(), seen(10, desired=V2), NOW).decision.derived is None
 
@@ -94,7 +98,7 @@ def test_derived_rollout_fields_are_fixed_when_the_rollout_starts():
     assert status.candidate.target == 25
     assert status.candidate.derived.steps == (25, 50)
     assert "20 requests a minute" in status.candidate.derived.message
-    assert of_current(LEFT_OUT, status, seen(4000)).steps == (25, 50)
+    assert terms_for_current(LEFT_OUT, status, seen(4000)).steps == (25, 50)
 
 
 def test_a_version_that_supersedes_a_candidate_takes_the_steps_of_the_traffic_by_then():
@@ -111,7 +115,7 @@ def test_a_rollout_field_removed_during_a_rollout_is_derived_from_the_current_tr
     assert status.candidate.derived.max_duration_seconds is None
     longest = derive_rollout(LEFT_OUT, seen(5)).max_duration_seconds
     assert longest > 4 * 3600
-    assert of_current(LEFT_OUT, status, seen(5)).max_duration_seconds == longest
+    assert terms_for_current(LEFT_OUT, status, seen(5)).max_duration_seconds == longest
 
 
 def test_the_first_share_of_a_rollout_is_the_derived_first_step():

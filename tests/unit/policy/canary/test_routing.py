@@ -29,7 +29,7 @@ def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: 
         CanaryBlock(START + CANARY * number, Quality.COUNTED, theirs, ours, sent=one)
         for number, one in enumerate(sent, start=4)
     ]
-    return assess(terms, serving(), candidate(weight), observed(blocks)).mismatch
+    return assess(terms, serving(), candidate(weight), observed(blocks)).contradicting_share
 
 
 @pytest.mark.parametrize(

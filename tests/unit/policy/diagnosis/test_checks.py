@@ -19,10 +19,10 @@ from sluicegate.policy.diagnosis.checks import (
 from sluicegate.policy.diagnosis.symptoms import Symptoms
 from sluicegate.policy.diagnosis.traffic_load import Load
 from sluicegate.policy.model.observed import Facts, InputReading, Portfolio
-from sluicegate.policy.slo_health.current_level import Present
+from sluicegate.policy.slo_health.current_level import PresentLevel
 from sluicegate.policy.slo_health.drift import Drift
 from sluicegate.policy.slo_health.ratio_slo import SloResult
-from sluicegate.policy.slo_health.serving_skew import Comparison
+from sluicegate.policy.slo_health.serving_skew import SkewComparison
 from tests.support.decisions.judged import judged_by, stable
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY, LATENCY
 
@@ -44,7 +44,7 @@ def symptoms(slo=ACCURATE, **fields) -> Symptoms:
         "age_seconds": 10 * DAY,
         "day_seconds": DAY,
         "load": NORMAL,
-        "present": Present(bad=True, message="still bad"),
+        "present": PresentLevel(bad=True, message="still bad"),
         "releases": tuple,
         "now": 0,
         **fields,
@@ -153,9 +153,9 @@ def test_more_than_three_times_the_normal_load_explains_slow_answers_and_failure
     ("fields", "reason"),
     [
         ({"problem": Reason.PROMETHEUS_UNAVAILABLE}, Reason.PROMETHEUS_UNAVAILABLE),
-        ({"present": Present(bad=False, message="fine now")}, Reason.RECOVERED),
+        ({"present": PresentLevel(bad=False, message="fine now")}, Reason.RECOVERED),
         ({"facts": replace(KNOWN, upstream_degraded=("a",))}, Reason.UPSTREAM_DEGRADED),
-        ({"portfolio": Portfolio(products=9, turned_bad=3)}, Reason.COMMON_CAUSE),
+        ({"portfolio": Portfolio(products=9, degraded_products=3)}, Reason.COMMON_CAUSE),
     ],
 )
 @pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS, PROBATION_CHECKS])
@@ -183,7 +183,7 @@ def test_unhealthy_pods_and_resources_of_a_release_on_probation_are_caused_by_th
 
 
 def test_a_known_cause_has_precedence_over_insufficient_data():
-    silent = Present(bad=None, message="3 events")
+    silent = PresentLevel(bad=None, message="3 events")
     assert cause(symptoms(present=silent)) is Reason.INSUFFICIENT_DATA
     ill = replace(KNOWN, pods_unhealthy=True)
     assert cause(symptoms(present=silent, facts=ill)) is Reason.PODS_UNHEALTHY
@@ -208,11 +208,15 @@ def test_a_release_is_a_possible_cause_for_one_day_unless_it_is_a_restored_versi
     ("slo", "skew", "reason"),
     [
         (ACCURATE, None, Reason.MODEL_DECAY),
-        (ACCURATE, Comparison(differs=True, message="…"), Reason.SERVING_SKEW),
-        (ACCURATE, Comparison(differs=True, message="…", since_release=True), Reason.CODE_NOT_DATA),
-        (ACCURATE, Comparison(differs=False, message="…"), Reason.MODEL_DECAY),
-        (ACCURATE, Comparison(differs=None, message="…"), Reason.MODEL_DECAY),
-        (AVAILABLE, Comparison(differs=True, message="…"), Reason.AVAILABILITY_ONLY),
+        (ACCURATE, SkewComparison(differs=True, message="…"), Reason.SERVING_SKEW),
+        (
+            ACCURATE,
+            SkewComparison(differs=True, message="…", since_release=True),
+            Reason.CODE_NOT_DATA,
+        ),
+        (ACCURATE, SkewComparison(differs=False, message="…"), Reason.MODEL_DECAY),
+        (ACCURATE, SkewComparison(differs=None, message="…"), Reason.MODEL_DECAY),
+        (AVAILABLE, SkewComparison(differs=True, message="…"), Reason.AVAILABILITY_ONLY),
     ],
 )
 @pytest.mark.parametrize("checks", [AUTO_CHECKS, OUTSIDE_CHECKS])
@@ -223,7 +227,9 @@ def test_a_training_whose_scores_contradict_live_answers_gives_the_cause_of_wron
 
 
 def test_a_recent_release_has_precedence_over_a_contradicting_training():
-    skewed = symptoms(can_return=True, age_seconds=3600, skew=Comparison(differs=True, message="…"))
+    skewed = symptoms(
+        can_return=True, age_seconds=3600, skew=SkewComparison(differs=True, message="…")
+    )
     assert cause(skewed) is Reason.RECENT_RELEASE
     assert cause(skewed, OUTSIDE_CHECKS) is Reason.SERVING_SKEW
 

@@ -117,7 +117,7 @@ def undecided(
     )
     result = SloResult(
         ACCURATE, SloState.MISSED, Reason.BASELINE_DROPPED, baseline=baseline(ACCURATE, 100, 1000),
-        drift=Drift(20.0, 12.5, decides=True, changed=RELEASED),
+        drift=Drift(20.0, 12.5, decides=True, change_block=RELEASED),
     )  # fmt: skip
     (response,) = responses(TERMS, status, read, result)
     return response

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluicegate.api.engine import SloRecord, TimeInterval
 from sluicegate.policy.model.excluded_blocks import (
-    MOST,
+    MAX_INTERVALS,
     BlockSpan,
     block_before,
     exclude_blocks,
@@ -19,7 +19,7 @@ from sluicegate.stats.calendar import HOURS
 NOW = 60
 SECONDS = 300
 KEPT = 12 * HOURS
-MANY = [(24 * number, 24 * number + 6) for number in range(MOST)]
+MANY = [(24 * number, 24 * number + 6) for number in range(MAX_INTERVALS)]
 
 
 @st.composite
@@ -32,7 +32,7 @@ def stretches(draw: st.DrawFn) -> tuple[BlockSpan, ...]:
 @given(length=st.integers(0, 30), spans=stretches())
 def test_a_window_extends_past_excluded_blocks_until_it_has_its_number_of_blocks(length, spans):
     def counts(index: int) -> bool:
-        return not any(one.after < index <= one.last for one in spans)
+        return not any(one.block_before_first < index <= one.last for one in spans)
 
     after = block_before(NOW, length, spans)
     assert sum(map(counts, range(after + 1, NOW + 1))) == length
@@ -73,10 +73,15 @@ def test_an_excluded_span_before_all_evidence_is_dropped(since, spans):
 
 
 def test_beyond_the_limit_of_excluded_spans_the_evidence_begins_after_the_oldest_span():
-    found = exclude_blocks(record(MANY), 24 * MOST + 1, 24 * MOST + 6, SECONDS)
-    newest = (24 * MOST, 24 * MOST + 6)
+    found = exclude_blocks(record(MANY), 24 * MAX_INTERVALS + 1, 24 * MAX_INTERVALS + 6, SECONDS)
+    newest = (24 * MAX_INTERVALS, 24 * MAX_INTERVALS + 6)
     assert found == record([*MANY[1:], newest], since=MANY[0][1] * SECONDS)
-    assert exclude_blocks(record(MANY[1:]), 24 * MOST + 1, 24 * MOST + 6, SECONDS).since == 0
+    assert (
+        exclude_blocks(
+            record(MANY[1:]), 24 * MAX_INTERVALS + 1, 24 * MAX_INTERVALS + 6, SECONDS
+        ).since
+        == 0
+    )
 
 
 def test_excluded_spans_of_another_block_length_are_rounded_to_whole_sums_and_blocks():

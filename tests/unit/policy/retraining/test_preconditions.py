@@ -115,7 +115,7 @@ DAY, HOUR = 86_400, 12 * BLOCK
 )  # fmt: skip
 def test_a_default_cooldown_ends_early_after_enough_events(fields, told, over):
     request = asked(**{name: value for name, value in fields.items() if name != "passed"})
-    ends = NOW + cooldown(request.terms, request.trained)
+    ends = NOW + cooldown(request.terms, request.retraining_status)
     status = request.status.with_retraining(next_allowed_time=ends)
     found = obstacle(
         replace(request, status=status, now=NOW + fields.get("passed", HOUR), has_told=told)

@@ -303,7 +303,7 @@ def test_status_has_no_approvals_field_if_the_spec_requires_none():
 def test_a_promote_request_replaces_no_approval_party_but_accepts_a_changed_api(tried, refused):
     request = ManualRequest(REQUEST_PROMOTE, "v2/token")
     seen = observed(requests=(request,))
-    found = request_decisions.answers(terms(**BOTH), serving(candidate=tried), seen, NOW)
+    found = request_decisions.request_decisions(terms(**BOTH), serving(candidate=tried), seen, NOW)
     assert bool(found) is refused
     if refused:
         assert "spec.rollout.approvals has the parties" in found[0].decision.message

@@ -45,17 +45,17 @@ def test_a_transition_missing_in_the_phase_table_is_an_error(sentence, before, c
 
 def test_each_phase_has_a_transition_into_it_and_out_of_it():
     changes = CHANGES.values()
-    assert {change.after for change in changes} == {*Phase, None}
-    assert {before for change in changes for before in change.before} == {*Phase, None}
+    assert {change.phase_after for change in changes} == {*Phase, None}
+    assert {before for change in changes for before in change.phases_before} == {*Phase, None}
 
 
 def diagram() -> str:
     """The table as a state diagram of Mermaid."""
     end = "[*]"
     arrows = [
-        f"    {before or end} --> {change.after or end}: {cause}"
+        f"    {before or end} --> {change.phase_after or end}: {cause}"
         for cause, change in CHANGES.items()
-        for before in change.before
+        for before in change.phases_before
     ]
     return "\n".join(["stateDiagram-v2", *arrows])
 

@@ -15,18 +15,18 @@ from sluicegate.api.versions import PastVersion, Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
-    ALONE,
+    NO_OTHER_PRODUCTS,
     ManualRequest,
     Observed,
     Portfolio,
     TrainingFailed,
     TrainingSucceeded,
 )
-from sluicegate.policy.model.pending_requests import approves, with_request_handled
+from sluicegate.policy.model.pending_requests import approving_request, with_request_handled
 from sluicegate.policy.retraining.holdout_gate import GateVerdict, judge, judge_all
 from sluicegate.policy.retraining.preconditions import RetrainingRequest as Asked
 from sluicegate.policy.retraining.preconditions import obstacle
-from sluicegate.policy.rollout.request_decisions import answers
+from sluicegate.policy.rollout.request_decisions import request_decisions
 from sluicegate.policy.training_results import process_training_result
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
@@ -51,7 +51,10 @@ TRIED = candidate(5)
 def asked(annotation: str, value: str = "one", **fields) -> Observed:
     requests = (ManualRequest(annotation, value),)
     return Observed(
-        block=NOW // 300, desired=V1, requests=requests, **{"portfolio": ALONE, **fields}
+        block=NOW // 300,
+        desired=V1,
+        requests=requests,
+        **{"portfolio": NO_OTHER_PRODUCTS, **fields},
     )
 
 
@@ -63,7 +66,7 @@ def training(trigger: str) -> RetrainingStatus:
 
 
 def answer(observed, *, terms=TERMS, **status):
-    (found,) = answers(terms, serving(**status), observed, NOW)
+    (found,) = request_decisions(terms, serving(**status), observed, NOW)
     return found
 
 
@@ -96,9 +99,9 @@ def test_each_request_token_starts_a_separate_training():
     ("portfolio", "status", "reason"),
     [
         (Portfolio(slot=False), {}, Reason.NO_SLOT),
-        (ALONE, {"candidate": TRIED}, Reason.CANARY_IN_PROGRESS),
+        (NO_OTHER_PRODUCTS, {"candidate": TRIED}, Reason.CANARY_IN_PROGRESS),
         (
-            ALONE,
+            NO_OTHER_PRODUCTS,
             {"retraining": training("t")},
             Reason.ALREADY_RETRAINING,
         ),
@@ -138,7 +141,7 @@ def test_a_retraining_request_without_a_stable_version_is_refused():
 def test_a_promote_request_for_an_inconclusive_candidate_restarts_its_rollout_and_is_no_approval():
     """Else it would jump to the last step without having taken one."""
     status = serving(candidate=PARKED)
-    assert approves(status, asked(REQUEST_PROMOTE)) is None
+    assert approving_request(status, asked(REQUEST_PROMOTE)) is None
     rows = {"accuracy": Pairs(1700, 60, 60, 180)}
     found = answer(asked(REQUEST_PROMOTE), candidate=PARKED.replace(pairs=rows))
     assert isinstance(found.decision, StartRollout)
@@ -153,14 +156,14 @@ def test_a_promote_request_for_an_inconclusive_candidate_restarts_its_rollout_an
 def test_an_approval_applies_to_the_named_candidate_or_without_a_name_to_the_current_one(
     value, approved
 ):
-    found = approves(serving(candidate=TRIED), asked(REQUEST_PROMOTE, value))
+    found = approving_request(serving(candidate=TRIED), asked(REQUEST_PROMOTE, value))
     assert (found is not None) is approved
 
 
 def test_an_approval_of_an_absent_candidate_is_refused():
     found = answer(asked(REQUEST_PROMOTE, "v9/one"), candidate=TRIED)
     assert isinstance(found.decision, Alert)
-    assert not answers(TERMS, serving(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
+    assert not request_decisions(TERMS, serving(candidate=TRIED), asked(REQUEST_PROMOTE), NOW)
 
 
 def test_a_promote_request_for_the_stable_version_is_refused_even_without_data():

@@ -31,8 +31,8 @@ from tests.support.decisions.scenarios import ACCURACY
 TERMS = judged_by(ACCURACY)
 PULL = Failure(Reason.IMAGE_NOT_FOUND, "the image is gone")
 NODE = Failure(Reason.INFRASTRUCTURE, "a node is gone")
-WAITS = RolloutProgress(wants_share=True, waited=60, deadline=600)
-LATE = replace(WAITS, waited=601)
+WAITS = RolloutProgress(wants_share=True, waited_seconds=60, deadline=600)
+LATE = replace(WAITS, waited_seconds=601)
 GIVEN = RolloutProgress(given_since=60, deadline=600)
 PROMOTING = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
 

@@ -13,7 +13,7 @@ from sluicegate.policy.slo_health.baseline import (
     usable_baseline,
 )
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
-from sluicegate.policy.slo_health.ratio_slo import blocks_shown, judge
+from sluicegate.policy.slo_health.ratio_slo import judge, shown_block_count
 from sluicegate.stats.counts import Count
 from sluicegate.stats.dispersion import dispersion
 from tests.support.decisions.judged import (
@@ -62,7 +62,7 @@ def test_a_hold_out_baseline_may_cause_a_degradation_only_if_large_enough_to_pro
 
 @pytest.mark.parametrize(("age", "shown"), [(0, 1), (1, 1), (2, 2), (24, 24), (25, 24)])
 def test_a_young_version_shows_the_blocks_since_its_start_and_at_least_one(age, shown):
-    assert blocks_shown(SLO, 100, 100 - age) == shown
+    assert shown_block_count(SLO, 100, 100 - age) == shown
 
 
 BURSTS = [(12 * (index % 4 == 0), 40 + index % 5) for index in range(1, 12 * 200 + 6)]
@@ -172,10 +172,10 @@ def judged(*counts):
 def test_an_slo_is_met_while_its_drift_evidence_is_below_half_of_the_bound():
     found = [judged(*[(bad, 1000)] * 12) for bad in range(70, 130)]
     halves = [2 * one.drift.statistic / one.drift.bound for one in found]
-    assert [one.calm for one in found] == [half < 1 for half in halves]
+    assert [one.is_calm for one in found] == [half < 1 for half in halves]
     assert any(1 <= half < 2 for half in halves), "else no half is seen"
 
 
 def test_a_block_is_fresh_with_at_least_one_event():
-    assert judged(*[(8, 100)] * 12, (0, 1)).fresh
-    assert not judged(*[(8, 100)] * 12, (0, 0)).fresh
+    assert judged(*[(8, 100)] * 12, (0, 1)).is_fresh
+    assert not judged(*[(8, 100)] * 12, (0, 0)).is_fresh

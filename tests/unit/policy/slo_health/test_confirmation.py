@@ -89,7 +89,7 @@ def test_more_bad_events_never_make_a_state_better(counts, place, more):
 
 # ---- confirmation and hysteresis ------------------------------------------------------------
 def result(state, *, fresh=True, calm=False):
-    return SloResult(SLO, state, Reason.OBJECTIVE_MISSED, fresh=fresh, calm=calm)
+    return SloResult(SLO, state, Reason.OBJECTIVE_MISSED, is_fresh=fresh, is_calm=calm)
 
 
 def after(results, record=None):
@@ -149,7 +149,7 @@ def test_a_degradation_ends_after_one_hour_and_twelve_calm_blocks(seconds, block
     record = after([BAD] * 3)
     for block in range(4, 4 + blocks):
         assert record.degraded
-        calm = SloResult(slo, SloState.MET, Reason.WITHIN_OBJECTIVE, fresh=True, calm=True)
+        calm = SloResult(slo, SloState.MET, Reason.WITHIN_OBJECTIVE, is_fresh=True, is_calm=True)
         record = confirm(record, calm, block=block, block_end=block * seconds)
     assert not record.degraded
 
@@ -211,10 +211,10 @@ def test_the_hold_out_gate_compares_confidence_bounds(candidate, stable, verdict
 @pytest.mark.parametrize(
     ("portfolio", "common"),
     [
-        (Portfolio(products=47, turned_bad=14), False),
-        (Portfolio(products=47, turned_bad=15), True),
-        (Portfolio(products=5, turned_bad=2), False),
-        (Portfolio(products=5, turned_bad=3), True),
+        (Portfolio(products=47, degraded_products=14), False),
+        (Portfolio(products=47, degraded_products=15), True),
+        (Portfolio(products=5, degraded_products=2), False),
+        (Portfolio(products=5, degraded_products=3), True),
         (Portfolio(products=47, silent={"outcomes": 0.31}), True),
         (Portfolio(products=47, silent={"latency": 0.9}), False),
     ],
@@ -323,7 +323,7 @@ def test_history_entries_of_one_second_list_stable_versions_before_rejected_ones
     ],
 )
 def test_the_message_of_a_degraded_slo_does_not_ask_for_more_evidence(statistic, degraded, says):
-    drift = Drift(statistic, 12.5, decides=True, after=Count(200, 1000), blocks=24)
+    drift = Drift(statistic, 12.5, decides=True, count_after=Count(200, 1000), blocks=24)
     result = SloResult(
         SLO, SloState.AT_RISK, Reason.BASELINE_DROPPED, Count(200, 1000), baseline(SLO, 100, 1000),
         drift=drift,

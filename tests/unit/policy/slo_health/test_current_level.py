@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluicegate.policy.slo_health.baseline import from_evaluation
-from sluicegate.policy.slo_health.current_level import present_of
+from sluicegate.policy.slo_health.current_level import present_level
 from sluicegate.stats.counts import Count
 from tests.support.decisions.judged import judged_by, series
 
@@ -20,7 +20,7 @@ levels = st.fixed_dictionaries(
 def seen(level, accepted, rows, since=0, earlier=None):
     terms = judged_by({**CLICKS, **level})
     baseline = from_evaluation({"clicks": Count(*accepted)}, terms.slos, 0).get("clicks")
-    return present_of(
+    return present_level(
         terms.slos[0],
         series(*rows),
         baseline,

@@ -63,7 +63,7 @@ def test_comparing_the_same_hours_of_other_days_detects_a_drift_within_the_day()
 
     found = drift(worse_today, now=NOW - 9 * 12, daily=True)
     assert found.level is Level.MISSED
-    assert found.changed == NOW - DAY // 2
+    assert found.change_block == NOW - DAY // 2
 
 
 def test_a_drop_on_the_first_day_is_detected_on_the_second():

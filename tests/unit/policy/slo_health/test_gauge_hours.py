@@ -58,7 +58,7 @@ def test_a_gauge_baseline_takes_twenty_eight_hours_at_any_block_length(seconds):
 
     def learnt(hours):
         values = swinging(seconds, hours)
-        return gauge_slo.learn(slo, values, now=values.newest, since=0)
+        return gauge_slo.learn_baseline(slo, values, now=values.newest, since=0)
 
     assert learnt(27) is None
     found = learnt(28)
@@ -93,7 +93,7 @@ def test_the_false_alarm_rate_of_a_gauge_is_the_same_at_any_block_length(seconds
 def test_a_gauge_with_long_blocks_is_judged_by_sums_of_twelve_blocks():
     slo = slo_of(3600)
     values = swinging(3600, 15 * 24)
-    known = gauge_slo.learn(slo, values, now=values.newest, since=0)
+    known = gauge_slo.learn_baseline(slo, values, now=values.newest, since=0)
     assert (known.source, known.count) == (BaselineSource.PRODUCTION, NOTHING)
     assert state(slo, swinging(3600, 30 * 24), known) is SloState.MET
     fallen = swinging(3600, 30 * 24, fall=15, fall_from=16 * 24)
@@ -153,14 +153,14 @@ async def test_a_restart_leaves_the_state_of_a_gauge_unchanged(seconds):
     live = Means(kept.items())
     after = await read_again(kept, seconds, last)
     slo = slo_of(seconds)
-    learnt = [gauge_slo.learn(slo, one, now=last, since=5) for one in (live, after)]
+    learnt = [gauge_slo.learn_baseline(slo, one, now=last, since=5) for one in (live, after)]
     assert learnt[0].mean == pytest.approx(learnt[1].mean)
     assert learnt[0].deviation == pytest.approx(learnt[1].deviation)
     known = baseline(SLO, 0, 0, mean=101.0, deviation=1.0)
     said = [
         (
             gauge_slo.judge(slo, one, known, now=last, since=0, drift_since=50).drift.statistic,
-            gauge_slo.present_of(slo, one, known, now=last, since=0).message,
+            gauge_slo.present_level(slo, one, known, now=last, since=0).message,
         )
         for one in (live, after)
     ]

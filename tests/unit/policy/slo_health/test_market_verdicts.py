@@ -12,7 +12,7 @@ from sluicegate.policy.slo_health.market_verdicts import (
     MarketState,
     is_met,
     judge_markets,
-    lone_bad_market,
+    only_bad_market,
 )
 from sluicegate.slo.blocks import Block, Quality, Series
 from sluicegate.stats.calendar import CLOCK
@@ -125,7 +125,7 @@ def test_a_market_that_turns_bad_is_reported_within_four_blocks():
         if states[0].state is BAD:
             break
     assert [(one.market, one.state) for one in states] == [("AT", BAD), ("FR", OK)]
-    assert lone_bad_market(states).market == "AT"
+    assert only_bad_market(states).market == "AT"
 
 
 def test_a_market_is_judged_by_six_hours_if_one_hour_has_too_few_events():
@@ -156,5 +156,5 @@ def test_markets_are_ordered_bad_unknown_good_and_the_worst_first():
 )
 def test_a_market_is_bad_alone_only_if_another_market_is_proved_good(states, market):
     named = zip(("AT", "FR", "IT"), states, strict=True)
-    found = lone_bad_market(MarketState(name, state, Count(1, 2)) for name, state in named)
+    found = only_bad_market(MarketState(name, state, Count(1, 2)) for name, state in named)
     assert (found and found.market) == market

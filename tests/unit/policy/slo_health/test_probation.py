@@ -71,7 +71,7 @@ def test_an_increase_of_client_errors_is_confirmed_only_by_blocks_with_requests(
         TERMS, status, status.stable, {CLIENT_ERRORS: refused}, observed=observed(block=60)
     )
     assert found is not None
-    assert (found.state, found.fresh) == (SloState.MISSED, requests > 0)
+    assert (found.state, found.is_fresh) == (SloState.MISSED, requests > 0)
     settled = status.replace(probation=None)
     assert not judge_client_errors(
         TERMS, settled, status.stable, {CLIENT_ERRORS: refused}, observed=observed(block=60)
@@ -82,7 +82,9 @@ def test_an_increase_of_client_errors_is_confirmed_only_by_blocks_with_requests(
 def over(counts, *, now: int, baselines=None) -> bool:
     held = {"accuracy": HELD} if baselines is None else baselines
     blocks = {} if counts is None else {"accuracy": series(*counts, first=SINCE + 1)}
-    return probation.is_over(held, TERMS, blocks, now=now + SINCE, since=SINCE, unattended=0)
+    return probation.is_over(
+        held, TERMS, blocks, now=now + SINCE, since=SINCE, unattended_seconds=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +111,7 @@ def test_probation_ends_with_enough_evidence_or_after_one_week(counts, now, expe
 def test_probation_lasts_three_hours_to_one_week_at_any_block_length(seconds, least, most):
     terms = judged_by(ACCURACY, analysis={"blockSeconds": seconds})
     ended = {
-        age: probation.is_over(held, terms, {}, now=age + SINCE, since=SINCE, unattended=0)
+        age: probation.is_over(held, terms, {}, now=age + SINCE, since=SINCE, unattended_seconds=0)
         for held, ages in (({}, (least - 1, least)), ({"accuracy": HELD}, (most - 1, most)))
         for age in ages
     }
@@ -121,7 +123,7 @@ def test_unobserved_blocks_do_not_end_the_probation(unattended, expected):
     blocks = {"accuracy": series(*GOOD * LEAST, first=SINCE + 1)}
     now = LEAST + SINCE
     found = probation.is_over(
-        {"accuracy": HELD}, TERMS, blocks, now=now, since=SINCE, unattended=unattended
+        {"accuracy": HELD}, TERMS, blocks, now=now, since=SINCE, unattended_seconds=unattended
     )
     assert found is expected
 

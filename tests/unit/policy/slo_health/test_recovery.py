@@ -42,22 +42,22 @@ FALLEN = (*GOOD, 0.4, 0.4)
 def test_a_lasting_drop_is_no_recovery():
     result = judged(*FALLEN)
     assert result.drift.level is Level.MISSED
-    assert result.drift.recovered is None
-    assert not result.calm
+    assert result.drift.recovery_block is None
+    assert not result.is_calm
 
 
 def test_an_slo_is_met_again_once_recovery_evidence_reaches_the_bound_of_the_drop():
     result = judged(*FALLEN, *GOOD[:3])
     assert result.drift.statistic > result.drift.bound
     assert result.drift.level is Level.MET
-    assert result.drift.recovered == len(FALLEN) * BLOCKS
-    assert result.calm
+    assert result.drift.recovery_block == len(FALLEN) * BLOCKS
+    assert result.is_calm
 
 
 @pytest.mark.parametrize("worse", [0.8, 1.0, 1.5])
 def test_an_slo_that_regains_only_a_small_part_of_its_drop_has_not_recovered(worse):
     result = judged(*FALLEN, *[ACCEPTED + 0.05 * worse] * 48)
-    assert result.drift.recovered is None
+    assert result.drift.recovery_block is None
     assert result.drift.level is Level.MISSED
 
 
@@ -67,8 +67,8 @@ def test_a_second_drop_ends_a_recovery_of_any_length_within_the_hour(hours):
 
 
 def test_an_slo_with_hourly_noise_recovers_later_than_a_steady_one():
-    assert judged(*FALLEN, *GOOD[:4]).drift.recovered is not None
-    assert judged(*FALLEN, 0.03, 0.17, 0.03, 0.17).drift.recovered is None
+    assert judged(*FALLEN, *GOOD[:4]).drift.recovery_block is not None
+    assert judged(*FALLEN, 0.03, 0.17, 0.03, 0.17).drift.recovery_block is None
 
 
 @pytest.mark.parametrize(("cause", "bad"), [("Recovered", False), ("ModelDecay", True)])
@@ -99,11 +99,11 @@ def test_a_drop_on_the_first_day_stays_missed_through_the_second_day(hour, falle
     for known in range(hour + 3, 53):
         result = judged(*[ACCEPTED] * hour, *[fallen] * (known - hour), missed=True)
         assert (known, result.drift.level) == (known, Level.MISSED)
-        assert not result.calm
+        assert not result.is_calm
 
 
 @pytest.mark.parametrize("hours", [17, 26, 40])
 def test_a_drop_on_the_first_day_recovers_on_either_day_with_the_evidence_that_found_it(hours):
     rows = [*[ACCEPTED] * 4, *[0.25] * hours]
-    assert not judged(*rows, ACCEPTED, missed=True).calm
-    assert judged(*rows, *[ACCEPTED] * 4, missed=True).calm
+    assert not judged(*rows, ACCEPTED, missed=True).is_calm
+    assert judged(*rows, *[ACCEPTED] * 4, missed=True).is_calm

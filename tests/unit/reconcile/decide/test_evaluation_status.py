@@ -25,7 +25,7 @@ SHOWN = SloResult(
     SLO,
     SloState.AT_RISK,
     Reason.BASELINE_DROPPED,
-    recent=Count(150, 1000),
+    recent_count=Count(150, 1000),
     baseline=baseline(SLO, 99, 999),
     drift=Drift(6.25, 12.5, decides=True),
     budget=Count(300, 3000),
@@ -56,7 +56,11 @@ def test_the_output_shows_an_slo_as_the_share_of_good_events_beside_its_baseline
 
 
 SILENT = replace(
-    SHOWN, state=SloState.UNKNOWN, reason=Reason.INSUFFICIENT_DATA, recent=NOTHING, budget=NOTHING
+    SHOWN,
+    state=SloState.UNKNOWN,
+    reason=Reason.INSUFFICIENT_DATA,
+    recent_count=NOTHING,
+    budget=NOTHING,
 )
 
 
@@ -68,8 +72,10 @@ def test_the_status_of_an_slo_without_events_has_its_accepted_baseline():
 
 @pytest.mark.parametrize("accepted", [None, baseline(SLO, 0, 0)])
 def test_an_slo_without_objective_and_baseline_shows_neither(accepted):
-    terms = replace(SLO, objective=None, allowed_bad=None)
-    found = shown(replace(SILENT, terms=terms, baseline=accepted, drift=None, recent=Count(1, 4)))
+    terms = replace(SLO, objective=None, allowed_bad_ratio=None)
+    found = shown(
+        replace(SILENT, terms=terms, baseline=accepted, drift=None, recent_count=Count(1, 4))
+    )
     assert (found.ratio, found.objective, found.budget_remaining) == ("0.75", None, None)
     assert (found.baseline_ratio, found.drop, found.interval) == (None, None, ())
 

@@ -15,8 +15,8 @@ from sluicegate.api.product_info import Priority
 from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy.diagnosis.checks import common_cause
-from sluicegate.policy.model.observed import ALONE
-from sluicegate.policy.retraining.preconditions import who_trains
+from sluicegate.policy.model.observed import NO_OTHER_PRODUCTS
+from sluicegate.policy.retraining.preconditions import running_trainings_text
 from sluicegate.policy.retraining.training_slots import Budget
 from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
@@ -152,9 +152,9 @@ def test_a_product_that_may_not_train_blocks_no_training_slot():
 
 def test_a_single_healthy_product_has_the_same_portfolio_as_in_a_replay():
     fleet = FleetRegistry(Budget())
-    assert fleet.portfolio(key("search"), NOW) == ALONE
+    assert fleet.portfolio(key("search"), NOW) == NO_OTHER_PRODUCTS
     fleet.record(key("search"), ProductSnapshot(state=ProductState.HEALTHY))
-    assert fleet.portfolio(key("search"), NOW) == ALONE
+    assert fleet.portfolio(key("search"), NOW) == NO_OTHER_PRODUCTS
 
 
 def test_a_challenger_queues_behind_all_other_trainings():
@@ -180,8 +180,8 @@ def test_a_waiting_product_names_slot_holders_of_its_namespace_and_counts_the_ot
     fleet.record(key("cars"), ProductSnapshot(training=True))
     fleet.record(key("secret", "other"), ProductSnapshot(training=True))
     found = fleet.portfolio(key("search"), NOW)
-    assert (found.slot, found.trains_here, found.slots_taken) == (False, ("cars",), 2)
-    assert who_trains(found) == "cars of this namespace and 1 of other namespaces train"
+    assert (found.slot, found.training_products, found.slots_taken) == (False, ("cars",), 2)
+    assert running_trainings_text(found) == "cars of this namespace and 1 of other namespaces train"
 
 
 def test_a_training_slot_reserved_for_a_product_that_needs_none_is_free():
@@ -201,7 +201,7 @@ def test_products_degraded_within_three_blocks_count_as_degraded_together():
         fleet.record(key(f"p{number}"), ProductSnapshot(bad_since=NOW - age))
     fleet.record(key("fine"), ProductSnapshot())
     portfolio = fleet.portfolio(key("p0"), NOW)
-    assert (portfolio.products, portfolio.turned_bad) == (5, 3)
+    assert (portfolio.products, portfolio.degraded_products) == (5, 3)
 
 
 BLOCK = 300
@@ -224,7 +224,7 @@ def test_products_with_one_cause_count_together_however_late_each_is_evaluated(l
     for number, blocks in enumerate(looks):
         judge(fleet, f"p{number}", [0, *blocks, 61], broke=broke)
     for number in range(len(looks)):
-        assert fleet.portfolio(key(f"p{number}"), NOW).turned_bad == len(looks)
+        assert fleet.portfolio(key(f"p{number}"), NOW).degraded_products == len(looks)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_after_a_late_evaluation_the_last_healthy_block_dates_the_degradation(
     judge(fleet, "first", [9, 10], broke=10)
     judge(fleet, "second", looks, broke=broke)
     for name in ("first", "second"):
-        assert fleet.portfolio(key(name), NOW).turned_bad == together
+        assert fleet.portfolio(key(name), NOW).degraded_products == together
 
 
 def test_a_degradation_may_have_begun_at_any_time_since_the_last_evaluated_block():
@@ -259,9 +259,9 @@ def test_a_degradation_may_have_begun_at_any_time_since_the_last_evaluated_block
     judge(fleet, "bad", [9, 10], broke=10)
     judge(fleet, "asks", [10], broke=99)
     now = NOW + 20 * BLOCK
-    assert fleet.portfolio(key("asks"), now).turned_bad == 1
+    assert fleet.portfolio(key("asks"), now).degraded_products == 1
     judge(fleet, "asks", [19], broke=99)
-    assert fleet.portfolio(key("asks"), now).turned_bad == 0
+    assert fleet.portfolio(key("asks"), now).degraded_products == 0
 
 
 SPANS = st.tuples(st.integers(1, 30), st.integers(1, 30)).map(sorted)
@@ -295,8 +295,8 @@ def test_products_degraded_together_are_the_most_that_one_moment_explains(placed
 
     found = fleet.portfolio(key("p0", f"team-{home}"), NOW)
     parties, weight = max(explained(moment) for moment in range(begin, end + 1))
-    assert min(found.turned_bad + found.namespaces_bad, 3) == parties
-    assert found.turned_bad + found.namespaces_share == pytest.approx(weight)
+    assert min(found.degraded_products + found.degraded_namespaces, 3) == parties
+    assert found.degraded_products + found.namespaces_share == pytest.approx(weight)
     assert found.products == sizes[f"team-{home}"]
     assert found.namespaces == len(sizes) - 1
 
@@ -311,7 +311,7 @@ def test_a_degradation_in_an_unknown_state_may_have_begun_at_any_earlier_time():
     fleet.record(
         key("b"), ProductSnapshot(bad_since=NOW + 20 * BLOCK, judged_until=NOW + 20 * BLOCK)
     )
-    assert fleet.portfolio(key("a"), NOW).turned_bad == 2
+    assert fleet.portfolio(key("a"), NOW).degraded_products == 2
 
 
 def test_a_new_leader_term_takes_the_fleet_from_status_and_keeps_degradation_times():
@@ -335,10 +335,10 @@ def test_products_degraded_together_count_together_until_they_recover():
     for name in ("a", "b", "c"):
         fleet.record(key(name), ProductSnapshot(bad_since=since))
     for later in (NOW, NOW + 300, NOW + 86_400):
-        assert fleet.portfolio(key("a"), later).turned_bad == 3
+        assert fleet.portfolio(key("a"), later).degraded_products == 3
     for name in ("b", "c"):
         fleet.record(key(name), ProductSnapshot())
-    assert fleet.portfolio(key("a"), NOW + 86_401).turned_bad == 1
+    assert fleet.portfolio(key("a"), NOW + 86_401).degraded_products == 1
 
 
 def test_the_silent_share_of_an_indicator_kind_counts_only_products_that_use_it():
@@ -434,10 +434,10 @@ def test_another_namespace_counts_as_at_most_one_product_whatever_its_products_d
             fleet.record(extra, ProductSnapshot(bad_since=NOW))
         found.append(fleet.portfolio(one, NOW))
     without, once, often = found
-    assert (often.namespaces, often.turned_bad) == (once.namespaces, once.turned_bad)
-    assert often.namespaces_bad == once.namespaces_bad <= without.namespaces_bad + 1
+    assert (often.namespaces, often.degraded_products) == (once.namespaces, once.degraded_products)
+    assert often.degraded_namespaces == once.degraded_namespaces <= without.degraded_namespaces + 1
     assert often.namespaces_share == pytest.approx(once.namespaces_share)
-    assert often.namespaces_share <= often.namespaces_bad + 1e-9
+    assert often.namespaces_share <= often.degraded_namespaces + 1e-9
 
 
 def test_missing_feedback_in_one_namespace_is_no_common_cause_in_another():

@@ -147,7 +147,7 @@ def test_after_a_restart_a_common_cause_is_known_before_the_first_evaluation():
         status = {"state": "Degraded", **BAD} if name != "d" else {}
         fleet.record(Key("catalog", name), snapshot_before(record(name, **status)))
     now = FIRST * BLOCK + 86_400
-    assert fleet.portfolio(Key("catalog", "a"), now).turned_bad == 3
+    assert fleet.portfolio(Key("catalog", "a"), now).degraded_products == 3
 
 
 # ---- after a step -----------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def test_a_secret_without_a_report_of_a_pod_is_not_named():
 def test_a_secret_that_was_removed_under_running_pods_is_named_by_their_gauge_and_needs_a_person():
     world = World(spec=document(slos=[ACCURACY], serving={**SERVING, **FEEDBACK})).run(40)
     observation = world.observation()
-    facts = replace(observation.observed.facts, secretless=True)
+    facts = replace(observation.observed.facts, secret_missing=True)
     observation = replace(observation, observed=replace(observation.observed, facts=facts))
     status = report(observation, make_plan(observation))
     assert measured(status).reason == "FeedbackSecretUnusable"

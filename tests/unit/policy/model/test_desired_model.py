@@ -9,7 +9,7 @@ import pytest
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import PastVersion, Version, VersionSource
-from sluicegate.policy.model.spec_wish import Standing, spec_wish, with_spec_model
+from sluicegate.policy.model.desired_model import RolloutStanding, desired_model_of, with_spec_model
 from tests.support.decisions.judged import START, V1, V2, V3, candidate, parked, serving
 
 RETRAINED = replace(V3, version="v1-retrained")
@@ -35,50 +35,50 @@ TRIED = {"candidate": candidate(5), "spec_model": handled(V2, Outcome.IN_PROGRES
 @pytest.mark.parametrize(
     ("status", "desired", "standing", "superseded"),
     [
-        pytest.param(serving(), V1, Standing.SERVES, None, id="stable is named"),
-        pytest.param(serving(), V2, Standing.DUE, None, id="another bento begins"),
-        pytest.param(serving(**TRIED), V2, Standing.TRIED, None, id="what is tried goes on"),
-        pytest.param(serving(**TRIED), V1, Standing.SERVES, V2, id="a revert ends what is tried"),
+        pytest.param(serving(), V1, RolloutStanding.SERVES, None, id="stable is named"),
+        pytest.param(serving(), V2, RolloutStanding.DUE, None, id="another bento begins"),
+        pytest.param(serving(**TRIED), V2, RolloutStanding.TRIED, None, id="what is tried goes on"),
+        pytest.param(serving(**TRIED), V1, RolloutStanding.SERVES, V2, id="a revert ends what is tried"),
         pytest.param(
             serving(**TRIED | {"spec_model": handled(V1, Outcome.PROMOTED)}),
-            V1, Standing.SERVES, V2,
+            V1, RolloutStanding.SERVES, V2,
             id="a revert that was recorded before ends it too",
         ),
-        pytest.param(serving(**TRIED), V3, Standing.DUE, V2, id="a third one begins in its place"),
+        pytest.param(serving(**TRIED), V3, RolloutStanding.DUE, V2, id="a third one begins in its place"),
         pytest.param(
             serving(candidate=parked(candidate(5)), spec_model=handled(V2, Outcome.INCONCLUSIVE)),
-            V1, Standing.SERVES, V2,
+            V1, RolloutStanding.SERVES, V2,
             id="a revert ends what waits for another try",
         ),
         pytest.param(
             serving(candidate=candidate(5, source=VersionSource.RETRAINING)),
-            V1, Standing.SERVES, None,
+            V1, RolloutStanding.SERVES, None,
             id="a retrained candidate isn't the spec's to end",
         ),
         pytest.param(
             serving(candidate=candidate(5, source=VersionSource.RETRAINING)),
-            V2, Standing.TRIED, None,
+            V2, RolloutStanding.TRIED, None,
             id="a retrained candidate that the spec comes to name goes on",
         ),
         pytest.param(
-            serving(spec_model=handled(V2, Outcome.ROLLED_BACK)), V2, Standing.HANDLED, None,
+            serving(spec_model=handled(V2, Outcome.ROLLED_BACK)), V2, RolloutStanding.HANDLED, None,
             id="what was rejected isn't tried again",
         ),
         pytest.param(
-            serving(spec_model=handled(V2, Outcome.IN_PROGRESS)), V2, Standing.DUE, None,
+            serving(spec_model=handled(V2, Outcome.IN_PROGRESS)), V2, RolloutStanding.DUE, None,
             id="what a rollback interrupted begins again",
         ),
-        pytest.param(retrained(), V1, Standing.SERVES, None, id="stable was retrained from it"),
+        pytest.param(retrained(), V1, RolloutStanding.SERVES, None, id="stable was retrained from it"),
         pytest.param(
-            retrained(**TRIED), V1, Standing.SERVES, V2,
+            retrained(**TRIED), V1, RolloutStanding.SERVES, V2,
             id="a revert to what stable was retrained from ends what is tried",
         ),
         pytest.param(
-            retrained(spec_model=handled(V2, Outcome.ROLLED_BACK)), V1, Standing.SERVES, None,
+            retrained(spec_model=handled(V2, Outcome.ROLLED_BACK)), V1, RolloutStanding.SERVES, None,
             id="a revert after a rejection is as before",
         ),
         pytest.param(
-            retrained(), ANOTHER_RUNTIME, Standing.DUE, None,
+            retrained(), ANOTHER_RUNTIME, RolloutStanding.DUE, None,
             id="a retrained version is tried in another runtime image",
         ),
     ],
@@ -86,29 +86,29 @@ TRIED = {"candidate": candidate(5), "spec_model": handled(V2, Outcome.IN_PROGRES
 def test_a_spec_model_is_rolled_out_rejected_or_unchanged_by_its_history(
     status, desired, standing, superseded
 ):
-    wish = spec_wish(status, desired, withheld=False)
+    wish = desired_model_of(status, desired, withheld=False)
     assert (wish.standing, wish.superseded) == (standing, superseded)
 
 
 @pytest.mark.parametrize(
     ("status", "desired", "standing", "superseded"),
     [
-        (serving(), V2, Standing.WITHHELD, None),
-        (serving(**TRIED), V2, Standing.TRIED, None),
-        (serving(**TRIED), V3, Standing.WITHHELD, V2),
-        (serving(**TRIED), V1, Standing.SERVES, V2),
+        (serving(), V2, RolloutStanding.WITHHELD, None),
+        (serving(**TRIED), V2, RolloutStanding.TRIED, None),
+        (serving(**TRIED), V3, RolloutStanding.WITHHELD, V2),
+        (serving(**TRIED), V1, RolloutStanding.SERVES, V2),
     ],
     ids=["nothing begins", "what is tried goes on", "what it doesn't name ends", "so by a revert"],
 )
 def test_an_invalid_spec_starts_no_rollout_and_supersedes_no_candidate(
     status, desired, standing, superseded
 ):
-    wish = spec_wish(status, desired, withheld=True)
+    wish = desired_model_of(status, desired, withheld=True)
     assert (wish.standing, wish.superseded) == (standing, superseded)
 
 
 def test_a_new_runtime_image_for_a_retrained_version_keeps_the_retrained_bento():
-    wish = spec_wish(retrained(), ANOTHER_RUNTIME, withheld=False)
+    wish = desired_model_of(retrained(), ANOTHER_RUNTIME, withheld=False)
     assert wish.target == replace(RETRAINED, runtime_image=ANOTHER_RUNTIME.runtime_image)
 
 

@@ -12,15 +12,15 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.status import DataProductStatus, SpecModel
 from sluicegate.api.versions import Candidate, Release, VersionBase, VersionSource
 
-Known = TypeVar("Known", bound=VersionBase)
+VersionType = TypeVar("VersionType", bound=VersionBase)
 
-LASTING: Final = frozenset({Outcome.IN_PROGRESS, Outcome.INCONCLUSIVE})
+LASTING_OUTCOMES: Final = frozenset({Outcome.IN_PROGRESS, Outcome.INCONCLUSIVE})
 """Outcomes of a spec.model whose candidate is there still, be it parked."""
-_ACCEPTED: Final = frozenset({Outcome.PROMOTED, Outcome.SUPERSEDED})
+_ACCEPTED_OUTCOMES: Final = frozenset({Outcome.PROMOTED, Outcome.SUPERSEDED})
 """Outcomes of a spec.model in whose place another version serves, and no fault was found in it."""
 
 
-class Standing(StrEnum):
+class RolloutStanding(StrEnum):
     """The state of the rollout of spec.model."""
 
     SERVES = "Serves"
@@ -36,7 +36,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SpecWish:
+class DesiredModel:
     """The version that spec.model requests, and the state of its rollout.
 
     Attributes
@@ -50,39 +50,39 @@ class SpecWish:
 
     desired: Release
     target: Release
-    standing: Standing
+    standing: RolloutStanding
     superseded: Release | None = None
 
 
-def spec_wish(
+def desired_model_of(
     status: DataProductStatus, release: Release | None, *, withheld: bool
-) -> SpecWish | None:
+) -> DesiredModel | None:
     """Return the versions that the spec requests; None before a version is stable, or without a spec.
 
     Parameters
     ----------
     desired : what spec.model names. withheld : it can't begin, as the spec has a mistake.
     """
-    stable, model, trial = status.stable, status.spec_model, _of_spec(status)
+    stable, model, trial = status.stable, status.spec_model, _candidate_of_spec(status)
     if release is None or stable is None:
         return None
     is_handled = model is not None and model.release == release
-    is_lasting = is_handled and model is not None and model.outcome in LASTING
+    is_lasting = is_handled and model is not None and model.outcome in LASTING_OUTCOMES
     is_in_force = _adopted(status, release) or (
         trial is not None and (trial.release == release or is_lasting)
     )
     target = _target(status, stable.release, release)
     if release == stable.release or (target == stable.release and _is_parent(status, release)):
         superseded = None if trial is None else trial.release
-        return SpecWish(release, stable.release, Standing.SERVES, superseded)
+        return DesiredModel(release, stable.release, RolloutStanding.SERVES, superseded)
     superseded = trial.release if trial is not None and not is_in_force else None
     if is_in_force:
-        standing = Standing.TRIED
+        standing = RolloutStanding.TRIED
     elif target == stable.release or (is_handled and not _is_interrupted(status, model)):
-        standing = Standing.HANDLED
+        standing = RolloutStanding.HANDLED
     else:
-        standing = Standing.WITHHELD if withheld else Standing.DUE
-    return SpecWish(release, target, standing, superseded)
+        standing = RolloutStanding.WITHHELD if withheld else RolloutStanding.DUE
+    return DesiredModel(release, target, standing, superseded)
 
 
 def with_spec_model(
@@ -96,12 +96,20 @@ def with_spec_model(
     model = status.spec_model
     if _is_interrupted(status, model):
         status, model = status.replace(spec_model=None), None
-    wish = spec_wish(status, release, withheld=False)
-    if wish is None or wish.standing is not Standing.SERVES or _of_spec(status) is not None:
+    desired_model = desired_model_of(status, release, withheld=False)
+    if (
+        desired_model is None
+        or desired_model.standing is not RolloutStanding.SERVES
+        or _candidate_of_spec(status) is not None
+    ):
         return status
-    if model is not None and model.outcome is Outcome.PROMOTED and model.release == wish.desired:
+    if (
+        model is not None
+        and model.outcome is Outcome.PROMOTED
+        and model.release == desired_model.desired
+    ):
         return status
-    return status.replace(spec_model=SpecModel.of(wish.desired, Outcome.PROMOTED, now))
+    return status.replace(spec_model=SpecModel.of(desired_model.desired, Outcome.PROMOTED, now))
 
 
 def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductStatus:
@@ -113,7 +121,7 @@ def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductS
     """
     named_fields = {"image": release.image, "service": release.service}
 
-    def corrected(version: Known) -> Known:
+    def with_current_names(version: VersionType) -> VersionType:
         is_same_place = version.digest != release.digest or (
             version.image,
             version.service,
@@ -121,9 +129,9 @@ def referred_to(status: DataProductStatus, release: VersionBase) -> DataProductS
         return version if is_same_place else version.replace(**named_fields)
 
     update = {
-        "stable": status.stable and corrected(status.stable),
-        "candidate": status.candidate and corrected(status.candidate),
-        "history": tuple(corrected(past_version) for past_version in status.history),
+        "stable": status.stable and with_current_names(status.stable),
+        "candidate": status.candidate and with_current_names(status.candidate),
+        "history": tuple(with_current_names(past_version) for past_version in status.history),
     }
     if all(getattr(status, name) == value for name, value in update.items()):
         return status
@@ -143,7 +151,7 @@ def parent_of_next(status: DataProductStatus) -> str:
     return own_name if is_named else status.descends_from or own_name
 
 
-def _of_spec(status: DataProductStatus) -> Candidate | None:
+def _candidate_of_spec(status: DataProductStatus) -> Candidate | None:
     """Return the candidate of an earlier or the present spec.model."""
     trial = status.trial
     return trial if trial is not None and trial.source is VersionSource.SPEC else None
@@ -171,7 +179,7 @@ def _target(status: DataProductStatus, stable: Release, release: Release) -> Rel
     model = status.spec_model
     if release.is_renewal_of(stable):
         return release
-    was_accepted = model is not None and model.outcome in _ACCEPTED
+    was_accepted = model is not None and model.outcome in _ACCEPTED_OUTCOMES
     if _is_parent(status, release) or (
         was_accepted and model is not None and release.is_renewal_of(model.release)
     ):
