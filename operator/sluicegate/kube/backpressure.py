@@ -18,7 +18,7 @@ class Backpressure:
 
     @property
     def left(self) -> float:
-        """Seconds until requests may be sent again; 0 if they may be sent now."""
+        """Return the seconds until requests may be sent again; 0 if they may be sent now."""
         return max(0.0, self._until - self._clock())
 
     def pause_for(self, seconds: float) -> None:

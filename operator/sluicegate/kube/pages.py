@@ -32,12 +32,12 @@ class Page:
 
     @property
     def resource_version(self) -> str:
-        """The version of the state that the page shows; unread objects are skipped."""
+        """Return the version of the state that the page shows; unread objects are skipped."""
         return str(self._after().get("resourceVersion", ""))
 
     @property
     def token(self) -> str:
-        """The token of the next page; empty on the last one."""
+        """Return the token of the next page; empty on the last one."""
         return str(self._after().get("continue") or "")
 
     def _after(self) -> dict[str, Any]:

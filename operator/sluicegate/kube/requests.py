@@ -49,7 +49,7 @@ class ApiRequest:
 
     @property
     def target(self) -> str:
-        """Path and query."""
+        """Return the path and query."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     @property

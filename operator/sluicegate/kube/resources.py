@@ -43,12 +43,12 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """`group/version`, or `version` for the core group."""
+        """Return `group/version`, or `version` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def qualified(self) -> str:
-        """`plural.group`, as in RBAC and in labels of metrics."""
+        """Return `plural.group`, as in RBAC and in labels of metrics."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     def path(self, namespace: str = "", name: str = "", *, subresource: str = "") -> str:

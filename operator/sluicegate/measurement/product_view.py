@@ -47,12 +47,12 @@ class ProductBlocks:
 
     @property
     def block_seconds(self) -> int:
-        """Length of a block."""
+        """Return the length of a block."""
         return self.product.spec.analysis.block_seconds
 
     @property
     def canary_seconds(self) -> int:
-        """Length of a canary block."""
+        """Return the length of a canary block."""
         return self.measurements.timing.canary_block(self.block_seconds)
 
     @property

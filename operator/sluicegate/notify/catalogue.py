@@ -104,7 +104,7 @@ class Kind(StrEnum):
 
     @property
     def entry(self) -> "CatalogueEntry":
-        """Entry of the catalogue."""
+        """Return the entry of the catalogue."""
         return MESSAGE_CATALOGUE[self]
 
     def event_type(self, scope: str = PRODUCT) -> str:

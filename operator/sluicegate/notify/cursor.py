@@ -131,7 +131,7 @@ class Cursor:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no state is open whose end is reported."""
+        """Return whether no state is open whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
             or self.dependents or self.requests or self.markets or self.secret or self.suspended or self.refused or self.late or self.reviews

@@ -113,17 +113,17 @@ class Journal:
 
     @property
     def collected(self) -> tuple[Collected, ...]:
-        """Transitions that wait for their batch, in order."""
+        """Return the transitions that wait for their batch, in order."""
         return tuple(self._collected.values())
 
     @property
     def messages(self) -> tuple[tuple[int, Message], ...]:
-        """Undelivered messages in order, each with its number."""
+        """Return the undelivered messages in order, each with its number."""
         return tuple(self._messages.items())
 
     @property
     def recent(self) -> Recent:
-        """The newest messages of topics that may flap."""
+        """Return the newest messages of topics that may flap."""
         by_place: Recent = {}
         for name, text in self._data.items():
             if name.startswith(RECENT_PREFIX):

@@ -47,7 +47,7 @@ class Message:
 
     @property
     def products(self) -> frozenset[str]:
-        """Paths of the products in it."""
+        """Return the paths of the products in it."""
         return frozenset(transition.origin.path for transition in self.transitions)
 
 

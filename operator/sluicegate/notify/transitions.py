@@ -99,7 +99,7 @@ class Origin:
 
     @property
     def path(self) -> str:
-        """`namespace/name`."""
+        """Return `namespace/name`."""
         return f"{self.namespace}/{self.name}"
 
 
@@ -138,7 +138,7 @@ class Transition:
 
     @property
     def urgency(self) -> Urgency:
-        """Urgency of its message."""
+        """Return the urgency of its message."""
         return Urgency.NEEDS_PERSON if self.needs_person else self.kind.entry.urgency
 
 

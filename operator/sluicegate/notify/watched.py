@@ -36,7 +36,7 @@ class _ReviewTimes(StatusModel):
 
     @property
     def time(self) -> int:
-        """Seconds since 1970; 0 if unknown."""
+        """Return the seconds since 1970; 0 if unknown."""
         match self.state:
             case ReviewState.TO_REVIEW:
                 return self.seal_time or 0

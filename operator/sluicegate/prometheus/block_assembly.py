@@ -75,12 +75,12 @@ class Answers:
 
     @cached_property
     def silent(self) -> Mapping[int, Block]:
-        """Blocks of series that don't exist, shared by all of them."""
+        """Return the blocks of series that don't exist, shared by all of them."""
         return {index: Block(index, Quality.NO_SERIES) for index in self.indexes}
 
     @cached_property
     def scrapes(self) -> Scrapes:
-        """Scrapes of each version."""
+        """Return the scrapes of each version."""
         return Scrapes(
             self.table(QueryKind.TARGETS),
             block_seconds=self.block_seconds,
@@ -89,7 +89,7 @@ class Answers:
 
     @cached_property
     def services(self) -> Mapping[Labels, tuple[str, ...]]:
-        """Names of the services that each version counts requests for."""
+        """Return the names of the services that each version counts requests for."""
         names_of_version = defaultdict(set)
         for kind in (QueryKind.REQUESTS, QueryKind.REQUESTS_BAD, QueryKind.LATENCY):
             for namespace, product, version, service, *_ in self.table(kind):

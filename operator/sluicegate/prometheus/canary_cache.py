@@ -120,7 +120,7 @@ class CanaryBlocks:
 
     @property
     def has_gateway_counts(self) -> bool:
-        """Whether a gateway has counted anything."""
+        """Return whether a gateway has counted anything."""
         return bool(self._sent)
 
     def blocks(self, key: SeriesKey) -> BlockRow:

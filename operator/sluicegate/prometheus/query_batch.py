@@ -73,7 +73,7 @@ class Part:
 
     @property
     def owner(self) -> ProductKey:
-        """The product whose spec has this query; None for the operator's own queries."""
+        """Return the product whose spec has this query; None for the operator's own queries."""
         return self.targets[0].key
 
 
@@ -135,7 +135,7 @@ class Batch:
 
     @property
     def problem(self) -> str:
-        """The failures in words; empty if every query was answered."""
+        """Return the failures in words; empty if every query was answered."""
         return "; ".join(f"{kind}: {reason}" for kind, reason in sorted(self.failures.items()))
 
     async def ask_all(self, query_parts: Sequence[Part], retried_targets: Sequence[Target]) -> None:

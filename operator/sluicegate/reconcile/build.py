@@ -49,7 +49,7 @@ class Child:
 
     @property
     def key(self) -> Key:
-        """Its name."""
+        """Return the namespace and name."""
         return key_of(self.manifest)
 
 
@@ -61,7 +61,7 @@ def build_children(
     service_kind: ServiceKind,
     services: Mapping[str, ServiceRecord] | None = None,
 ) -> tuple[Child, ...]:
-    """Return all children but Jobs, in the order in which they are applied.
+    """Return all children except for Jobs, in the order in which they are applied.
 
     Parameters
     ----------
@@ -115,12 +115,12 @@ def _manifests(
 
 
 def _was_followed(status: DataProductStatus) -> bool:
-    """Return whether a version was accepted before this one."""
+    """Return whether an earlier version was accepted before this one."""
     return any(past_version.promotion_time is not None for past_version in status.history)
 
 
 def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
-    """Return the first version with the baseline and promotion time that its Deployment's annotations hold.
+    """Return the first version with the baseline and promotion time from its Deployment's annotations.
 
     That its pods took long is no reason to write again: it is the only one that was ever accepted,
     a canary beside it too, and only its evaluation is known. Once another has taken over, it is
@@ -138,7 +138,7 @@ def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
 
 
 def _counts(baseline: Mapping[str, Baseline]) -> dict[str, tuple[object, ...]]:
-    """Return the counts of a baseline, without its times."""
+    """Return the event counts of a baseline, without its times."""
     return {
         name: (
             baseline_counts.source,

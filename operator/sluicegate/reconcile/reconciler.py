@@ -34,12 +34,12 @@ class Interceptor(Protocol):
     """Runs around each pass of a product, and may return a result instead of the pass."""
 
     async def __call__(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Proceed with the pass, or return a result without it."""
+        """Call the next step of the pass, or return a result without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductReconciler:
-    """Reconciles DataProducts.
+    """Reconciles DataProducts: observe, decide, build, record the status, apply.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class ProductReconciler:
         return await self.reader.observe(record, carried_spec, now=now, status_lost=status_lost)
 
     async def _routed(self, observation: Observation, plan: Plan) -> Observation:
-        """Return the observation with the split of a new stable version, if it may have its route."""
+        """Return the observation with the traffic split of a new stable version, if its route isn't refused."""
         contends_for_route = bool(plan.allocation.weights) and not observation.is_frozen(
             plan.status
         )

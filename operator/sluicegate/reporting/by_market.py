@@ -38,17 +38,17 @@ class MarketFacts:
 
     @property
     def share(self) -> float | None:
-        """Share of good events; None without any."""
+        """Return the share of good events; None without any."""
         return share_of(self.count)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the share (Wilson); None without events."""
+        """Return the 95 % interval of the share (Wilson); None without events."""
         return interval_of(self.count)
 
     @property
     def shares(self) -> tuple[float | None, ...]:
-        """Share of good events of each day; None for a day without events."""
+        """Return the share of good events of each day; None for a day without events."""
         return tuple(share_of(count) for _, count in self.days)
 
 

@@ -92,7 +92,7 @@ class EvolutionLine:
 
     @property
     def has_values(self) -> bool:
-        """Whether any event was counted."""
+        """Return whether any event was counted."""
         return any(value is not None for point in self.points for value in point.values)
 
 

@@ -77,7 +77,7 @@ class SloFacts(SloChange):
 
     @property
     def missed_markets(self) -> tuple[str, ...]:
-        """The markets that missed it, in the period as a whole or at a time of it."""
+        """Return the markets that missed it, in the period as a whole or at a time of it."""
         return tuple(
             market.market
             for market in self.markets
@@ -145,7 +145,7 @@ class ReportFacts:
 
     @property
     def name(self) -> str:
-        """Namespace and name of the product."""
+        """Return the namespace and name of the product."""
         return f"{self.review.metadata.namespace}/{self.review.spec.product_ref.name}"
 
     @property
@@ -160,46 +160,46 @@ class ReportFacts:
 
     @property
     def is_open(self) -> bool:
-        """Whether the ledger is not sealed yet, so that further days may follow."""
+        """Return whether the ledger is not sealed yet, so that further days may follow."""
         return self.review.status.seal_time is None
 
     @property
     def read_days(self) -> int:
-        """Number of days whose events are known."""
+        """Return the number of days whose events are known."""
         return len(self.review.status.days)
 
     @property
     def whole_days(self) -> int:
-        """Number of days of the period."""
+        """Return the number of days of the period."""
         return days_of(self.review)
 
     @property
     def objections(self) -> tuple[SignOff, ...]:
-        """Signatures of people who object."""
+        """Return the signatures of people who object."""
         return tuple(
             signature for signature in self.signatures if signature.verdict is SignVerdict.OBJECT
         )
 
     @property
     def missing(self) -> tuple[ReviewCheck, ...]:
-        """Checks of readiness that aren't met and have no valid exemption."""
+        """Return the checks of readiness that aren't met and have no valid exemption."""
         return tuple(
             check for check in self.review.status.readiness if check.state is CheckState.MISSING
         )
 
     @property
     def unsigned(self) -> tuple[str, ...]:
-        """Roles that must sign a sealed review, and haven't."""
+        """Return the roles that must sign a sealed review, and haven't."""
         return signing_state_of(self.review, 0.0).missing
 
     @property
     def move(self) -> Move | None:
-        """The largest proved change for the worse, or else the largest for the better."""
+        """Return the largest proved change for the worse, or else the largest for the better."""
         return largest_move(self.slos)
 
     @property
     def worst(self) -> float:
-        """The largest proved change for the worse, in shares of events; 0 without one."""
+        """Return the largest proved change for the worse, in shares of events; 0 without one."""
         return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
 
 

@@ -102,7 +102,7 @@ class OperationPeriod:
 
     @property
     def failures(self) -> str:
-        """The share of failed requests with its 95 % interval; a dash without requests."""
+        """Return the share of failed requests with its 95 % interval; a dash without requests."""
         return failures_text(Count(self.failed, self.requests))
 
 
@@ -182,12 +182,12 @@ class CallerFacts:
 
     @property
     def failures(self) -> str:
-        """The share of failed requests with its 95 % interval; a dash without requests."""
+        """Return the share of failed requests with its 95 % interval; a dash without requests."""
         return failures_text(self.count)
 
     @property
     def failures_before(self) -> str:
-        """The same of the days before; empty without requests in them."""
+        """Return the same of the days before; empty without requests in them."""
         return failures_text(self.before) if self.before.total else ""
 
     def document(self) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class SloChange:
 
     @property
     def share(self) -> float | None:
-        """Share of good events; None without any."""
+        """Return the share of good events; None without any."""
         return share_of(self.count)
 
 
@@ -65,35 +65,35 @@ class Summarized(Protocol):
 
     @property
     def slos(self) -> Sequence[SloChange]:
-        """The SLOs that count events."""
+        """Return the SLOs that count events."""
 
     @property
     def decisions(self) -> Mapping[str, int]:
-        """Number of decisions by type."""
+        """Return the number of decisions by type."""
 
     @property
     def causes(self) -> Iterable[str]:
-        """Causes of the retrainings."""
+        """Return the causes of the retrainings."""
 
     @property
     def gains(self) -> Sequence[str]:
-        """What the versions that were kept brought, in words."""
+        """Return what the versions that were kept brought, in words."""
 
     @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:
-        """Markets that the operator found missed in the period, by SLO."""
+        """Return the markets that the operator found missed in the period, by SLO."""
 
     @property
     def is_open(self) -> bool:
-        """Whether more days are read later."""
+        """Return whether more days are read later."""
 
     @property
     def read_days(self) -> int:
-        """Number of days whose events are known."""
+        """Return the number of days whose events are known."""
 
     @property
     def whole_days(self) -> int:
-        """Number of days of the period."""
+        """Return the number of days of the period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class PeriodResult(PeriodSummary):
 
     @property
     def move(self) -> Move | None:
-        """The largest proved change."""
+        """Return the largest proved change."""
         return largest_move(self.slos)
 
 

@@ -52,7 +52,7 @@ class LateActions:
 
     @property
     def finding(self) -> Finding:
-        """Condition of the product."""
+        """Return the condition of the product."""
         named = "; ".join(
             f"{action.title} ({action.owner}, due {action.due}, agreed in {action.review.name})"
             for action in self.actions[:MAX_NAMED]

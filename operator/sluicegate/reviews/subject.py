@@ -67,7 +67,7 @@ class ReviewSubject:
 
     @property
     def newest(self) -> tuple[Note, ...]:
-        """The newest decision and training in the product's status."""
+        """Return the newest decision and training in the product's status."""
         return tuple(note for note in (self.decision, self.training) if note is not None)
 
     def readiness(self, today_date: str, now: float) -> tuple[ReviewCheck, ...]:

@@ -77,7 +77,7 @@ class ClientConnections:
 
     @property
     def accepted_at_once(self) -> int:
-        """Number of connections that the event loop accepts before others are closed for them.
+        """Return the number of connections that the event loop accepts before others are closed for them.
 
         A closed one has its descriptor for some turns of the loop yet.
         """

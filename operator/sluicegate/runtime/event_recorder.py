@@ -75,7 +75,7 @@ class Note:
 
     @property
     def series(self) -> tuple[str, str, str, str]:
-        """Key of the series: events with equal keys are repeats."""
+        """Return the key of the series: events with equal keys are repeats."""
         return (self.subject.uid, self.severity, self.reason, self.action)
 
 

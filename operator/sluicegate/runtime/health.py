@@ -38,7 +38,7 @@ class HealthVerdict:
 
     @property
     def well(self) -> bool:
-        """Whether there is no problem."""
+        """Return whether there is no problem."""
         return not self.problems
 
 
@@ -51,7 +51,7 @@ class LagMonitor:
 
     @property
     def sustained_lag(self) -> float:
-        """Least delay of the last timers, so that a single pause doesn't count."""
+        """Return the least delay of the last timers, so that a single pause doesn't count."""
         return min(self._lags) if len(self._lags) == MISSED_BEATS else 0.0
 
     async def run(self) -> None:

@@ -91,17 +91,17 @@ class Elector:
 
     @property
     def valid_until(self) -> float:
-        """Time of the clock until which no other replica can have acquired the lease."""
+        """Return the time of the clock until which no other replica can have acquired the lease."""
         return self._renewed_at + self._timing.duration
 
     @property
     def leading(self) -> bool:
-        """Whether this process may start work that writes."""
+        """Return whether this process may start work that writes."""
         return self._clock() < self._deadline
 
     @property
     def holder(self) -> str:
-        """Holder of the lease at its last read; empty without one."""
+        """Return the holder of the lease at its last read; empty without one."""
         return self._seen.holder
 
     @property

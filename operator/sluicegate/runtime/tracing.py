@@ -35,7 +35,7 @@ class Tracing:
 
     @property
     def spans(self) -> Spans:
-        """Function that opens spans."""
+        """Return the function that opens spans."""
         return no_spans if self._provider is None else SpanRecorder(self._provider)
 
     async def close(self) -> None:

@@ -79,7 +79,7 @@ class WorkQueue:
 
     @property
     def working(self) -> frozenset[Key]:
-        """Keys that workers have now."""
+        """Return the keys that workers have now."""
         return frozenset(self._working)
 
     def add(self, key: Key, priority: QueuePriority = QueuePriority.NORMAL) -> None:

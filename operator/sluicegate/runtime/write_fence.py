@@ -21,7 +21,7 @@ class Lease(Protocol):
 
     @property
     def valid_until(self) -> float:
-        """Time of the clock until which no other replica can have the lease."""
+        """Return the time of the clock until which no other replica can have the lease."""
 
 
 class WriteFence:

@@ -93,7 +93,7 @@ class ReplayBlocks:
 
     @property
     def canary_seconds(self) -> int:
-        """Length of a canary block: that of the file's shortest block, at most five minutes.
+        """Return the length of a canary block: that of the file's shortest block, at most five minutes.
 
         The operator reads blocks of a minute, and so does a record while two versions have traffic.
         The distribution of events over the minutes of longer blocks is unknown; a guess would hide
@@ -228,7 +228,7 @@ class ReplayedProduct:
 
     @property
     def canary_seconds(self) -> int:
-        """Length of a canary block."""
+        """Return the length of a canary block."""
         return self.blocks.canary_seconds
 
     def name(self, version: VersionBase) -> str:

@@ -81,7 +81,7 @@ class Stream:
 
     @property
     def labels(self) -> bool:
-        """Whether the events are labels."""
+        """Return whether the events are labels."""
         return self.answers and self.per_block > 0
 
 
@@ -109,12 +109,12 @@ class Scenario:
 
     @property
     def past_blocks(self) -> int:
-        """Number of stable's blocks before the canary that the judge reads."""
+        """Return the number of stable's blocks before the canary that the judge reads."""
         return max(ceil(SECONDS_PER_HOUR / self.block_seconds), MIN_PAST_BLOCKS)
 
     @property
     def minutes_per_block(self) -> float:
-        """Length of a canary block."""
+        """Return the length of a canary block."""
         return self.block_seconds / 60
 
 

@@ -103,12 +103,12 @@ class Tuning:
 
     @property
     def is_short(self) -> bool:
-        """Whether the history is too short to show how rare alarms are."""
+        """Return whether the history is too short to show how rare alarms are."""
         return self.seconds < self.quiet_days * DAY
 
     @property
     def lacks_a_day(self) -> bool:
-        """Whether the history is too short for the duration of a canary at a day's traffic."""
+        """Return whether the history is too short for the duration of a canary at a day's traffic."""
         return self.seconds < TRAFFIC_SECONDS
 
 

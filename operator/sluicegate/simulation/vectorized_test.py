@@ -52,7 +52,7 @@ class _Level(NamedTuple):
 
     @property
     def ratio(self) -> Floats:
-        """Bad of all events; 0 without events."""
+        """Return the bad of all events; 0 without events."""
         ratio: Floats = self.bad / np.maximum(self.total, 1)
         return ratio
 

@@ -192,22 +192,22 @@ class BlockRow:
 
     @property
     def number(self) -> int:
-        """Number of blocks that were read."""
+        """Return the number of blocks that were read."""
         return len(self._quality) - self._quality.count(Quality.MISSING)
 
     @property
     def measured_number(self) -> int:
-        """Number of blocks whose count is known, zeros included."""
+        """Return the number of blocks whose count is known, zeros included."""
         return sum(self._quality.count(quality) for quality in MEASURED)
 
     @property
     def events(self) -> int:
-        """All events of all blocks."""
+        """Return all events of all blocks."""
         return sum(self._total)
 
     @property
     def quiet_number(self) -> int:
-        """Number of the newest blocks in a row that were read without an event."""
+        """Return the number of the newest blocks in a row that were read without an event."""
         number = 0
         for quality, total in zip(reversed(self._quality), reversed(self._total), strict=True):
             if total or quality not in _SILENT:
@@ -409,12 +409,12 @@ class Series:
 
     @property
     def first_hour(self) -> int:
-        """The first recorded hour that is kept; a number later than any hour without blocks."""
+        """Return the first recorded hour that is kept; a number later than any hour without blocks."""
         return self._first_hour
 
     @property
     def had_events(self) -> bool:
-        """Whether the blocks and hours that are kept have any events."""
+        """Return whether the blocks and hours that are kept have any events."""
         return any(self._hour_total) or any(self._total)
 
     def block(self, index: int) -> Block:

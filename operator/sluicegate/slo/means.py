@@ -24,7 +24,7 @@ class Values(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """The mean of the blocks. ZeroDivisionError without any."""
+        """Return the mean of the blocks. ZeroDivisionError without any."""
         return self.total / self.blocks
 
 
@@ -99,7 +99,7 @@ class Means:
 
     @property
     def known(self) -> bool:
-        """Whether any block that is kept has a mean."""
+        """Return whether any block that is kept has a mean."""
         return any(self.of_sum(number).blocks for number in self._numbers)
 
     def of_block(self, index: int) -> float | None:

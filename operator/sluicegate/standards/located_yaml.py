@@ -26,7 +26,7 @@ class Located:
 
     @property
     def place(self) -> str:
-        """The file with the line, from 1; of a merged mapping, that of the value it is merged into."""
+        """Return the file with the line, from 1; of a merged mapping, that of the value it is merged into."""
         path = self.path
         while path and path not in self.lines:
             path = path[:-1]

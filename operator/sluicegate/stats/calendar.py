@@ -53,7 +53,7 @@ class Units:
 
     @property
     def are_sums(self) -> bool:
-        """Whether each unit consists of one block sum."""
+        """Return whether each unit consists of one block sum."""
         return self.seconds == self.sum_seconds
 
 
@@ -73,28 +73,28 @@ class Calendar:
 
     @property
     def sum_seconds(self) -> int:
-        """Length of a sum of twelve blocks."""
+        """Return the length of a sum of twelve blocks."""
         return BLOCKS_PER_HOUR * self.block_seconds
 
     @property
     def day_seconds(self) -> int:
-        """Length of a day; at least that of a sum."""
+        """Return the length of a day; at least that of a sum."""
         return max(HOURS_A_DAY * self.hour_seconds, self.sum_seconds)
 
     @property
     def sum_units(self) -> Units:
-        """Units that consist of one block sum each."""
+        """Return the units that consist of one block sum each."""
         return Units(self.sum_seconds, self.sum_seconds)
 
     @property
     def hours(self) -> Units:
-        """Units of an hour; of a sum, if that is longer; shorter, if thirty hours aren't kept."""
+        """Return the units of an hour; of a sum, if that is longer; shorter, if thirty hours aren't kept."""
         longest_block_seconds = min(self.hour_seconds, MAX_SUMS * self.sum_seconds)
         return Units(max(longest_block_seconds, self.sum_seconds), self.sum_seconds)
 
     @property
     def days(self) -> Units:
-        """Units of one day."""
+        """Return the units of one day."""
         return Units(self.day_seconds, self.sum_seconds)
 
     def sum_count(self, hours: int) -> int:

@@ -12,7 +12,7 @@ class Count(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """Share of bad events; None without events."""
+        """Return the share of bad events; None without events."""
         return self.bad / self.total if self.total else None
 
 

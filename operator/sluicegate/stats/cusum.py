@@ -105,7 +105,7 @@ class Progress:
 
     @property
     def statistic(self) -> float:
-        """Largest CUSUM statistic of the bank's alternatives."""
+        """Return the largest CUSUM statistic of the bank's alternatives."""
         return max(self.values)
 
     def can_continue_to(self, first_block: int, last_block: int) -> bool:

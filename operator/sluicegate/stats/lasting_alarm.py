@@ -50,12 +50,12 @@ class LastingAlarm:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the alarm is raised."""
+        """Return whether the alarm is raised."""
         return self.alternative_index is not None
 
     @property
     def statistic(self) -> float:
-        """Largest CUSUM statistic of the bank's alternatives."""
+        """Return the largest CUSUM statistic of the bank's alternatives."""
         return max(self.values)
 
 

@@ -34,12 +34,12 @@ class Pairs(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All rows."""
+        """Return all rows."""
         return sum(self)
 
     @property
     def discordant(self) -> int:
-        """Rows on which exactly one version is wrong."""
+        """Return the rows on which exactly one version is wrong."""
         return self.only_stable_wrong + self.only_candidate_wrong
 
 

@@ -51,7 +51,7 @@ class ApprovalNote:
 
     @property
     def annotation(self) -> str:
-        """The value of the annotation."""
+        """Return the value of the annotation."""
         value = f"{self.verdict}/{self.version}/{self.rollout}"
         return RequestNote.create(value, self.user, self.reason).annotation
 

@@ -38,7 +38,7 @@ class GoalProgress:
 
     @property
     def text(self) -> str:
-        """The goal in words: goal 3.2 %: not met yet (3.1 %, n=1,200)."""
+        """Return the goal in words: goal 3.2 %: not met yet (3.1 %, n=1,200)."""
         verdict = {None: "not known yet", True: "met", False: "not met yet"}[self.is_met]
         target = self._with_unit(f"{_target(self.goal, is_share=self.is_share):,f}")
         text = f"goal {_DIRECTION_WORDS[self.goal.direction]}{target}: {verdict}"

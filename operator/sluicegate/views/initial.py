@@ -36,12 +36,12 @@ class InitialDistance:
 
     @property
     def text(self) -> str:
-        """The distance in words: worse by 4 points [3, 5]."""
+        """Return the distance in words: worse by 4 points [3, 5]."""
         return distance_text(self.drop, self.lower, self.upper)
 
     @property
     def then(self) -> str:
-        """The first baseline in words: v1: 91.8 %, n=10,500."""
+        """Return the first baseline in words: v1: 91.8 %, n=10,500."""
         return f"{self.version}: {percent(self.accepted)}, {events(self.accepted_total)}"
 
 

@@ -39,7 +39,7 @@ class Lift:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the interval doesn't include 0."""
+        """Return whether the interval doesn't include 0."""
         return self.lower > 0 or self.upper < 0
 
 

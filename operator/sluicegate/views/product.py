@@ -62,7 +62,7 @@ def identity(version: Body) -> tuple[str, ...]:
 
 
 def stable_identity(product: Body) -> tuple[str, ...]:
-    """Version and revision of the stable version; empty before the first."""
+    """Return the version and revision of the stable version; empty before the first."""
     return identity(section(product, "status", "stable"))
 
 

@@ -155,7 +155,7 @@ class ProductFacts:
 
     @property
     def team(self) -> str:
-        """The owner without its kind: catalog of group:default/catalog."""
+        """Return the owner without its kind: catalog of group:default/catalog."""
         return team_of(self.owner)
 
 

@@ -44,10 +44,10 @@ class RequestNote:
 
     @property
     def annotation(self) -> str:
-        """The value of the annotation."""
+        """Return the value of the annotation."""
         return f"{self.value}\n{self.user}\n{self.reason}"
 
     @property
     def text(self) -> str:
-        """Who asks, and why, in words."""
+        """Return who asks, and why, in words."""
         return f"{self.user}: {self.reason}"

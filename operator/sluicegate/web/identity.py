@@ -82,7 +82,7 @@ class LocalLogin:
 
     @property
     def token(self) -> str:
-        """The unused token; empty once it was used."""
+        """Return the unused token; empty once it was used."""
         return self._token or ""
 
     async def reader(self, request: web.Request) -> PageReader:

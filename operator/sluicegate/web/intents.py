@@ -93,7 +93,7 @@ class Intent:
 
     @property
     def command(self) -> str:
-        """The words of the plugin that ask for the same, without the product."""
+        """Return the words of the plugin that ask for the same, without the product."""
         if self.answer is None:
             return self.verb
         word = next(word for word, verdict in ANSWERS.items() if verdict == self.answer.verdict)
@@ -101,7 +101,7 @@ class Intent:
 
     @property
     def title(self) -> str:
-        """The name of the button."""
+        """Return the name of the button."""
         if self.answer is not None:
             word = "Agree to" if self.answer.verdict == AGREE else "Refuse"
             version_text = f"{self.version} of {self.upstream}" if self.upstream else self.version

@@ -66,7 +66,7 @@ class MarketTable:
 
     @property
     def missed(self) -> bool:
-        """Whether a market misses the SLO."""
+        """Return whether a market misses the SLO."""
         return any(row.state is SloState.MISSED for row in self.rows)
 
     def document(self) -> dict[str, Any]:

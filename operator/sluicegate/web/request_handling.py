@@ -75,12 +75,12 @@ class ReaderRequest:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """Values of the address."""
+        """Return the values of the address."""
         return self.raw.query
 
     @property
     def match(self) -> Mapping[str, str]:
-        """Parts of the path."""
+        """Return the parts of the path."""
         return self.raw.match_info
 
     @property

@@ -39,12 +39,12 @@ class ReviewResult:
 
     @property
     def change(self) -> str:
-        """The largest proved change in words; not known before a day of the period is read."""
+        """Return the largest proved change in words; not known before a day of the period is read."""
         return words.move_text(self.move, read_days=self.review.summary.read_days)
 
     @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:
-        """The markets that the operator found missed in the period, by SLO."""
+        """Return the markets that the operator found missed in the period, by SLO."""
         return self.review.summary.missed_markets
 
     def late(self, now: float) -> tuple[AgreedAction, ...]:
@@ -64,7 +64,7 @@ class Mover:
 
     @property
     def text(self) -> str:
-        """The change in words."""
+        """Return the change in words."""
         return words.move_text(self.move, read_days=self.review.summary.read_days)
 
     @property

@@ -34,17 +34,17 @@ class SloRow:
 
     @property
     def objective(self) -> float | None:
-        """Least share of good events; None without one."""
+        """Return the least share of good events; None without one."""
         return None if self.status.objective is None else float(self.status.objective)
 
     @property
     def shares(self) -> tuple[float | None, ...]:
-        """Share of good events of each day; None for a day without events."""
+        """Return the share of good events of each day; None for a day without events."""
         return tuple(1 - bad_count / total if total else None for _, bad_count, total in self.days)
 
     @property
     def label(self) -> str:
-        """The days in words."""
+        """Return the days in words."""
         return f"{len(self.days)} days, {self.outside} outside"
 
 

@@ -37,32 +37,32 @@ class VisiblePortfolio:
 
     @cached_property
     def overview(self) -> PortfolioOverview:
-        """The summary and the queue of needs."""
+        """Return the summary and the queue of needs."""
         return overview_of(self.products)
 
     @cached_property
     def choices(self) -> Choices:
-        """Values of the filters."""
+        """Return the values of the filters."""
         return choices_of(self.products)
 
     @cached_property
     def graph(self) -> Graph:
-        """Graph of dependencies."""
+        """Return the graph of dependencies."""
         return graph_of(self.products)
 
     @cached_property
     def journeys(self) -> dict[str, Journey]:
-        """Journeys by name."""
+        """Return the journeys by name."""
         return journeys_of(self.products)
 
     @cached_property
     def histories(self) -> Histories:
-        """Reviews by product."""
+        """Return the reviews by product."""
         return Histories(self.reviews)
 
     @cached_property
     def movers(self) -> tuple[Mover, ...]:
-        """Products with a proved change since their last review, the largest first."""
+        """Return the products with a proved change since their last review, the largest first."""
         return self.histories.movers(self.products)
 
     @cached_property
@@ -74,7 +74,7 @@ class VisiblePortfolio:
 
     @cached_property
     def by_key(self) -> dict[ProductKey, ProductFacts]:
-        """Products by namespace and name."""
+        """Return the products by namespace and name."""
         return {product.key: product for product in self.products}
 
 

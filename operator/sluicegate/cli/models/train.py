@@ -62,7 +62,7 @@ class TrainingTrial:
 
     @property
     def retraining(self) -> Retraining | None:
-        """The product's settings of it."""
+        """Return the product's settings of it."""
         return self.product.spec.retraining if self.product else None
 
 

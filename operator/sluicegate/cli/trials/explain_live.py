@@ -36,7 +36,7 @@ class Live:
 
     @property
     def lines(self) -> Iterator[str]:
-        """Lines for people: the evaluation, and values that the spec leaves out."""
+        """Return the lines for people: the evaluation, and values that the spec leaves out."""
         yield from judged_lines(self.product, self.evaluation)
         rollout = self.product.status.candidate
         for harm in self.compared:
@@ -48,7 +48,7 @@ class Live:
 
     @property
     def as_object(self) -> dict[str, Any]:
-        """The evaluation as JSON, without the derived values."""
+        """Return the evaluation as JSON, without the derived values."""
         seconds = self.product.spec.analysis.block_seconds
         states = self.evaluation.markets or {}
         slos = [
@@ -68,7 +68,7 @@ class Live:
 
     @property
     def compared(self) -> tuple[MarketHarm, ...]:
-        """The evidence that the candidate is worse in each market, the strongest first."""
+        """Return the evidence that the candidate is worse in each market, the strongest first."""
         status = self.product.status
         return compare_markets_live(self.terms, status, self.observed, self.evaluation.assessment)
 

@@ -135,7 +135,7 @@ class RecordBuilder:
 
     @property
     def seconds(self) -> int:
-        """Length of a block."""
+        """Return the length of a block."""
         return self.product.spec.analysis.block_seconds
 
     def note(self, text: str) -> None:

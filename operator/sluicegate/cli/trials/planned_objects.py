@@ -82,7 +82,7 @@ class Running:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds that can be compared."""
+        """Return the kinds that can be compared."""
         return frozenset(resource.kind for resource in self.objects)
 
     def named(self) -> Named:

@@ -26,7 +26,7 @@ class RecordedConsumer:
 
     @property
     def key(self) -> ProductKey:
-        """Its identity in series."""
+        """Return its identity in series."""
         return ProductKey(*self.product.metadata.key)
 
     def put(

@@ -74,7 +74,7 @@ class DiagnosisResult:
 
     @property
     def outside(self) -> bool:
-        """Whether the cause lies outside the model: report it and wait."""
+        """Return whether the cause lies outside the model: report it and wait."""
         return self.cause not in {*_REMAINING, Reason.RECENT_RELEASE}
 
 

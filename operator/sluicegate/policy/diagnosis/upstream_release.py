@@ -84,7 +84,7 @@ class ReleaseResponse:
 
     @property
     def _rise(self) -> float:
-        """The part of the bad ratio that the release explains, of one that has ended at its largest share."""
+        """Return the part of the bad ratio that the release explains, of one that has ended at its largest share."""
         return 0.0 if self.response is None else rise_of(self.release, self.response)
 
     def message(self, slo: SloTerms, now: int) -> str:

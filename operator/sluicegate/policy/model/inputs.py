@@ -91,7 +91,7 @@ class BlockStore(Protocol):
 
     @property
     def canary_seconds(self) -> int:
-        """Length of a canary block."""
+        """Return the length of a canary block."""
 
     def name(self, version: VersionBase) -> str:
         """Return the name of a version in this store, which distinguishes revisions."""

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's reason
-    """An object has a name of the product's children and isn't owned by the product; it is never overwritten."""
+    """An object has the name of a child but isn't owned by the product; it is never overwritten."""
 
     def __init__(self, resource: Resource, key: Key) -> None:
         super().__init__(
@@ -69,7 +69,7 @@ def _urgency(error: KubeError | NameConflict) -> tuple[bool, bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A change of one object; skipped after a refused write of a kind that it depends on."""
+    """A change of one object; it is skipped after a refused write of a kind on which it depends."""
 
     resource: Resource
     key: Key
@@ -199,7 +199,7 @@ class Applier:
         )
 
     def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:
-        """Wait until a deleted product's object of this name is removed; NameConflict if it has another owner."""
+        """Wait until the deleted product's object of this name is removed; NameConflict if it has another owner."""
         if live.owner and live.parent == product.key:
             raise Conflict(
                 f"{child.resource.kind} {child.key} of the deleted DataProduct is still"
@@ -208,7 +208,7 @@ class Applier:
         raise NameConflict(child.resource, child.key)
 
     async def create_job(self, manifest: Manifest) -> None:
-        """Create a training Job; the product's own of that name is the same training.
+        """Create a training Job; an existing Job of this name and owner is the same training.
 
         NameConflict for one not owned by us: its end would count as the end of this training.
         """
@@ -222,7 +222,7 @@ class Applier:
         self.caches.written(JOBS, body)
 
     async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
-        """Merge a change into a training Job as it was observed."""
+        """Merge a change into a training Job."""
         async with reread_after_conflict(self.api, self.caches, JOBS, record.key):
             body = await self.api.patch(
                 JOBS, record.key, change, resource_version=str(record.version)
@@ -230,7 +230,7 @@ class Applier:
         self.caches.written(JOBS, body)
 
     async def delete(self, resource: Resource, record: ChildRecord) -> None:
-        """Delete the object with the observed uid; one that doesn't exist any more is no error."""
+        """Delete the object with the observed uid; do nothing if it no longer exists."""
         async with reread_after_conflict(self.api, self.caches, resource, record.key):
             with contextlib.suppress(NotFound):
                 await self.api.delete(
@@ -240,7 +240,7 @@ class Applier:
     def leftovers(
         self, product: ProductRecord, children: Iterable[Child]
     ) -> Iterator[tuple[Resource, ChildRecord]]:
-        """Children of the product, Jobs apart, that are no longer to exist."""
+        """Return the children of the product, Jobs apart, that are no longer to exist."""
         desired = {(child.resource, child.key) for child in children}
         for cache in self.caches:
             resource = cache.watched.resource
@@ -304,7 +304,7 @@ class Applier:
 
 
 def _belongs_to(body: Manifest, manifest: Manifest) -> bool:
-    """Return whether an object has the owner that is meant to own it."""
+    """Return whether an object has the expected owner."""
     references: list[dict[str, Any]] = body["metadata"].get("ownerReferences") or []
     owner = manifest["metadata"]["ownerReferences"][0]["uid"]
     return owner in (reference.get("uid") for reference in references)

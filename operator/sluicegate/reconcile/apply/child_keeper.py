@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 def with_failed_write(
     observation: Observation, error: KubeError | NameConflict
 ) -> Observation | None:
-    """Return the observation with a failed write as its obstacle; None for an error that retries solve.
+    """Return the observation with a failed write as its obstacle; None for errors that a retry solves.
 
     Status has one reason at a time, or the two would be written in turns: beside a refused route a
     name conflict isn't named.
@@ -71,13 +71,13 @@ class ChildKeeper:
     """Products of which a child isn't as it should be. Lost with the process: it is tried again."""
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product."""
+        """Drop the state of a deleted product."""
         self.obstacles.pop(key, None)
 
     async def with_foreseen_pods(
         self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
     ) -> Observation:
-        """Return the observation of a serving product with the rollout of its pods that this pass starts, and a new generation.
+        """Return the observation with the pod rollout that this pass starts and its new generation.
 
         The API server is asked by dry runs, so that status never says of a refused spec that it is
         in force.
@@ -99,7 +99,7 @@ class ChildKeeper:
     async def keep(
         self, record: ProductRecord, observation: Observation, children: tuple[Child, ...]
     ) -> None:
-        """Apply the children and delete the others; raise the first refusal.
+        """Apply the children and delete the others; raise the first refused write.
 
         A route that is refused isn't written. The one that lives is then written on where the
         spec can express it, and left alone where it can't; it goes if no Gateway takes it.

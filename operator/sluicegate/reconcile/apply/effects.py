@@ -52,7 +52,7 @@ class Effects:
     queue: WorkQueue
 
     def build(self, record: ProductRecord, observation: Observation, plan: Plan) -> Desired:
-        """Build the children as manifests, unless the digest shows that all of them are in sync."""
+        """Build the manifests of the children, unless the digest shows that all are in sync."""
         basis = self.in_sync.basis(record, observation, plan)
         if not self.is_hindered(record.key) and self.in_sync.is_in_sync(record.key, basis):
             return Desired(None, basis)

@@ -29,7 +29,7 @@ class InSyncCache:
         observation: Observation,
         plan: Plan,
     ) -> bytes:
-        """Return a digest of all inputs of the children; empty where its computation would cost too much.
+        """Return a digest of all inputs of the children; empty where computing it is too expensive.
 
         Parameters
         ----------
@@ -75,18 +75,18 @@ class InSyncCache:
         self._digests[key] = basis
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product."""
+        """Drop the digest of a deleted product."""
         self._digests.pop(key, None)
 
 
 def _place(version: VersionBase, built: Sequence[list[object]]) -> int | None:
-    """Return the index of a version among those of status; None for any other version."""
+    """Return the index of a version among the versions in status; None if it isn't one of them."""
     desired = _built_of(version)
     return built.index(desired) if desired in built else None
 
 
 def _built_of(version: VersionBase | None) -> list[object]:
-    """Return the inputs of a version's manifests: the version, its promotion time and its baseline.
+    """Return the inputs of a version's manifests: version, promotion time and baseline.
 
     That is nothing of a candidate's phase or its evidence, which moves each block.
     """

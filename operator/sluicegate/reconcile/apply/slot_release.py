@@ -18,7 +18,7 @@ from sluicegate.runtime.workqueue import WorkQueue
 
 @dataclass(frozen=True, slots=True)
 class SlotKeeper:
-    """Releases training slots, and places in the queue for one, that a product can't use.
+    """Releases training slots, and queue positions, that a product can't use.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class SlotKeeper:
     wall: Clock
 
     async def watch(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Settle the product's slot after a pass, also after a failed one (an interceptor)."""
+        """Release or keep the product's slot after a pass, also after a failed one (an interceptor)."""
         failure: Exception | None = None
         try:
             return await proceed(record)
@@ -48,7 +48,7 @@ class SlotKeeper:
                 self._settle(record, reserved, failure, why)
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product; its slot is free."""
+        """Release the slot of a deleted product."""
         self.fleet.leave(key, int(self.wall()))
         self.trainer.refusals.pop(key, None)
 
@@ -59,7 +59,7 @@ class SlotKeeper:
         failure: Exception | None,
         reason_text: str,
     ) -> None:
-        """Keep a slot for a Job that exists, or may exist; otherwise release it and wake the products that wait for one.
+        """Keep the slot for a Job that exists or may exist; else release it and requeue the waiting products.
 
         Parameters
         ----------

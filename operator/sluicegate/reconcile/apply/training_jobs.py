@@ -38,7 +38,7 @@ class Trainer:
     async def keep(
         self, record: ProductRecord, observation: Observation, status: DataProductStatus
     ) -> None:
-        """Start the Jobs that status names; delete those whose result isn't needed."""
+        """Start the Jobs named in status, and delete Jobs whose result isn't needed."""
         training = wanted_job(record.key, status)
         shadow = wanted_shadow_job(record.key, status)
         for job in self.applier.caches[JOBS].children(record.key):
@@ -63,7 +63,7 @@ class Trainer:
         build: Callable[[], Manifest] | None,
         observation: Observation,
     ) -> None:
-        """Create a Job if it is due now; `build` returns its manifest."""
+        """Create a Job if it is due; `build` returns its manifest."""
         live = self.applier.caches[JOBS].get(desired)
         if isinstance(live, JobRecord) and live.owner != record.uid:
             self.refuse(record.key, desired.name, str(NameConflict(JOBS, desired)))

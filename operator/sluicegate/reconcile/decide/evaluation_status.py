@@ -77,7 +77,7 @@ def with_figures(
 
 
 def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
-    """Return the status; a candidate that has received its share collects evidence; `now` in seconds."""
+    """Return the status in which a candidate with its new share collects evidence; `now` in seconds."""
     candidate = status.candidate
     if candidate is None or candidate.hold is None or candidate.weight != candidate.target:
         return status
@@ -89,7 +89,7 @@ def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
 
 
 def with_answers(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status with the answers of the parties that must agree to its candidate."""
+    """Return the status with the answers of the required parties."""
     return with_approvals(observation.terms, status, observation.observed, observation.now)
 
 
@@ -157,14 +157,14 @@ def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) ->
 
 
 def _expected(assessment: Assessment) -> int | None:
-    """Return the expected seconds to the verdict on an equal candidate: those of its slowest required SLO."""
+    """Return the expected seconds until the verdict on an equal candidate, by its slowest required SLO."""
     expected_seconds = [slo.expected_seconds for slo in assessment.required]
     longest = max(expected_seconds, default=0.0)
     return round(longest) if expected_seconds and isfinite(longest) else None
 
 
 def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateHold | None:
-    """Return the check that holds the candidate, with the time since which it does."""
+    """Return the check that holds the candidate, with its start time."""
     if hold is None:
         return None
     before = candidate.hold

@@ -7,7 +7,7 @@ from sluicegate.api.status import DecisionStatus
 
 @dataclass(frozen=True, slots=True)
 class EventNote:
-    """An event to emit; a quiet one is only logged.
+    """An event to emit; a quiet event is only logged.
 
     Progress events are emitted once the traffic has shifted; all steps share one series.
     """
@@ -20,5 +20,5 @@ class EventNote:
 
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:
-    """Return a decision as status shows it; `now` in seconds."""
+    """Return a decision in the form of status; `now` in seconds."""
     return DecisionStatus(type=str(kind), reason=str(reason), message=message, decision_time=now)

@@ -51,7 +51,7 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
 def _beside_predecessors(
     observation: Observation, candidate: Candidate, allocation: Allocation
 ) -> Allocation:
-    """Return the allocation of a first version beside the versions that it replaces and that still receive requests."""
+    """Return the allocation of a first version together with the replaced versions that still receive requests."""
     live = dict(observation.live)
     live_candidate = live.pop(candidate.revision, None)
     ready: list[tuple[VersionBase, int]] = []
@@ -96,7 +96,7 @@ def _is_reached(observation: Observation, candidate: Candidate) -> bool:
 
 
 def route_removal_time(observation: Observation) -> int | None:
-    """Return when a route that the spec has no more was last live, in seconds; None without one in this rollout."""
+    """Return when a route that was removed from the spec was last live, in seconds; None without one in this rollout."""
     traffic = observation.product.status.traffic
     if observation.product.spec.route is not None or traffic is None:
         return None
@@ -118,7 +118,7 @@ def is_route_gone(observation: Observation) -> bool:
 def _foreseen_first_version(
     observation: Observation, candidate: Candidate, allocation: Allocation
 ) -> Allocation:
-    """Return the allocation of the first version as stable, so that its promotion needs no second write of its Deployment."""
+    """Return the first version's allocation as if it were stable, so that its promotion needs no second Deployment write."""
     stable = accepted_version(observation.terms, candidate, candidate.start_time)
     placements = tuple(replace(placement, version=stable) for placement in allocation.placements)
     return replace(allocation, placements=placements)

@@ -108,7 +108,7 @@ def make_plan(observation: Observation) -> Plan:
 def _carry_out(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress | None
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Continue the rollout that was decided, or end it."""
+    """Continue or end the decided rollout."""
     evaluation = _evaluated(observation, status, progress)
     if not isinstance(evaluation.decision, Hold):
         return _apply_decision(observation, status, evaluation)
@@ -126,7 +126,7 @@ def _evaluated(
 def _apply_decision(
     observation: Observation, status: DataProductStatus, evaluation: Evaluation
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Write a decision into status: start what it requests, and record what takes time."""
+    """Return the status with the decision: start what it requests, and record what takes time."""
     decision = evaluation.decision
     status = _record_evaluation(observation, status, evaluation)
     candidate = status.candidate
@@ -147,7 +147,7 @@ def _apply_decision(
 def _record_evaluation(
     observation: Observation, status: DataProductStatus, evaluation: Evaluation
 ) -> DataProductStatus:
-    """Return the status with the figures of an evaluation, whatever it decided."""
+    """Return the status with the figures of an evaluation, for any decision."""
     if not evaluation.judged:
         return evaluation.status
     status = with_figures(

@@ -77,7 +77,7 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
 
 
 def _has_its_share(observation: Observation, plan: Plan) -> bool:
-    """Return whether a candidate's share is verified as far as its route allows."""
+    """Return whether a candidate's share is verified to the extent that its route permits."""
     before, after = observation.product.status.candidate, plan.status.candidate
     is_accepted = observation.split is None or observation.split.level >= VerificationLevel.ACCEPTED
     if before is None or after is None:

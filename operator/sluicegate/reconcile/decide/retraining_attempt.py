@@ -54,7 +54,7 @@ def with_corrected_job(observation: Observation, status: DataProductStatus) -> D
 
 
 def with_admission(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status with the time at which a queue admitted the Job; without it while the Job waits in the queue."""
+    """Return the status with the time at which a queue admitted the Job; without it while the Job waits."""
     retraining, job = status.retraining, observation.job
     if retraining is None or retraining.trigger is None or job is None or not job.queue:
         return status
@@ -63,7 +63,7 @@ def with_admission(observation: Observation, status: DataProductStatus) -> DataP
 
 
 def with_ended_training(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status; a training that has ended releases what it reserved, whatever its result.
+    """Return the status in which an ended training releases its reservation.
 
     It lasted until its Job ended, also if spec.suspend or an absence of the operator delayed its result.
     """
@@ -92,7 +92,7 @@ def with_ended_training(observation: Observation, status: DataProductStatus) -> 
 
 
 def _end_time(job: JobRecord | None, now: int) -> int:
-    """Return when a Job ended, in seconds; now for one that is deleted before its end."""
+    """Return when a Job ended, in seconds; now for a Job that is deleted before its end."""
     if job is None or not job.end_time:
         return now
     return min(now, max(job.created, job.end_time))
@@ -101,7 +101,7 @@ def _end_time(job: JobRecord | None, now: int) -> int:
 def with_pending(
     observation: Observation, status: DataProductStatus, waiting: WaitingRetraining | None
 ) -> DataProductStatus:
-    """Return the retraining that is due with the reason of its wait; its start time stays while the reason does."""
+    """Return the due retraining with the reason of its wait; its start time changes only with the reason."""
     retraining = status.retraining
     if waiting is None:
         idle = retraining is None or retraining.pending is None

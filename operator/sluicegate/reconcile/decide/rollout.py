@@ -75,7 +75,7 @@ _COMPLETED: Final = RolloutProgress(completed=True)
 def _move(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """Return the next possible step of the rollout: the share for which pods are ready, or its end."""
+    """Return the next possible step of the rollout: the share that pods are ready for, or its end."""
     layout, share = allocation(observation, status), None
     ready = _is_ready(observation, candidate, layout.needed)
     if status.stable is None:  # it takes everything once it is ready, whatever its phase is called
@@ -98,7 +98,7 @@ def _move(
 def _all_given(
     observation: Observation, status: DataProductStatus, candidate: Candidate, *, stable: str
 ) -> RolloutProgress:
-    """Return the progress of a candidate with all of the traffic: its promotion ends once stable's pods are unreachable."""
+    """Return the progress of a promotion, which ends once stable's pods are unreachable."""
     serves = _ready(observation, candidate.revision) > 0
     all_unreachable = _reachable(observation, status, candidate, stable) == 0 and serves
     if not _is_accepted(observation):
@@ -111,7 +111,7 @@ def _all_given(
 def _returned_to_stable(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """Return the progress of a rollback: it ends once no request can reach the candidate's pods."""
+    """Return the progress of a rollback, which ends once the candidate's pods are unreachable."""
     if not candidate.shares:
         return _COMPLETED
     if not (_is_accepted(observation) and _attribution_is_complete(observation, candidate)):
@@ -125,7 +125,7 @@ def _returned_to_stable(
 def _uncounted(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
-    """Return whether no request is sent to the drained version and its longest request has ended.
+    """Return whether the drained version receives no request and its longest request has ended.
 
     What can't be counted (no measurements, a crash loop, pods scraped twice) ends no phase
     otherwise. An absence gives the Gateways and the counts no time in which they could be observed.
@@ -151,7 +151,7 @@ def _is_ready(observation: Observation, candidate: Candidate, needed: int) -> bo
 
 
 def _is_accepted(observation: Observation) -> bool:
-    """Return whether the live route has the weights in force and each Gateway has accepted it."""
+    """Return whether the live route has the present weights and each Gateway accepted it."""
     if observation.split is None:
         return is_route_gone(observation)
     return observation.split.level >= VerificationLevel.ACCEPTED
@@ -241,7 +241,7 @@ def advance(
 def _uncounted_drain(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[EventNote, ...]:
-    """Return the event for the removal of pods whose requests couldn't be counted."""
+    """Return the event about removed pods whose requests couldn't be counted."""
     candidate, stable, seconds = status.candidate, status.stable, progress.uncounted_seconds
     if not seconds or candidate is None or stable is None:
         return ()
@@ -257,7 +257,7 @@ def _uncounted_drain(
 def _complete(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status after a completed promotion or rollback, with its entry in the history."""
+    """Return the status after a completed promotion or rollback, with its history entry."""
     candidate = status.candidate
     assert candidate is not None
     status = with_statements(status, observation.observed)
@@ -284,7 +284,7 @@ def _complete(
 def _corrected(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status and the event of a rollback whose cause was attributed after the traffic began to return."""
+    """Return the status and the event of a rollback whose cause was found after its traffic began to return."""
     decision_before = after.decision
     if decision.reason is DecisionReason.SUPERSEDED:
         return _superseded(observation, after, decision)
@@ -304,7 +304,7 @@ def _corrected(
 def _superseded(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status and the event of a superseded candidate whose successor the spec doesn't name any more."""
+    """Return the status and the event of a superseded candidate whose successor is no longer in the spec."""
     decision_before, stable, desired = after.decision, after.stable, observation.desired.release
     starts_another = (
         decision_before is not None and decision_before.type == DecisionType.START_ROLLOUT
@@ -334,7 +334,7 @@ def _serves_all(candidate: Candidate) -> EventNote:
 def _waiting(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return a rollout that a fault ended as waiting: without verdict and history entry, until its retry."""
+    """Return a rollout that a fault ended in its waiting state: without verdict or history entry, until its retry."""
     waiting = after.candidate
     assert waiting is not None
     assert waiting.retry_time is not None
@@ -351,7 +351,7 @@ def _waiting(
 
 # ---- time that counts against no deadline -----------------------------------------------------
 def with_time_held(observation: Observation) -> DataProductStatus:
-    """Return the status with the seconds for which its candidate was suspended or not observed."""
+    """Return the status with the seconds during which the candidate was suspended or not observed."""
     absences, now = observation.observed.absences, observation.now
     status = with_absences(observation.product.status, absences, now)
     candidate = status.candidate

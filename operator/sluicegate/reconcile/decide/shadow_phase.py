@@ -23,7 +23,7 @@ _SILENT = {"reason": "", "message": ""}
 def with_shadow(
     observation: Observation, status: DataProductStatus
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
-    """Return the status with the rows of an ended interval, and the name of the next Job if it is due."""
+    """Return the status with the rows of an ended interval, and the next Job's name if it is due."""
     candidate, spec = status.trial, observation.product.spec.rollout.shadow
     if candidate is None or observation.is_frozen(status):
         return status, ()
@@ -47,7 +47,7 @@ def with_shadow(
 def _with_result(
     observation: Observation, status: DataProductStatus, shadow: ShadowStatus
 ) -> tuple[ShadowStatus, tuple[EventNote, ...]]:
-    """Add the rows of an ended interval; a Job without a result leaves the rows as they are."""
+    """Add the rows of an ended interval; a Job without a result adds none."""
     assert status.trial is not None
     spec = observation.product.spec.rollout
     match observation.observed.shadow if shadow.job or spec.mirror else None:
@@ -66,7 +66,7 @@ def _with_result(
 
 
 def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[str, str]:
-    """Return why mirrored requests have no result yet; empty while they have, or where no SLO needs them."""
+    """Return why mirrored requests have no result yet; empty if they have one or no SLO needs it."""
     if mirror is None or shadow.evidence or not any(is_scored(terms, slo) for slo in terms.slos):
         return _SILENT
     text = (
@@ -79,7 +79,7 @@ def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[
 
 
 def _with_refusal(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
-    """Return the shadow status with the reason for which its Job doesn't exist yet."""
+    """Return the shadow status with the reason why its Job doesn't exist yet."""
     if not shadow.job or observation.shadow_job is not None or not observation.shadow_refusal:
         return shadow
     text = f"The shadow Job isn't created: {observation.shadow_refusal}"[:4096]
@@ -87,7 +87,7 @@ def _with_refusal(observation: Observation, shadow: ShadowStatus) -> ShadowStatu
 
 
 def _with_wait(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
-    """Return the shadow status with the queue in which its Job waits; without it once the queue admitted the Job."""
+    """Return the shadow status with the queue in which its Job waits; without it once the Job is admitted."""
     job = observation.shadow_job
     if job is not None and job.suspended and job.queue:
         text = f"The shadow {queue_text(job.key, job.queue, job.suspended_since)}"
@@ -100,7 +100,7 @@ def _with_wait(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
 def _with_next(
     observation: Observation, status: DataProductStatus, shadow: ShadowStatus
 ) -> ShadowStatus:
-    """Return the shadow status with the next Job's name if it has a training slot; else with the wait for one."""
+    """Return the shadow status with the next Job's name if it has a training slot; else with the wait for a slot."""
     candidate = status.trial
     assert candidate is not None
     if observation.job_runs or not observation.observed.portfolio.slot:

@@ -30,7 +30,7 @@ _KEPT: Final = ("history", "retraining", "last_handled", "decision")
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """Reads a product's children where a lost status needs them.
+    """Reads the children of a product from which a lost status is restored.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ def _past(version: Version, stable: Version) -> PastVersion:
 def _leaving_version(
     stable: Version, live: Mapping[str, DeploymentRecord], weights: Mapping[str, int], now: int
 ) -> Candidate | None:
-    """Return the second version with pods; without evidence it loses its share first, then its pods."""
+    """Return the second version with pods, which without evidence loses its share and then its pods."""
     candidates_for_removal = [
         (weights[revision], deployment.replicas, identity)
         for revision, deployment in live.items()
@@ -182,7 +182,7 @@ def _leaving_version(
 def _handled_model(
     desired: VersionBase, stable: Version, live: Mapping[str, DeploymentRecord]
 ) -> SpecModel | None:
-    """Return the outcome of spec.model; None to start its rollout again.
+    """Return the outcome of spec.model; None if its rollout has to start again.
 
     One that isn't stable counts as handled: with a retrained stable version, an old spec.model
     can't be distinguished from a new one. But where its Deployment is there and was never
@@ -202,14 +202,14 @@ def _handled_model(
 
 
 def handled_requests(product: DataProduct) -> LastHandled | None:
-    """Return all present one-shot requests as handled, so that none is carried out twice."""
+    """Return all present one-shot requests marked as handled, so that none is carried out twice."""
     annotations = product.metadata.annotations
     handled = LastHandled.of(annotations)
     return None if handled == LastHandled() else handled
 
 
 def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
-    """Return whether a product without a stable version had one before, as its objects show.
+    """Return whether the objects of a product without a stable version show that it had one.
 
     Remaining parts of a status show it, and so does a child without a Deployment. An empty status
     without any child can't be distinguished from a new product.
@@ -225,7 +225,7 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
 
 
 def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...]]:
-    """Return a new product with the requests in its manifest as handled; they were a deleted product's."""
+    """Return a new product with the requests of its manifest marked as handled."""
     if (handled := handled_requests(product)) is None:
         return product, ()
     values = handled.model_dump(by_alias=True, exclude_defaults=True)
@@ -239,7 +239,7 @@ def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...
 
 
 def with_requests_handled(product: DataProduct) -> DataProduct:
-    """Return the product with all its present requests as handled."""
+    """Return the product with all its present requests marked as handled."""
     handled = product.status.last_handled or handled_requests(product)
     status = product.status.replace(last_handled=handled)
     return product.replace(status=status)

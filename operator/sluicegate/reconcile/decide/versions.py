@@ -22,7 +22,7 @@ def with_first_candidate(observation: Observation, status: DataProductStatus) ->
 def with_corrected_service(
     observation: Observation, status: DataProductStatus
 ) -> DataProductStatus:
-    """Return the status; a version that was refused for its entry service alone is new under another one."""
+    """Return the status in which a version that was refused for its entry service is new under another service."""
     model, spec_bento = status.spec_model, observation.desired
     if model is None or model.reason != DecisionReason.SERVICE_NOT_FOUND:
         return status
@@ -40,7 +40,7 @@ def with_corrected_service(
 
 
 def as_the_spec_names(status: DataProductStatus, desired: VersionBase) -> DataProductStatus:
-    """Return the status with the spec's name for its bento, and each version once.
+    """Return the status with the spec's name for a bento, and each version once.
 
     Parameters
     ----------

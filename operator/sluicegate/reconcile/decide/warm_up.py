@@ -37,7 +37,7 @@ def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
 
 
 def only_warms_up(observation: Observation, plan: Plan) -> bool:
-    """Return whether a product's first version serves without objection and no other change is under way.
+    """Return whether a product's first version serves without objection and nothing else changes.
 
     The last report counts too: the end of a problem must be reported.
     """

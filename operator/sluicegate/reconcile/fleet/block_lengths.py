@@ -47,7 +47,7 @@ class BlockLengths:
         self.wake_relieved(key.namespace)
 
     def problems(self, key: Key) -> Iterator[Problem]:
-        """Yield why a recorded product can't use its length; nothing when it can."""
+        """Yield why a recorded product can't use its block length; empty if it can."""
         seconds = self._requested[key]
         used_lengths = self._used_lengths(key.namespace)
         if seconds in used_lengths:
@@ -62,7 +62,7 @@ class BlockLengths:
         )
 
     def nearest(self, key: Key) -> int:
-        """Return the length that a product can use: its own, or the next longer one in use."""
+        """Return the product's block length if it may use it, else the next longer one in use."""
         seconds = self._requested[key]
         used_lengths = self._used_lengths(key.namespace)
         longer = [one for one in used_lengths if one >= seconds]
@@ -95,7 +95,7 @@ class BlockLengths:
             del self._products[key.namespace]
 
     def _used_lengths(self, namespace: str) -> Collection[int]:
-        """Return the lengths that products of the namespace may use: those of the oldest."""
+        """Return the block lengths that products of the namespace may use, those of the oldest products."""
         lengths = self._products.get(namespace, {})
         if len(lengths) <= MAX_LENGTHS:
             return lengths

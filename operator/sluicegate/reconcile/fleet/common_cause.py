@@ -42,12 +42,12 @@ class Together(NamedTuple):
 
     @property
     def parties(self) -> int:
-        """Return the number of parties that one tenant alone can't produce."""
+        """Return the number of tenants whose products changed together, so that no single tenant reaches the limit."""
         return self.in_own_namespace + self.in_other_namespaces
 
 
 class Overlaps:
-    """Time spans of products; `largest` returns the moment that the most of them include.
+    """Time spans of products; `largest` returns the moment that is within most spans.
 
     Sorted once, as all that turned bad together ask for it; an answer takes one pass.
     """
@@ -92,20 +92,20 @@ class Overlaps:
 
 
 def _explained(together: Together) -> tuple[int, float]:
-    """Return the sort key of a moment: how much of a common cause it shows."""
+    """Return the sort key of a moment by the strength of its evidence for a common cause."""
     return min(together.parties, COMMON_PRODUCTS), together.in_own_namespace + together.share
 
 
 @dataclass(frozen=True, slots=True)
 class _Flags:
-    """Products with an SLO of one kind, by namespace, and how many of them are silent."""
+    """Products with an SLO of the same kind, by namespace, and how many are silent."""
 
     having: Counter[str]
     silent: Counter[str]
     shares: float
 
     def share(self, namespace: str) -> float:
-        """Return the silent share for a namespace; 0 where its products share no cause with the others."""
+        """Return the silent share for a namespace; 0 if its products share no cause with others."""
         own_silent, having = self.silent[namespace], self.having[namespace]
         other_namespaces = len(self.silent) - (own_silent > 0)
         if own_silent < MIN_OWN_SILENT and own_silent + other_namespaces < COMMON_PRODUCTS:
@@ -118,7 +118,7 @@ class Silence:
     """Products without data, by kind of indicator."""
 
     def __init__(self, flags: Iterable[tuple[str, Mapping[str, bool]]]) -> None:
-        """Count `flags`: for each product with its namespace, whether it is silent, by kind."""
+        """Count the silent products, given each product's namespace and its silent SLO kinds."""
         having = defaultdict[str, Counter[str]](Counter)
         silent_by_kind = defaultdict[str, Counter[str]](Counter)
         for namespace, kinds in flags:

@@ -27,11 +27,11 @@ class DependencyGraph:
         self._components: dict[Key, Key] = {}
 
     def dependents(self, key: Key) -> tuple[Key, ...]:
-        """Return the products that depend on this one directly."""
+        """Return the direct dependents of a product."""
         return tuple(self._dependents.get(key, ()))
 
     def dependencies(self, key: Key) -> tuple[Key, ...]:
-        """Return the products that this one depends on directly."""
+        """Return the direct dependencies of a product."""
         return self._dependencies.get(key, ())
 
     def replace(self, key: Key, dependencies: tuple[Key, ...]) -> None:
@@ -81,7 +81,7 @@ class DependencyGraph:
         return self._components[key]
 
     def _find_components(self, first: Key) -> None:
-        """Compute the components of a product and of all its dependencies that have none.
+        """Compute the missing components of a product and its dependencies.
 
         A product is on the stack until its component is complete; `lowest` is the earliest visited
         product on the stack that it reaches.

@@ -36,7 +36,7 @@ OVERLAPS: Final = Gauge(
 
 
 def written_by(settings: Settings) -> WrittenBy:
-    """Return this operator's identity in the status of its products: its Lease and version."""
+    """Return the operator's identity for the status of its products: its Lease and version."""
     scope = OperatorScope.NAMESPACES if settings.watch_namespaces else OperatorScope.CLUSTER
     return WrittenBy(
         namespace=settings.namespace,
@@ -48,7 +48,7 @@ def written_by(settings: Settings) -> WrittenBy:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What to do about another operator's identity in a product's status.
+    """The reaction to another operator's identity in a product's status: an event, a wait, or none.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class OperatorOverlaps:
     """When the event of a status of a newer version was emitted last, in seconds."""
 
     def begin_term(self) -> None:
-        """Forget earlier writes at the start of a term: they are outdated."""
+        """Drop the writes recorded before this term."""
         self._written_keys.clear()
         self._skipped.clear()
 
@@ -91,7 +91,7 @@ class OperatorOverlaps:
         self._written_keys.add(key)
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product."""
+        """Drop the recorded writes of a deleted product."""
         self._written_keys.discard(key)
         self._skipped.pop(key, None)
         self._other_operators.pop(key, None)
@@ -105,7 +105,7 @@ class OperatorOverlaps:
         *,
         now: float,
     ) -> Overlap:
-        """Return how to react to the operator that `status.writtenBy` of a product names.
+        """Return how to react to the operator identity in a product's status.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class OperatorOverlaps:
         return Overlap(wait, self.message(key, now=now))
 
     def message(self, key: Key, *, now: float) -> str:
-        """Return a message with both operators that write a product's status and the way out; empty for one."""
+        """Return a message about two operators that write the same status, and its solution; empty for a single writer."""
         other, seen_at = self._other_operators.get(key, (self.me, now))
         if other is self.me or now - seen_at > REMEMBER_SECONDS:
             return ""
@@ -162,7 +162,7 @@ class OperatorOverlaps:
         return Overlap(AWAY_SECONDS, text, reason=EventReason.NEWER_STATUS)
 
     def export(self, now: float) -> None:
-        """Update the metric."""
+        """Update the metric of overlapping operators."""
         for key, (_, seen_at) in tuple(self._other_operators.items()):
             if now - seen_at > REMEMBER_SECONDS:
                 del self._other_operators[key]

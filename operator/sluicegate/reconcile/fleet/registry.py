@@ -21,7 +21,7 @@ from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The products that apply for a slot at a time, and those that have one, running Jobs included."""
+    """The products that wait for a slot, and those that have one, including running Jobs."""
 
     asking: frozenset[Key]
     admitted: frozenset[Key]
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Counts over all products at one second, as thousands of products use them in the same second."""
+    """Counts over all products, cached for a second."""
 
     now: int
     silence: Silence
@@ -63,7 +63,7 @@ class FleetRegistry:
         self._lines: dict[tuple[int, int], Line] = {}
 
     def update(self, key: Key, snapshot: ProductSnapshot, now: int) -> None:
-        """Record a snapshot; wake the products that get a slot by it, and the callers of a changed product.
+        """Record a snapshot; requeue products that get a slot by it, and the callers of a changed product.
 
         Their next block may be long off. `now` is in seconds.
         """
@@ -81,17 +81,17 @@ class FleetRegistry:
                 self._wake(dependent)
 
     def leave(self, key: Key, now: int) -> None:
-        """Forget a deleted product, and wake the product that gets its slot; `now` is in seconds."""
+        """Remove a deleted product, and requeue the product that gets its slot; `now` is in seconds."""
         if self.forget(key):
             self.wake_next(now)
 
     def wake_next(self, now: int) -> None:
-        """Wake the products that wait for a slot and have one at `now`, in seconds."""
+        """Requeue the waiting products that have a slot at `now`, in seconds."""
         for key in self.next_in_line(now):
             self._wake(key)
 
     def record(self, key: Key, snapshot: ProductSnapshot) -> bool:
-        """Record the snapshot of an evaluation; fields that only the one before has are kept.
+        """Record the snapshot of an evaluation, completed by fields of the previous snapshot.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class FleetRegistry:
         return self._snapshots.get(key, ProductSnapshot()).reserved
 
     def step_aside(self, key: Key, *, job_runs: bool, keeps_slot: bool, failed: bool) -> bool:
-        """Release a product's slot after a failed reconcile, or a Job that wasn't created; return whether one is free.
+        """Release a product's slot after a failed pass or Job creation; return whether a slot is free.
 
         Returns
         -------
@@ -145,7 +145,7 @@ class FleetRegistry:
         return self.record(key, stepped_aside)
 
     def renew(self, snapshots: Mapping[Key, ProductSnapshot]) -> None:
-        """Replace all snapshots; of the previous ones keep only when the products were degraded."""
+        """Replace all snapshots, except for the times at which products degraded."""
         degraded_at = {key: one.degraded_at for key, one in self._snapshots.items()}
         for key in degraded_at:
             self.forget(key)
@@ -155,7 +155,7 @@ class FleetRegistry:
         self._cached_counts = None
 
     def forget(self, key: Key) -> bool:
-        """Forget a deleted product, but not its callers. Return whether a slot is free."""
+        """Remove a deleted product; return whether a slot is free."""
         had = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
         self.graph.replace(key, ())
         if self._snapshots.pop(key, None) is not None:
@@ -168,7 +168,7 @@ class FleetRegistry:
         return had
 
     def dependency(self, key: Key) -> DependencyState:
-        """Return the state of a product that its dependents may read."""
+        """Return the state of a product as its dependents read it."""
         if (snapshot := self._snapshots.get(key)) is None:
             return DependencyState.NOT_FOUND
         match snapshot.state:
@@ -191,7 +191,7 @@ class FleetRegistry:
         )
 
     def degrading(self, keys: Iterable[Key]) -> dict[str, int]:
-        """Return the length of a block, in seconds, of those products that miss an SLO without confirmation yet.
+        """Return the block length, in seconds, of the products with an unconfirmed missed SLO, by name.
 
         After a restart a product is Unknown until its first pass.
         """
@@ -203,13 +203,13 @@ class FleetRegistry:
         return self._snapshots.get(key, ProductSnapshot()).releases
 
     def degraded_by(self, key: Key) -> Iterator[Key]:
-        """Yield the products whose degraded SLOs follow a release of this one."""
+        """Yield the products whose SLOs degraded with a release of this product."""
         for dependent in self.graph.dependents(key):
             if self._suspect(dependent) == str(key):
                 yield dependent
 
     def degraded_consumers(self, key: Key) -> Iterator[tuple[Key, DegradedConsumer]]:
-        """Yield the callers whose degraded SLOs follow a release of this product, each with its diagnosis."""
+        """Yield the callers whose SLOs degraded with a release of this product, with their diagnosis."""
         for dependent in self.degraded_by(key):
             if (degraded := self._snapshots[dependent].degraded_by) is not None:
                 yield dependent, degraded
@@ -244,7 +244,7 @@ class FleetRegistry:
     def portfolio(
         self, key: Key, now: int, *, block_end: int = 0, needs_slot: bool = False
     ) -> Portfolio:
-        """Return the facts about other products that a product's decision may use at `now`, in seconds.
+        """Return the facts about other products for a product's decision at `now`, in seconds.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class FleetRegistry:
     def _counts(
         self, namespace: str, own_snapshot: ProductSnapshot, now: int
     ) -> tuple[Together, Mapping[str, float]]:
-        """Return how many products became bad together with this one, and the silent shares; cached for a second.
+        """Return the numbers of products that degraded together and the silent shares, cached for a second.
 
         Those count that are bad still: as long as they are, what they share isn't over either.
         """
@@ -305,7 +305,7 @@ class FleetRegistry:
         return counts.together[turning_span, namespace], counts.silent[namespace]
 
     def _has_slot(self, key: Key, now: int, block_end: int, *, needs_slot: bool) -> bool:
-        """Return whether a product that applies for a slot has one, by the same rule for all products."""
+        """Return whether a waiting product has a slot."""
         line = self._line(now, block_end)
         if key in line.asking and not (needs_slot and self._snapshots[key].challenger):
             return key in line.admitted
@@ -315,7 +315,7 @@ class FleetRegistry:
         )
 
     def _line(self, now: int, block_end: int) -> Line:
-        """Return the queue; computed once for each time and block, as thousands of products may need it."""
+        """Return the training queue, computed once per time and block."""
         if (now, block_end) not in self._lines:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
@@ -334,7 +334,7 @@ class FleetRegistry:
     def _admit(
         self, asking: Iterable[Key], now: int, *, needing_key: Key | None = None
     ) -> frozenset[Key]:
-        """Return the applicants that have a slot; `needing_key` is a product whose training a person requests."""
+        """Return the products that have a slot; `needing_key` is a product with a manual training request."""
         applicants = {product_key: self._applicant(product_key, now) for product_key in asking}
         if needing_key is not None:
             applicants[needing_key] = replace(applicants[needing_key], challenger=False)

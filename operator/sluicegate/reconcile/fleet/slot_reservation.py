@@ -22,7 +22,7 @@ OVERDUE_SECONDS: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class JobRefusal:
-    """Why the Job of an attempt doesn't exist.
+    """The reason why an attempt's Job doesn't exist.
 
     Attributes
     ----------
@@ -58,13 +58,13 @@ def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
 
 
 def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
-    """Return the name of the shadow phase's Job in status; None without one."""
+    """Return the key of the shadow phase's Job in status; None without one."""
     shadow = status.shadow
     return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None
 
 
 def takes_slot(job: JobRecord, now: int, max_seconds: int) -> bool:
-    """Return whether a Job takes a slot of the fleet: a queue that admits it has a budget of its own."""
+    """Return whether a Job uses a training slot of the fleet; a Job queue has its own budget."""
     return not job.queue and runs(job, now, max_seconds)
 
 

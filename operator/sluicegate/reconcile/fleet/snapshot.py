@@ -25,7 +25,7 @@ COMMON_BLOCKS = 3
 
 @dataclass(frozen=True, slots=True)
 class ProductSnapshot:
-    """The state of a product that the passes of other products may read.
+    """The state of a product for the passes of other products.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class ProductSnapshot:
 
     @property
     def may_be_degrading(self) -> bool:
-        """Return whether the product misses an SLO, or is at risk of it, without confirmation yet."""
+        """Return whether a product has an unconfirmed SLO that is missed or at risk."""
         unjudged = self.state is ProductState.UNKNOWN and self.bad_since is not None
         return self.state is ProductState.DEGRADING or unjudged
 
@@ -117,7 +117,7 @@ class ProductSnapshot:
         return (begin, end) if begin <= end else None
 
     def following(self, before: "ProductSnapshot") -> "ProductSnapshot":
-        """Return the snapshot, with the fields that only the previous one has."""
+        """Return the snapshot, completed by fields of the previous one."""
         due_times = [
             since for since in (self.waiting_since, before.waiting_since) if since is not None
         ]
@@ -198,7 +198,7 @@ def releases_of(key: Key, status: DataProductStatus, now: int) -> tuple[Upstream
 
 
 def _origin_of(version: VersionBase, data_end: int | None = None) -> str:
-    """Return clauses about the training of a version, and about what its API changes; empty without both.
+    """Return clauses about a version's training and its API changes; empty without both.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def snapshot_before(
     now: int = 0,
     max_training_seconds: int = 604_800,
 ) -> ProductSnapshot:
-    """Return the snapshot from a product's status, before its first pass in this term.
+    """Return the snapshot from a product's status before its first pass of this term.
 
     A status that can't be read says nothing. A spec is read only of products that are bad.
 

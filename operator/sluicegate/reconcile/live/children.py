@@ -106,7 +106,7 @@ class DeploymentRecord(ChildRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRecord(ChildRecord):
-    """A Service; `revision` is that of its selector, `headless` is immutable."""
+    """A cached Service; `revision` is from its selector, `headless` is immutable."""
 
     revision: str
     headless: bool = False
@@ -160,7 +160,7 @@ class RouteRecord(ChildRecord):
     packed_spec: bytes = field(default=packed({}), repr=False)
 
     def changed_by(self, now: int) -> int:
-        """Return when it was last changed, in seconds; 0 if unknown or later than the operator's clock."""
+        """Return the time of its last change, in seconds; 0 if unknown or in the future."""
         return self.written_at if self.written_at <= now else 0
 
     @property
@@ -171,7 +171,7 @@ class RouteRecord(ChildRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord(ChildRecord):
-    """A training Job.
+    """A cached Job.
 
     Attributes
     ----------
@@ -416,7 +416,7 @@ STARTING_SECONDS: Final = 10
 
 
 def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
-    """Return whether unready pods may become ready within seconds; they are read again after that.
+    """Return whether unready pods may become ready within seconds, so that they are read again soon.
 
     With a clock that differs from the API server's it returns False: then they are read at once.
     """

@@ -42,7 +42,7 @@ def attribution_of(
 
 
 def _lacking(pods: tuple[PodState, ...]) -> Failure | None:
-    """Return the cause if the pod lacks what no other node has, or exceeds its own limit."""
+    """Return the cause if the pod needs something that no node has, or exceeds its own limit."""
     for pod in pods:
         if pod.unrecoverable and (pod.mismatch or pod.is_absent or not pod.crashed):
             return Failure(pod.reason, pod.problem)
@@ -107,7 +107,7 @@ def failing(
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
 ) -> Failure | None:
-    """Return why a candidate with traffic must return it; None while it serves.
+    """Return why a candidate with traffic must be rolled back; None while it serves.
 
     None of its pods is ready, or one is being killed for what it does itself.
     """

@@ -14,7 +14,7 @@ _STATUSES: Final = ("initContainerStatuses", "containerStatuses")
 
 
 def readable(body: Mapping[str, Any], *, tails: bool, own_container: str) -> Mapping[str, Any]:
-    """Return a Pod with its containers' messages redacted.
+    """Return a Pod with credentials redacted in its containers' messages.
 
     The message of a container that succeeded stays: it is a result for the operator.
 
@@ -36,7 +36,7 @@ def readable(body: Mapping[str, Any], *, tails: bool, own_container: str) -> Map
 
 
 def reference(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:
-    """Return the command that shows a container's log, instead of its last lines."""
+    """Return the command that shows a container's log, in place of its last lines."""
     before = " --previous" if previous else ""
     return (
         "the operator withholds log lines (SLUICEGATE_SHOW_LOG_TAILS is false): see kubectl logs"

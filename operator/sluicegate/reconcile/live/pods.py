@@ -41,7 +41,7 @@ class TrainingExit:
 
     @property
     def readable(self) -> str:
-        """Return the redacted message."""
+        """Return the exit message with credentials redacted."""
         return self.withheld_text or redact(self.message)
 
 
@@ -120,7 +120,7 @@ class PodState:
 
     @property
     def reason(self) -> DecisionReason:
-        """Return the reason of its problem."""
+        """Return the reason of the pod's problem."""
         if self.misnamed:
             return DecisionReason.SERVICE_NOT_FOUND
         if self.mismatch:
@@ -133,7 +133,7 @@ class PodState:
 
 
 def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
-    """Convert a Pod into its state; without `log_tails`, commands replace the last lines of logs."""
+    """Convert a Pod into its state; without `log_tails`, commands are given in place of log lines."""
     body = readable(body, tails=log_tails, own_container=RUNTIME_CHECK)
     labels = body["metadata"].get("labels") or {}
     status = body.get("status") or {}
@@ -190,7 +190,7 @@ def _is_kill(terminated: Mapping[str, Any]) -> bool:
 
 
 def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
-    """Return when a container was last killed for its memory; a kubelet keeps it until the next restart."""
+    """Return when a container was last killed for its memory; the kubelet reports it until the next restart."""
     if any(
         _is_kill((container.get("state") or {}).get("terminated") or {}) for container in containers
     ):
@@ -253,7 +253,7 @@ def _problem(container: Mapping[str, Any]) -> _Problem | None:
 
 
 def _taken_away(body: Mapping[str, Any]) -> str:
-    """Return what ended the pod or is about to: its node, the scheduler, a drain, a person; else empty."""
+    """Return what ends the pod from outside: its node, the scheduler, a drain or a deletion; else empty."""
     status = body.get("status") or {}
     if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
         return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
@@ -264,7 +264,7 @@ def _taken_away(body: Mapping[str, Any]) -> str:
 
 
 def _unreachable(status: Mapping[str, Any]) -> str:
-    """Return the problem of an unready pod with ready containers: its node is unreachable; else empty."""
+    """Return the problem of an unready pod with ready containers, whose node is unreachable; else empty."""
     conditions = {
         condition["type"]: condition["status"] for condition in status.get("conditions") or ()
     }
@@ -276,7 +276,7 @@ def _unreachable(status: Mapping[str, Any]) -> str:
 
 
 def _unscheduled(status: Mapping[str, Any]) -> str:
-    """Return why the pod isn't scheduled; empty when it is."""
+    """Return why the pod isn't scheduled; empty if it is."""
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"the pod can't be scheduled: {condition.get('message', '')}"
@@ -330,7 +330,7 @@ def _training_exit(container: Mapping[str, Any], withheld_text: str) -> Training
 
 
 def _job_uid(metadata: Mapping[str, Any]) -> str:
-    """Return the uid of the Job that controls a pod; empty for a pod without one."""
+    """Return the uid of the Job that controls a pod; empty without one."""
     for owner in metadata.get("ownerReferences") or ():
         if owner.get("controller") and owner["kind"] == "Job":
             return str(owner["uid"])
@@ -347,7 +347,7 @@ def _left_by_check(status: Mapping[str, Any]) -> str:
 
 
 def _feedback(check_message: str) -> str:
-    """Return what the feedback Secret lacks by the check's message; empty for nothing, or an unknown message."""
+    """Return what the feedback Secret lacks, from the check's message; empty for nothing or an unknown message."""
     try:
         lacks = json.loads(check_message)["feedback"]
     except (LookupError, RecursionError, TypeError, ValueError):
@@ -371,12 +371,12 @@ def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
 
 
 def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
-    """Return the API of a version, as one of its pods reports it."""
+    """Return the API of a version as reported by one of its pods."""
     return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
 
 
 def iteration_of(pods: Iterable[PodState], revision: str) -> Iteration | None:
-    """Return the iteration of a version by its bento's labels, as one of its pods reports them."""
+    """Return the iteration from a version's bento labels as reported by one of its pods."""
     return next((pod.iteration for pod in of_revision(pods, revision) if pod.iteration), None)
 
 
@@ -386,7 +386,7 @@ def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]
 
 
 def of_job(pods: Iterable[PodState], job_uid: str) -> TrainingExit:
-    """Return the exit of a Job's container; None if it never ran.
+    """Return the exit of a Job's container; None if it hasn't run.
 
     A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
     counts, else the one that ended last.
@@ -404,7 +404,7 @@ def of_job(pods: Iterable[PodState], job_uid: str) -> TrainingExit:
 
 
 def problem_of(pods: Iterable[PodState]) -> PodState | None:
-    """Return the pod whose problem explains best why a version isn't ready; unrecoverable ones first."""
+    """Return the pod whose problem best explains why a version isn't ready, unrecoverable problems first."""
     problem_pods = sorted(
         (pod for pod in pods if pod.problem), key=lambda pod: not pod.unrecoverable
     )

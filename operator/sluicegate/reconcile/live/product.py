@@ -39,7 +39,7 @@ RECENT: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRecord(Record):
-    """A DataProduct whose parts are compressed JSON; a pass parses them.
+    """A cached DataProduct with compressed JSON parts, parsed on demand.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class ProductRecord(Record):
 
     @property
     def status(self) -> DataProductStatus:
-        """Return the status; an empty one if it is unreadable."""
+        """Return the status; empty if it is unreadable."""
         return _status(self.packed_status)
 
     @property
@@ -85,12 +85,12 @@ class ProductRecord(Record):
 
     @property
     def manual_requests(self) -> tuple[ManualRequest, ...]:
-        """The one-shot requests, each with its note."""
+        """Return the one-shot requests, each with its note."""
         return manual_requests(self.requests, self.note)
 
     @property
     def route(self) -> dict[str, Any]:
-        """The spec's route as JSON of the API's types, parsed each time.
+        """Return the spec's route as JSON of the API's types, parsed each time.
 
         Empty without one, and when it is malformed.
         """
@@ -101,19 +101,19 @@ class ProductRecord(Record):
 
     @property
     def suspended(self) -> bool:
-        """Return whether the spec is suspended, also if it is malformed; parsed at each call."""
+        """Return spec.suspend, also of an otherwise malformed spec; parsed at each call."""
         view = self._part(_SuspendView)
         return view is None or view.suspend
 
     @property
     def has_queue(self) -> bool:
-        """Return whether a queue of the cluster admits its Jobs; parsed at each call."""
+        """Return whether the spec names a Job queue; parsed at each call."""
         view = self._part(_QueueView)
         return bool(self.queue or (view and view.retraining and view.retraining.queue))
 
     @property
     def block_seconds(self) -> int:
-        """Return the length of the spec's blocks, or the default if it is malformed; parsed at each call."""
+        """Return the block length of the spec, or the default if malformed; parsed at each call."""
         view = self._part(_AnalysisView) or _AnalysisView()
         return view.analysis.block_seconds
 
@@ -125,7 +125,7 @@ class ProductRecord(Record):
             return None
 
     def parse(self) -> DataProduct:
-        """Return the product; InvalidProduct as `DataProduct.parse` raises it."""
+        """Return the parsed product; InvalidProduct if it is malformed."""
         if self.spec_problem is not None:
             raise InvalidProduct([self.spec_problem])
         unparsed = {
@@ -161,7 +161,7 @@ def _status(status: bytes) -> DataProductStatus:
 
 
 class _WrittenView(BaseModel):
-    """The part of a status that names its writer."""
+    """The fields of a status that name its writer."""
 
     model_config = ConfigDict(extra="ignore", alias_generator=to_camel)
     written_by: WrittenBy | None = None
@@ -176,14 +176,14 @@ def _written_by(status: bytes) -> WrittenBy | None:
 
 
 class _RouteView(BaseModel):
-    """The part of a spec that has its route."""
+    """The fields of a spec that define its route."""
 
     model_config = ConfigDict(extra="ignore")
     route: Route | None = None
 
 
 class _SuspendView(BaseModel):
-    """The part of a spec that suspends it."""
+    """The fields of a spec that suspend the product."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
     suspend: bool = False
@@ -197,7 +197,7 @@ class _RetrainingView(BaseModel):
 
 
 class _QueueView(BaseModel):
-    """The part of a spec that has its retraining."""
+    """The fields of a spec that name a Job queue."""
 
     model_config = ConfigDict(extra="ignore")
     retraining: _RetrainingView | None = None
@@ -211,7 +211,7 @@ class _AnalysisView(BaseModel):
 
 
 def product_record(body: Mapping[str, Any]) -> ProductRecord:
-    """Convert a DataProduct into its record, whatever its spec, status and annotations hold."""
+    """Convert a DataProduct into its record, also with malformed spec, status or annotations."""
     meta = body["metadata"]
     requests, request_problem = read_requests(meta.get("annotations"))
     key = Key(meta["namespace"], meta["name"])
@@ -252,7 +252,7 @@ def _queue(labels: Any) -> str:
 
 
 def packed(value: Mapping[str, Any]) -> bytes:
-    """Return JSON as compressed text, a third of its size."""
+    """Return JSON as compressed bytes, a third of its size."""
     return _packed(json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False))
 
 

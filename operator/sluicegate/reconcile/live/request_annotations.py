@@ -19,7 +19,7 @@ LONGEST_REQUEST: Final = 253
 
 
 def manual_requests(requests: tuple[tuple[str, str], ...], note: str) -> tuple[ManualRequest, ...]:
-    """Return the requests, the one that the note is about with its user and reason."""
+    """Return the requests; the noted one with its user and reason."""
     parsed = RequestNote.parse(note)
     return tuple(
         ManualRequest(name, value, parsed.user, parsed.reason)
@@ -30,13 +30,13 @@ def manual_requests(requests: tuple[tuple[str, str], ...], note: str) -> tuple[M
 
 
 def note_text(annotations: Any) -> str:
-    """Return the annotation with the reason of a request; empty if there is none, or if it is unreadable."""
+    """Return the note annotation with the reason of a request; empty if absent or unreadable."""
     text = annotations.get(names.REQUEST_NOTE) if isinstance(annotations, Mapping) else None
     return text if isinstance(text, str) and RequestNote.parse(text) is not None else ""
 
 
 def read_requests(annotations: Any) -> tuple[tuple[tuple[str, str], ...], Problem | None]:
-    """Return the one-shot annotations, and the problem of the first that is no short text."""
+    """Return the one-shot annotations, and the problem of the first that isn't a short text."""
     present_annotations = annotations if isinstance(annotations, Mapping) else {}
     requests = {
         name: present_annotations[name]

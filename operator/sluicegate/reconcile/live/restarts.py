@@ -20,7 +20,7 @@ if that is longer."""
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """The restarts of one container of a pod.
+    """The restarts of a container.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Restarts:
 
     @property
     def calm_at(self) -> int:
-        """Return when the container counts as stable if it isn't restarted again, in seconds."""
+        """Return when the container counts as stable unless it restarts again, in seconds."""
         return self.ended_at + max(QUIET_SECONDS, 2 * self.ran_seconds)
 
     def goes_on(self, now: int) -> bool:

@@ -31,7 +31,7 @@ class Attendance:
     """Both clocks, when they were last read: the wall clock, and the steady one."""
 
     def begin_term(self) -> None:
-        """Begin a term, and record the absence before this replica became the leader."""
+        """Start a term, and record the absence before this replica became the leader."""
         wall, last = self.clocks.wall(), self.renewed()
         self.term = int(wall)
         self._at = wall, self.clocks.steady()
@@ -39,7 +39,7 @@ class Attendance:
             self._note(last, wall)
 
     def absences(self) -> tuple[TimeInterval, ...]:
-        """Return the absences until now, without those of a clock that was set back since."""
+        """Return the absences until now, without those from before a clock step backwards."""
         wall, steady_seconds = self.clocks.wall(), self.clocks.steady()
         if self._at is not None:
             jumped = (wall - self._at[0]) - (steady_seconds - self._at[1])

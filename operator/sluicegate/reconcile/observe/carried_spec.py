@@ -79,7 +79,7 @@ class SpecReader:
         return CarriedSpec(product, desired, problems)
 
     def _block_seconds(self, spec: DataProductSpec) -> int:
-        """Return the length of its blocks, or the least that the scrapes allow."""
+        """Return the block length of the product, at least the minimum that the scrape interval permits."""
         least = math.ceil(SCRAPES_PER_BLOCK * self.settings.scrape_interval_seconds)
         block_seconds = spec.analysis.block_seconds
         return max(block_seconds, min(least, LONGEST_BLOCK)) if spec.slos else block_seconds

@@ -16,7 +16,7 @@ from sluicegate.runtime.cache import Caches
 def consumer_readings(
     upstream_blocks: ProductBlocks, caches: Caches, may_know: Callable[[Key], bool], now: int
 ) -> Iterator[ConsumerReading]:
-    """Yield the reading of each consumer that the spec names; none for one without evidence.
+    """Yield the measurements of each consumer that the spec names, empty without evidence.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def consumer_readings(
 
 
 def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) -> DataProduct | str:
-    """Return a consumer that the spec names, or why its outcomes can't be read, and what ends that."""
+    """Return a named consumer, or why its outcomes can't be read and what ends that."""
     key = Key(*name.split("/", 1))
     if not may_know(key):
         return _unread(
@@ -56,7 +56,7 @@ def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) ->
 
 
 def read_product(key: Key, caches: Caches) -> DataProduct | None:
-    """Return another product; None where there is none, or its spec is invalid."""
+    """Return another product; None if it doesn't exist or its spec is invalid."""
     record = caches.products.get(key)
     if not isinstance(record, ProductRecord) or record.deleting:
         return None

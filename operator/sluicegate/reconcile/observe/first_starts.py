@@ -28,7 +28,7 @@ class FirstStarts:
         return key in self.start_times
 
     def start_of(self, product: DataProduct, now: int) -> int:
-        """Return when the first version's start began, in seconds; `now` if there is none."""
+        """Return when the start of the first version began, in seconds; `now` if it hasn't begun."""
         key = Key(*product.metadata.key)
         if product.status.stable is not None or product.spec.suspend:
             self.forget(key)
@@ -36,7 +36,7 @@ class FirstStarts:
         return self.start_times.setdefault(key, now)
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product, or one whose status has a serving version."""
+        """Drop the start time of a deleted product, or of one with a serving version."""
         self.start_times.pop(key, None)
 
     def quiet_seconds(self, product: DataProduct) -> float:

@@ -60,7 +60,7 @@ def needs_gateway_check(
 
 
 def _awaits_gateway(candidate: Candidate, now: int) -> bool:
-    """Return whether a share was decided long enough ago for a Gateway to have applied it."""
+    """Return whether enough time has passed since a share was decided for a Gateway to have applied it."""
     if not candidate.shares:
         return False
     decided_at = max(candidate.shares[-1].start_time, candidate.wait_start_time or 0)
@@ -79,7 +79,7 @@ class Gateways:
     async def of(
         self, product: DataProduct, route: RouteRecord | None, *, silent: bool, now: int
     ) -> Mapping[Key, GatewayState]:
-        """Return the states of a route's Gateways; none of those that needn't or can't be read.
+        """Return the states of a route's Gateways, without those that can't be or needn't be read.
 
         Parameters are those of `needs_gateway_check`.
         """
@@ -94,7 +94,7 @@ class Gateways:
         return {key: state for key, state in states.items() if state is not None}
 
     async def listeners(self, key: Key) -> tuple[Listener, ...]:
-        """Return the listeners of a Gateway; empty for one that doesn't exist or can't be read."""
+        """Return the listeners of a Gateway; empty if it doesn't exist or can't be read."""
         state = await self._state(key)
         return () if state is None else state.listeners
 

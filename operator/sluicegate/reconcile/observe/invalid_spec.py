@@ -19,7 +19,7 @@ def listed_problems(problems: Iterable[Problem | str]) -> tuple[str, ...]:
 
 
 def with_problems(observation: Observation, problems: Iterable[Problem]) -> Observation:
-    """Return the observation with the spec's problems: no new spec.model starts before they are fixed."""
+    """Return the observation with the spec's problems; no new spec.model starts while it has some."""
     problems_text = listed_problems(problems)
     if not problems_text:
         return observation

@@ -21,7 +21,7 @@ MAX_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class JobWords:
-    """The texts for a kind of Job: its name, and the part of the spec with its limits."""
+    """The texts for a kind of Job: its name, and the spec fields with its limits."""
 
     name: str
     field: str

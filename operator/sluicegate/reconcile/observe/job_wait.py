@@ -16,14 +16,14 @@ POD_SECONDS: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class JobWait:
-    """Why a Job doesn't run yet: a reason of RetrainingActive, and a sentence."""
+    """The reason why a Job doesn't run yet: a reason of RetrainingActive, and a sentence."""
 
     reason: ConditionReason
     message: str
 
 
 def queue_text(job: Key, queue: str, since: int) -> str:
-    """Return in which queue a Job waits, since when, what ends that, and where the reason of its queue is."""
+    """Return a sentence about a Job's queue: its name, the start of the wait, its end, and where to read the reason."""
     return (
         f"Job {job.name} waits in the queue {queue} since {rfc3339(since)} until Kueue admits it, and its"
         f" time begins then (kubectl describe workloads -n {job.namespace})"
@@ -39,7 +39,7 @@ def _suspension(job: JobRecord, name: str) -> JobWait:
 
 
 def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWait | None:
-    """Return what a Job waits for; None for one that runs, has ended, or is starting.
+    """Return what a Job waits for; None if it runs, has ended, or is starting.
 
     Parameters
     ----------

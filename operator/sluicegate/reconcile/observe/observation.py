@@ -45,7 +45,7 @@ def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The input of one pass: a product, its children and measurements at one time.
+    """The input of one pass: a product, its children and its measurements at one time.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class Observation:
 
     @property
     def is_forbidden(self) -> bool:
-        """Return whether a training may not use its service account."""
+        """Return whether a training's service account is forbidden."""
         reason = ConditionReason.FORBIDDEN_SERVICE_ACCOUNT
         return self.stalled is not None and self.stalled.reason == reason
 

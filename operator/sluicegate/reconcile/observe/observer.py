@@ -206,7 +206,7 @@ class Observer:
     def portfolio(
         self, record: ProductRecord, product: DataProduct, block: int, now: int
     ) -> Portfolio:
-        """Return the facts about other products that this product's decision may use at `now`, in seconds."""
+        """Return the facts about other products for this product's decision at `now`, in seconds."""
         training = product.status.training
         waits_for_training = training is not None and not training.trains_challenger
         is_requested = any(
@@ -267,7 +267,7 @@ class Observer:
         return route if isinstance(route, RouteRecord) and route.owner == record.uid else None
 
     def jobs(self, record: ProductRecord) -> tuple[JobRecord, ...]:
-        """Return the product's training Jobs, including those whose result isn't needed any more."""
+        """Return the product's training Jobs, including those with an unneeded result."""
         job_records = self.caches[JOBS].children(record.key)
         return tuple(
             job_record
@@ -276,7 +276,7 @@ class Observer:
         )
 
     def _refusal(self, key: Key, *, job: Key | None) -> JobRefusal | None:
-        """Return why a desired Job doesn't exist, if its creation was tried."""
+        """Return why the creation of a desired Job failed, if it was tried."""
         refusal = self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
 
@@ -340,7 +340,7 @@ class Observer:
         return tuple(other for other in dependents if self._may_know(key, other))
 
     def _may_know(self, key: Key, other: Key) -> bool:
-        """Return whether a product may read the state of another one."""
+        """Return whether a product may read the state of another product."""
         return self.share_states or other.namespace == key.namespace
 
 
@@ -438,7 +438,7 @@ def _inputs(product: DataProduct, values: Mapping[str, float]) -> Iterator[Input
 
 
 def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingResult | None:
-    """Return the training's result, once its Job has ended or can't be created."""
+    """Return the training's result once its Job has ended or can't be created."""
     status = observation.product.status
     running = status.training
     job, retraining = observation.job, observation.product.spec.retraining
@@ -470,7 +470,7 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
 def _unless_lost(
     observation: Observation, result: TrainingResult, *, has_run: bool
 ) -> TrainingResult:
-    """Return the result; that of a Job whose container never ran is a fault of the cluster.
+    """Return the result; a cluster fault if the Job's container never ran.
 
     At its deadline a Job deletes its pods, so what it waited for is known from status alone.
     """

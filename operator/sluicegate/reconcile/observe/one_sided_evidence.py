@@ -13,7 +13,7 @@ from sluicegate.runtime.cache import Caches
 def one_sided_evidence(
     product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
 ) -> Iterator[str]:
-    """Yield why SLOs don't count, and what ends that; nothing where both sides agree, or neither asks.
+    """Yield why SLOs don't count in an upstream's canary, and what ends that; empty if both specs agree or neither requests it.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class PassReader:
     async def observe(
         self, record: ProductRecord, carried_spec: CarriedSpec, *, now: int, status_lost: bool
     ) -> Observation:
-        """Observe a product.
+        """Return the observation of a product for a pass.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class PassReader:
     async def _with_permission(
         self, record: ProductRecord, observation: Observation
     ) -> Observation:
-        """Return the observation with the reason for which a training that has no Job may not use its account."""
+        """Return the observation with the reason why a training without a Job may not use its service account."""
         product = observation.product
         desired = wanted_job(record.key, product.status)
         if desired is None or observation.job is not None:

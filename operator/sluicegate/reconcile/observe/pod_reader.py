@@ -62,7 +62,7 @@ class PodReads:
         now: int,
         unlabelled: bool = False,
     ) -> tuple[PodState, ...]:
-        """Return the product's pods, if a decision may need the state of one.
+        """Return the product's pods if a decision may need their state.
 
         Parameters
         ----------
@@ -106,7 +106,7 @@ class PodReads:
         return pods
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product."""
+        """Drop the cached pods of a deleted product."""
         self._dipped.discard(key)
         self._drop(key)
 
@@ -117,7 +117,7 @@ class PodReads:
     async def _after_a_dip(
         self, key: Key, live: Mapping[str, DeploymentRecord]
     ) -> tuple[PodState, ...]:
-        """Return the cached pods of a product that has recovered, for the same Deployment."""
+        """Return the cached pods of a recovered product, for the same Deployment."""
         at, pods = self._last_reads.get(key, ((), ()))
         sight = _sight(live, (), 0)
         if at[:1] != sight[:1] or key in self._dipped:
@@ -165,7 +165,7 @@ def _says_restarting(status: DataProductStatus) -> bool:
 def _is_at_the_gate(
     status: DataProductStatus, live: Mapping[str, DeploymentRecord], pods: tuple[PodState, ...]
 ) -> bool:
-    """Return whether a candidate is about to take its first share and its API wasn't read yet."""
+    """Return whether a candidate is about to get its first share and its API hasn't been read."""
     candidate = status.candidate
     if candidate is None or status.stable is None or candidate.phase is not CandidatePhase.STARTING:
         return False

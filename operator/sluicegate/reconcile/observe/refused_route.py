@@ -37,7 +37,7 @@ class RouteArbiter:
     route: Callable[[ProductRecord], RouteRecord | None]
 
     async def claim(self, record: ProductRecord, proceed: Pass) -> Result:
-        """Hold the claims of a product during a pass (an interceptor).
+        """Hold the route claims of a product during a pass (an interceptor).
 
         In the end its reservation is live, or released.
         """
@@ -58,7 +58,7 @@ class RouteArbiter:
         return result
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product; its HTTPRoute may still exist."""
+        """Drop the claims of a deleted product; its HTTPRoute may still exist."""
         if self.routes.get(key) is not None:
             self.claims.outlive(key)
         else:
@@ -67,7 +67,7 @@ class RouteArbiter:
     def with_live_route(
         self, record: ProductRecord, product: DataProduct, now: int
     ) -> DataProduct | None:
-        """Return a refused product with its live route; None if that carries no requests."""
+        """Return a refused product with its live route; None if the live route gets no requests."""
         route = self.route(record)
         parents = self.claims.serves(record.key, now) if route is not None else ()
         return with_kept_route(product, route, parents) if route is not None and parents else None
@@ -87,7 +87,7 @@ class RouteArbiter:
         )
 
     async def refusal(self, key: Key, *, contends_for_route: bool, now: int) -> RouteRefusal | None:
-        """Return why a product can't have the route of its spec; None if it can.
+        """Return why a product's route is refused; None if it isn't.
 
         A Gateway is read, for what its listeners admit, only where two claims seem to meet at it.
         """

@@ -13,7 +13,7 @@ from sluicegate.runtime.cache import Caches
 async def reread_after_conflict(
     api: KubeApi, caches: Caches, resource: Resource, key: Key
 ) -> AsyncIterator[None]:
-    """Read an object into its cache after a Conflict, and raise the Conflict."""
+    """Read an object again after a Conflict, update its cache, and raise the Conflict."""
     try:
         yield
     except Conflict:

@@ -64,7 +64,7 @@ def needs_scoring_slot(product: DataProduct, now: int) -> bool:
 
 
 def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowResult | None:
-    """Return the result of the Job in status, once it has ended or can't be created.
+    """Return the result of the Job in status once it has ended or can't be created.
 
     Where requests are mirrored, the rows of an interval that is over.
     """

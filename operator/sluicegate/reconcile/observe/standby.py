@@ -45,7 +45,7 @@ class Standby:
             await asyncio.sleep(REQUEUE_SECONDS)
 
     async def look(self) -> None:
-        """Update the targets of changed products; do nothing on a leader, whose reconciler does so."""
+        """Update the measurement targets of changed products on a standby replica."""
         parsed = 0
         for key in {*self._measurements.targets, *self._seen_versions, *self._products}:
             if self._leads():
@@ -57,7 +57,7 @@ class Standby:
                     await asyncio.sleep(0)
 
     def _take_in(self, key: Key) -> bool:
-        """Set the needs of a product; return whether its record had to be parsed for that."""
+        """Update the measurement needs of a product; return whether its record had to be parsed."""
         record = self._products.get(key)
         if not isinstance(record, ProductRecord) or record.deleting:
             self._seen_versions.pop(key, None)

@@ -77,7 +77,7 @@ def split_of(
 
 
 def _ends(phase: CandidatePhase) -> bool:
-    """Return whether a rollout ends, so that it waits for no Gateway that is deleted, though none is left."""
+    """Return whether a rollout ends, which waits for no Gateway that is being deleted."""
     return phase in (
         CandidatePhase.ROLLING_BACK,
         CandidatePhase.PARKED,
@@ -88,7 +88,7 @@ def _ends(phase: CandidatePhase) -> bool:
 def _verified_draws(
     product: DataProduct, live: LiveRoutes, weights: Mapping[str, int]
 ) -> tuple[VerificationLevel, str] | None:
-    """Return why the route of draws isn't in sync; None if it is, or if none is desired."""
+    """Return why the HTTPRoute for draws isn't in sync; None if it is or isn't desired."""
     route, consumers = product.spec.route, product.spec.rollout.consumers
     assert route is not None
     desired = build_draw_route(product, route, [Backend(*entry) for entry in weights.items()])

@@ -10,7 +10,7 @@ from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
 
 
 async def forbidden(api: KubeApi, product: DataProduct) -> Finding | None:
-    """Return why the Job may not use its ServiceAccount; None if it may, or names none."""
+    """Return why the Job may not use its ServiceAccount; None if it may or names none."""
     retraining = product.spec.retraining
     account = retraining.service_account_name if retraining else None
     if account is None:

@@ -37,7 +37,7 @@ TRAINING: Final = JobWords("the training", "retraining")
 
 
 class ScoreReport(StatusModel):
-    """The JSON object of a training that ended before its fit."""
+    """The JSON object that a training without a fit writes."""
 
     stable_evaluation: dict[str, Counts] = Field(min_length=1, max_length=16)
     """Counts of the stable version by SLO."""
@@ -67,7 +67,7 @@ class Report(StatusModel):
 
     @model_validator(mode="after")
     def _one_hold_out(self) -> Self:
-        """Check that pairs and counts have the same rows; add counts that follow from pairs."""
+        """Check that pairs and counts have the same rows; add the counts that follow from pairs."""
         for slo, pairs in self.pairs.items():
             for name, counts, invalid_reason in (
                 ("evaluation", self.evaluation, pairs.only_candidate_wrong),
@@ -128,7 +128,7 @@ def _trained(
     output: str,
     slos: Collection[str] | None,
 ) -> TrainingResult:
-    """Return the version that a training reports, or the reason why it is no result."""
+    """Return the version that a training reports, or why the report is invalid."""
     slo_names = {*report.evaluation, *report.stable_evaluation}  # of pairs, too
     if text := _unknown_slos_text(slo_names, slos):
         return TrainingFailed(trigger, DecisionReason.INVALID_RESULT, text)
@@ -166,7 +166,7 @@ def _is_score(document: Collection[str]) -> bool:
 def _scored(
     report: ScoreReport, trigger: str, parent: Release, *, slos: Collection[str] | None
 ) -> TrainingResult:
-    """Return the score of the parent alone, or the reason why it is no result."""
+    """Return the parent's score, or why the report is invalid."""
     if text := _unknown_slos_text(set(report.stable_evaluation), slos):
         return TrainingFailed(trigger, DecisionReason.INVALID_RESULT, text)
     return TrainingScored(
@@ -179,7 +179,7 @@ def _scored(
 
 
 def _unknown_slos_text(names: Collection[str], slos: Collection[str] | None) -> str:
-    """Return the sentence about names that are no SLO; empty without one."""
+    """Return a sentence about unknown SLO names; empty without one."""
     unknown = sorted(set(names) - set(slos)) if slos is not None else []
     if not unknown:
         return ""

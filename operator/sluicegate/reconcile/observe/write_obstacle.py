@@ -8,7 +8,7 @@ from sluicegate.reconcile.observe.observation import Observation
 
 @dataclass(frozen=True, slots=True)
 class WriteObstacle:
-    """Why a child isn't in sync.
+    """The reason why a child isn't in sync.
 
     Attributes
     ----------

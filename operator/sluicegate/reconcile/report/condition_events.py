@@ -68,7 +68,7 @@ def new_condition_events(
 
 
 def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:
-    """Yield the event of a stable version that another client has scaled, as this pass reverts it.
+    """Yield the event about replicas of stable that another client changed and this pass reverts.
 
     The scale subresource owns the number of pods until the operator writes it again, so the event is
     emitted once; without autoscaling in the spec it is a person, or an autoscaler that isn't ours.

@@ -21,7 +21,7 @@ decisions = logging.getLogger(DECISIONS)
 
 
 def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventNote]) -> None:
-    """Emit the events of a product and log them; quiet ones are only logged."""
+    """Log the events of a product, and emit all but the quiet ones."""
     subject = EventSubject(DATA_PRODUCTS, record.key, record.uid)
     for event in events:
         severity: Any = "Warning" if event.warning else "Normal"
@@ -36,7 +36,7 @@ def emit_written(
     status_written: DataProductStatus,
     events: tuple[EventNote, ...],
 ) -> None:
-    """Log the decision of a written status; emit its events and those of changed conditions.
+    """Log the decision in a written status; emit its events and those of changed conditions.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def emit_written(
 def emit_refusal(
     recorder: EventRecorder, record: ProductRecord, other: object, refusal: RouteRefusal
 ) -> None:
-    """Emit a refused route on both products; `other` is the record of the product that keeps the requests."""
+    """Emit the event about a refused route on both products; `other` is the record of the route's owner."""
     reason = ConditionReason.ROUTE_SHADOWED
     emit(recorder, record, (EventNote(reason, "Route", refusal.message, warning=True),))
     if isinstance(other, ProductRecord):
@@ -58,7 +58,7 @@ def emit_refusal(
 
 
 def log_decision(record: ProductRecord, status_written: DataProductStatus) -> None:
-    """Log a decision when status has it for the first time, with the requests that it handled.
+    """Log a decision when it first appears in status, with the requests that it handled.
 
     The value of a request finds its author in the audit log of the API server.
 
@@ -89,13 +89,13 @@ def log_decision(record: ProductRecord, status_written: DataProductStatus) -> No
 
 
 def is_new_refusal(recorded: DataProductStatus) -> bool:
-    """Return whether a refusal is new: its event is emitted once, before status has it."""
+    """Return whether a refusal is new, so that its event is emitted once."""
     ready = find_condition(recorded.conditions, ConditionType.READY)
     return ready is None or ready.reason != ConditionReason.ROUTE_SHADOWED
 
 
 def unreadable(text: str) -> EventNote:
-    """Return the event of a product whose Prometheus queries fail."""
+    """Return the event about a product's failing Prometheus queries."""
     message = (
         "Prometheus can't answer queries about this product: the operator leaves it out of them, and"
         " SLOs that need them are Unknown; fix what its pods expose at /metrics (for gateway, the"

@@ -79,7 +79,7 @@ def findings(
 
 
 def _reconciling(observation: Observation, status: DataProductStatus) -> Iterator[Finding]:
-    """Yield Reconciling for a change under way; nothing beside Stalled."""
+    """Yield Reconciling while a change is in progress, unless Stalled is True."""
     if observation.write_refusal:
         return
     if status.stable is None and status.candidate and not _first_has_failed(observation, status):
@@ -133,7 +133,7 @@ def _first_ready(observation: Observation, status: DataProductStatus) -> Finding
 
 
 def _absent_gateways(observation: Observation) -> Iterator[str]:
-    """Yield the Gateways of spec.route that don't exist, if they were read."""
+    """Yield the Gateways of spec.route that were read and don't exist."""
     for key, state in observation.gateways.items():
         if state == ABSENT:
             yield f"Gateway {key} {ABSENT.objection(None)}"
@@ -319,7 +319,7 @@ def _suspended(candidate: Candidate) -> str:
 
 
 def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
-    """Return phase and share of a candidate, or the check that holds it, and its pods' reports."""
+    """Return the phase and share of a candidate, or the check that holds it, with its pods' reports."""
     problem = words_of(observation, candidate.revision)
     if not problem and candidate.shadow is not None:
         problem = candidate.shadow.message
@@ -347,7 +347,7 @@ def _not_taken(observation: Observation, candidate: Candidate) -> str:
 
 
 def _api_changed(observation: Observation, status: DataProductStatus) -> str:
-    """Return why the candidate waits for a person before its first share; empty without a wait."""
+    """Return why the candidate awaits an approval before its first share; empty without a wait."""
     candidate, stable = status.candidate, status.stable
     if candidate is None or stable is None or candidate.phase is not CandidatePhase.STARTING:
         return ""
@@ -381,7 +381,7 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
-    """Return until when the promoted version is compared with the one before it, and what ends the probation."""
+    """Return a clause about the probation of the promoted version: its end and its previous version."""
     least, max_hours = probation_limits(observation.terms.calendar)
     probation_start, block = probation.start_time, observation.terms.block_seconds
     before = probation.against

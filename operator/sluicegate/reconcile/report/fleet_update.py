@@ -16,7 +16,7 @@ from sluicegate.views.approval_notes import answered_products
 
 
 def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
-    """Return the snapshot of a product after a step, for the passes of other products."""
+    """Return the snapshot of a product after a decision, for the passes of other products."""
     status, spec = plan.status, observation.product.spec
     block, now = observation.observed.block, observation.now
     seconds = spec.analysis.block_seconds
@@ -63,7 +63,7 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
 
 
 def _reserving_job(observation: Observation, status: DataProductStatus) -> str:
-    """Return the Job that is created in this step and takes a slot; empty without one."""
+    """Return the name of the Job that this pass creates and that takes a slot; empty without one."""
     if observation.product.queue:
         return ""
     if observation.starts_training(status) and status.retraining:
@@ -74,7 +74,7 @@ def _reserving_job(observation: Observation, status: DataProductStatus) -> str:
 
 
 def _suspect(plan: Plan) -> str | None:
-    """Return the product whose release precedes a degraded SLO; None without an evaluation."""
+    """Return the product whose release preceded a degraded SLO; None without an evaluation."""
     evaluation = plan.evaluation
     if evaluation is None or not evaluation.judged:
         return None
@@ -83,7 +83,7 @@ def _suspect(plan: Plan) -> str | None:
 
 
 def _degraded_by(observation: Observation, plan: Plan) -> DegradedConsumer | None:
-    """Return the diagnosis of this product as the consumer of a release; None without one."""
+    """Return the diagnosis of a consumer that a release degraded; None without one."""
     diagnosis = plan.evaluation.diagnosis if plan.evaluation is not None else None
     if not _suspect(plan) or diagnosis is None or diagnosis.release is None:
         return None

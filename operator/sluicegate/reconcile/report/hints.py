@@ -19,7 +19,7 @@ _AT_START: Final = "saw at its start"
 
 
 def first_reason(pod: PodState | None) -> Reason:
-    """Return why the first version has failed; `pod` has the problem that explains it best."""
+    """Return why the first version failed; `pod` is the pod with the most relevant problem."""
     if pod is not None and pod.misnamed:
         return Reason.SERVICE_NOT_FOUND
     return Reason.RUNTIME_MISMATCH if pod and pod.mismatch else Reason.INITIAL_VERSION_FAILED
@@ -75,7 +75,7 @@ def _about_inputs(observation: Observation, finding: Finding) -> Finding:
 
 
 def _about_secret(observation: Observation, status: DataProductStatus, finding: Finding) -> Finding:
-    """Return the finding, with the feedback Secret if pods report it as unusable.
+    """Return the finding with the feedback Secret that pods report as unusable.
 
     The operator reads no Secrets. Pods report at their start whether theirs is usable, and by a gauge
     while they run; without such a report nothing is said of it.

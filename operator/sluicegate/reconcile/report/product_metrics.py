@@ -117,7 +117,7 @@ class ProductMetrics:
         self._figures[key] = figures
 
     def forget(self, key: Key) -> None:
-        """Remove a deleted product and its series."""
+        """Remove the metric series of a deleted product."""
         self._figures.pop(key, None)
 
     async def publish(self) -> None:
@@ -144,7 +144,7 @@ class ProductMetrics:
 
 
 def first_of_namespaces(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
-    """Return at most `limit` products: the highest-ranked one of each namespace first, then the second ones."""
+    """Return at most `limit` products in turns: the highest-ranked one of each namespace, then the second ones."""
     namespaces: dict[str, list[tuple[int, Key]]] = {}
     for key, figure in figures.items():
         namespaces.setdefault(key.namespace, []).append((figure.rank, key))

@@ -73,7 +73,7 @@ class SloFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFigures:
-    """The figures of one product.
+    """The figures of a product for its metrics.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ from sluicegate.runtime.interfaces import RequeueAfter, Result
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Reports on products."""
+    """Publishes status, metrics, events and the snapshot of a product."""
 
     writer: StatusWriter
     fleet: FleetRegistry
@@ -34,7 +34,7 @@ class Reporter:
     wall: Clock
 
     def publish(self, record: ProductRecord, observation: Observation, plan: Plan) -> None:
-        """Publish the snapshot of a product by its plan, for the passes of other products."""
+        """Publish the snapshot of a product after a decision, for the passes of other products."""
         self.fleet.update(record.key, snapshot_of(observation, plan), observation.now)
 
     async def record(

@@ -57,7 +57,7 @@ _UNTIL_CORRECTED: Final = (
 
 
 def retraining(observation: Observation, status: DataProductStatus) -> Finding:
-    """Return the training under way, the one that is due and waits, or the last attempt's outcome."""
+    """Return the state of the retraining: running, due and waiting, or the last attempt's outcome."""
     status_part = status.retraining
     if status_part is not None and status_part.trigger is not None:
         return _under_way(observation, status, status_part, status_part.trigger)
@@ -77,7 +77,7 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
 def _held_back(
     observation: Observation, status: DataProductStatus, status_part: RetrainingStatus
 ) -> tuple[Reason, str] | None:
-    """Return the obstacle to the next attempt and what ends it; None without one."""
+    """Return what blocks the next attempt and what ends it; None without an obstacle."""
     pending, reason = status_part.pending, status_part.waiting_for
     if status_part.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
@@ -112,7 +112,7 @@ def _held_back(
 
 
 def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
-    """Return the cause outside the model that prevents a training, and what ends it; None without one."""
+    """Return the cause outside the model that blocks a training, and what ends it; None without one."""
     diagnosis, terms = status.diagnosis, observation.terms
     if diagnosis is None or terms.retraining is None or diagnosis.cause not in _ENDS:
         return None
@@ -131,7 +131,7 @@ def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reas
 def _due(
     observation: Observation, status: DataProductStatus, pending: Trigger
 ) -> tuple[Reason, str] | None:
-    """Return what a due training waits for, other than an earlier attempt's pause; None for such a pause."""
+    """Return what a due training waits for; None if it is only the pause after an attempt."""
     match status.retraining.waiting_for if status.retraining else "":
         case DecisionReason.SERVING_SKEW | DecisionReason.CODE_NOT_DATA as cause:
             return Reason(cause), _contradicted(status, pending)
@@ -154,7 +154,7 @@ def _lost_jobs_text(number: int) -> str:
 def _no_remedy(
     observation: Observation, status_part: RetrainingStatus
 ) -> tuple[Reason, str] | None:
-    """Return the reason and text for successful trainings that are no remedy; None for few of them."""
+    """Return the reason and text after several successful trainings that are no remedy; None for few."""
     number, pause_end = status_part.attempts_without_remedy, status_part.next_allowed_time
     if number < MAX_FAILURES:
         return None
@@ -172,7 +172,7 @@ def _no_remedy(
 
 
 def _pause(observation: Observation, status_part: RetrainingStatus) -> str:
-    """Return the end of the pause after the last attempt, and what ends it sooner."""
+    """Return the end of the pause after the last attempt, and what ends it earlier."""
     assert status_part.next_allowed_time is not None
     subject_text = (
         f"the training for {status_part.pending.slo} waits"
@@ -209,7 +209,7 @@ def _under_way(
 
 
 def _absent_job(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
-    """Return why the Job doesn't exist, and a clause about it; None if this pass creates it and no queue admits it."""
+    """Return why the Job doesn't exist, with a clause; None if this pass creates it without a queue."""
     if observation.refusal and not observation.is_new(status):
         return Reason.JOB_REFUSED, f": {observation.refusal}"
     if not observation.starts_training(status):
@@ -224,7 +224,7 @@ def _absent_job(observation: Observation, status: DataProductStatus) -> tuple[Re
 
 
 def _waiting_job(observation: Observation) -> tuple[Reason, str] | None:
-    """Return what the Job that exists, or its result, waits for, and a clause about it; None while it runs."""
+    """Return what an existing Job, or its result, waits for, with a clause; None while it runs."""
     if observation.job and observation.job.finished and observation.product.spec.suspend:
         text = "; its Job has ended, and its result is used once spec.suspend is false"
         return Reason.SUSPENDED, text
@@ -233,7 +233,7 @@ def _waiting_job(observation: Observation) -> tuple[Reason, str] | None:
 
 
 def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
-    """Return the text for trainings after a training that contradicts them: since when, and what ends the wait."""
+    """Return the text for trainings blocked by a contradicting score: since when, and what ends the wait."""
     diagnosis = status.diagnosis
     since = pending.trigger_time if diagnosis is None else diagnosis.diagnosis_time
     clause = f": {diagnosis.message}" if diagnosis is not None else ""
@@ -281,7 +281,7 @@ def _subject_text(pending: Trigger) -> str:
 
 
 def _in_line(observation: Observation, pending: Trigger) -> str:
-    """Return what waits for a slot, since when, and which products have one."""
+    """Return a clause about the wait for a slot: its start, and the products that have one."""
     behind = "; products that are degraded go first" if pending.trains_challenger else ""
     trainers_text = running_trainings_text(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)

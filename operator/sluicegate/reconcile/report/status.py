@@ -86,7 +86,7 @@ def report_invalid(
     generation: int,
     now: int,
 ) -> DataProductStatus:
-    """Return the status of a product with an invalid spec: the previous one, with the problems.
+    """Return the previous status of a product with the problems of its invalid spec.
 
     A version that is stable keeps serving; without one nothing is served until the spec is corrected.
     """
@@ -149,7 +149,7 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
 
 
 def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
-    """Return the reason for which a person must act, in one word; otherwise empty."""
+    """Return the reason why a person must act, as one word; else empty."""
     by_kind = {condition.type: condition for condition in status.conditions}
     if (stalled := by_kind.get(Type.STALLED)) is not None:
         return stalled.reason

@@ -53,7 +53,7 @@ def can_wait(observation: Observation, plan: Plan) -> bool:
 
 
 def _pods_fail(observation: Observation) -> bool:
-    """Return whether the API server refuses pods, or one has a problem; not yet mounted is none."""
+    """Return whether the API server refuses pods or a pod has a problem, other than an unmounted volume."""
     refused = any(deployment.refusal for deployment in observation.live.values())
     return refused or any(pod.problem and not pod.unmounted for pod in observation.pods)
 
@@ -211,7 +211,7 @@ def _is_due(before: DataProductStatus, now: int, refresh_seconds: float) -> bool
 
 
 def _mean_the_same(name: str, first: DataProductStatus, second: DataProductStatus) -> bool:
-    """Return whether all items of two lists have the same meaning, compared without copies."""
+    """Return whether all items of two lists have the same meaning."""
     before, after, meaning = getattr(first, name), getattr(second, name), _MEANING[name]
     return len(before) == len(after) and all(
         part_before is now or meaning(part_before) == meaning(now)
@@ -225,7 +225,7 @@ def _meaning_of_condition(condition: Condition) -> tuple[object, ...]:
 
 
 def _meaning_of_slo(slo: SloStatus) -> tuple[object, ...]:
-    """Return the parts of an SLO that matter: of its markets only which are bad."""
+    """Return the fields of an SLO status that matter; of its markets only the bad ones."""
     bad = sorted(_MARKET(market) for market in slo.markets if market.state is SloState.MISSED)
     return (*_SLO(slo), bad)
 
@@ -254,7 +254,7 @@ def _bare_diagnosis(diagnosis: Diagnosis | None) -> Diagnosis | None:
 
 
 def _bare_candidate(candidate: Candidate | None) -> Candidate | None:
-    """Return the candidate without numbers; the check that holds it, and the waiting request, remain."""
+    """Return the candidate without numbers, but with its hold and the pending request."""
     if candidate is None:
         return None
     hold = candidate.hold and candidate.hold.replace(**_WORDING)
@@ -262,7 +262,7 @@ def _bare_candidate(candidate: Candidate | None) -> Candidate | None:
 
 
 def _bare_slo(slo: SloStatus) -> SloStatus:
-    """Return the SLO without numbers; its bad markets remain."""
+    """Return the SLO status without numbers, but with its bad markets."""
     bad = _each_without(
         (market for market in slo.markets if market.state is SloState.MISSED), _NUMBERS_OF_MARKET
     )

@@ -23,7 +23,7 @@ from sluicegate.runtime.interfaces import InvalidSpec, Result
 
 @dataclass(frozen=True, slots=True)
 class StatusWriter:
-    """Writes status, metrics and events of one product at a time.
+    """Writes the status, metrics and events of products.
 
     `refresh_seconds`: how old the numbers in a status may get; 0 for until the next decision.
     """
@@ -41,7 +41,7 @@ class StatusWriter:
         *,
         events: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
-        """Write status and emit events if there are changes; return the record afterwards."""
+        """Write changed status and emit its events; return the new record."""
         before = observation.product.status
         after = report(observation, plan)
         self.show(record, observation, plan, after)
@@ -64,7 +64,7 @@ class StatusWriter:
     async def refuse(
         self, record: ProductRecord, problems: Iterable[Problem], *, now: int
     ) -> Result:
-        """Write the problems of the spec into status, and change nothing else."""
+        """Write only the problems of the spec into status."""
         before, problem_texts = record.status, tuple(map(str, problems))
         after = report_invalid(
             before, problem_texts, requests=record.requests, generation=record.generation, now=now
@@ -87,5 +87,5 @@ class StatusWriter:
         self.metrics.record(record.key, observed_figures(observation, status, reason))
 
     def emit(self, record: ProductRecord, events: Iterable[EventNote]) -> None:
-        """Emit events; quiet ones are only logged."""
+        """Log events, and emit all but the quiet ones."""
         emit(self.recorder, record, events)

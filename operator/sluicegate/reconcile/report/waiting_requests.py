@@ -87,7 +87,7 @@ def _reason(  # noqa: PLR0911 - one a reason
 
 
 def _training_waits(observation: Observation, status: DataProductStatus) -> tuple[str, str]:
-    """Return what a person's training request waits for, independently of other decisions of the pass."""
+    """Return what a manual training request waits for."""
     portfolio, now = observation.observed.portfolio, observation.now
     obstacle = obstacle_to_request(RetrainingRequest(observation.terms, status, portfolio, now))
     if obstacle is None:

@@ -22,7 +22,7 @@ from sluicegate.reconcile.routes.live_claims import RouteEntry, Standing, Streng
 
 @dataclass(frozen=True, slots=True)
 class RouteRefusal:
-    """A route that its product can't have, as another product has it.
+    """A route that is refused because another product claims the same requests.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class RouteRefusal:
 
     @property
     def message(self) -> str:
-        """Message for the refused product; without names of other namespaces."""
+        """Return the message for the refused product, without names of other namespaces."""
         verb = "is served by" if self.strength is Strength.HELD else "was claimed first by"
         return (
             f"spec.route: {self.claim} {verb} {self._name_for(self.other)}, which keeps it: change"
@@ -55,7 +55,7 @@ class RouteRefusal:
 
     @property
     def notice(self) -> str:
-        """Message for the product that keeps the requests; without names of other namespaces."""
+        """Return the message for the product that keeps the requests, without names of other namespaces."""
         return (
             f"spec.route: {self._name_for(self.key)} claims requests of {self.kept_claim}; this product"
             " keeps them, and the other route isn't written. No action is needed, unless the"
@@ -99,7 +99,7 @@ class Claims:
             self._listeners[gateway] = listeners
 
     def record(self, record: ProductRecord, route: RouteRecord | None) -> None:
-        """Update the claims of a product; they are parsed only if its spec or its route has changed.
+        """Update the claims of a product, parsed only if its spec or its route changed.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Claims:
             self._wake_waiting(key)
 
     def settle(self, key: Key, *, contends: bool, now: float) -> RouteRefusal | None:
-        """Return the refusal of a product's route; without one the route is reserved until `release`.
+        """Return the refusal of a product's route; without one, reserve the route until `release`.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class Claims:
         return refusal
 
     def serves(self, key: Key, now: float) -> tuple[Parent, ...]:
-        """Return the parents of a product's HTTPRoute that have accepted it, or may accept it soon."""
+        """Return the parents that accepted a product's HTTPRoute, or may accept it soon."""
         entry = self._entries.get(key)
         if entry is None or entry.live is None:
             return ()
@@ -145,7 +145,7 @@ class Claims:
         return tuple(parent for parent in entry.live.parents if parent in serving_parents)
 
     def release(self, key: Key) -> None:
-        """End the reservation of a product: from now on its live objects count."""
+        """End the reservation of a product, whose live objects count from now on."""
         if (entry := self._entries.get(key)) is not None:
             self._reserve(entry, reserved=False)
 
@@ -157,7 +157,7 @@ class Claims:
             self._wake_waiting(key)
 
     def outlive(self, key: Key) -> None:
-        """Keep the claim of a live HTTPRoute without a product, so that no other product gets its requests.
+        """Keep the claim of a live HTTPRoute whose product was deleted, so that no other product gets its requests.
 
         The product is deleted and its route follows; or a failed list has hidden it, and another
         product would take over its requests.
@@ -177,7 +177,7 @@ class Claims:
         self._wake_waiting(key)
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product whose HTTPRoute is deleted, too."""
+        """Drop the claims of a deleted product with a deleted HTTPRoute."""
         self._index.replace(key, ())
         self._entries.pop(key, None)
         self._refused_keys.clear()
@@ -199,7 +199,7 @@ class Claims:
         entry.reserved = reserved
 
     def _wake_denied(self, entry: RouteEntry) -> None:
-        """Requeue the products whose routes no Gateway accepts, because a route that they claim is about to be written.
+        """Requeue products with unaccepted routes whose requests are about to be claimed by another route.
 
         Or they would take it when they are admitted, or when their looks come round.
         """
@@ -250,7 +250,7 @@ class Claims:
     def _refusal_against(
         self, entry: RouteEntry, other: Key, part: tuple[Standing, Claim], now: float
     ) -> RouteRefusal | None:
-        """Return the refusal if another product's claim precedes the one that this product wants."""
+        """Return the refusal by another product whose claim has precedence; None without one."""
         standing, claim = part
         assert entry.desired is not None
         as_equals = entry.key.namespace == other.namespace

@@ -83,7 +83,7 @@ class RouteIndex:
             del self._equals[key.namespace]
 
     def near_keys(self, claim: Claim | None, namespace: str) -> Iterator[Key]:
-        """Return products whose claims may collide with this one, each once; a superset of those that do.
+        """Return the products whose claims may overlap with a claim, each once; a superset of those that do.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class RouteIndex:
 
 
 def _at(paths: Paths, first: str) -> Iterator[Products]:
-    """Yield products of the same first segment, and those of any path."""
+    """Yield products with the same first path segment, and those for any path."""
     if not first:
         yield from paths.values()
         return

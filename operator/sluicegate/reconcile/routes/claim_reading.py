@@ -20,7 +20,7 @@ from sluicegate.reconcile.routes.claims import (
 
 
 def claim_of(route: object, namespace: str) -> Claim | None:
-    """Return the claim of a spec.route or of an HTTPRoute's spec; None for an unreadable one.
+    """Return the claim of a spec.route or an HTTPRoute's spec; None if it is unreadable.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def listeners_of(gateway: Mapping[str, Any]) -> tuple[Listener, ...]:
 
 
 def parent_of(reference: object, namespace: str) -> Parent:
-    """Return the parent of a reference; TypeError for an unreadable one."""
+    """Return the parent of a reference; TypeError if it is unreadable."""
     parts = _mapping(reference)
     group = _text(parts, "group", GATEWAYS.group)
     kind = _text(parts, "kind", GATEWAYS.kind)

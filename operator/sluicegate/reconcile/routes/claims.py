@@ -32,7 +32,7 @@ Entry = tuple[Gateway, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A Gateway, or one listener of it.
+    """A Gateway, or a listener of a Gateway.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Parent:
 
     @property
     def is_gateway(self) -> bool:
-        """Return whether the parent is a Gateway, and no other kind."""
+        """Return whether the parent is a Gateway."""
         return self.gateway[:2] == (GATEWAYS.group, GATEWAYS.kind)
 
     def may_share_listener(self, other: "Parent") -> bool:
@@ -67,7 +67,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listener of a Gateway, as the Gateway's spec has it; `host` is empty for all hosts."""
+    """A listener of a Gateway's spec; `host` is empty for all hosts."""
 
     section: str
     port: int
@@ -94,7 +94,7 @@ Listeners = Mapping[Gateway, tuple[Listener, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A match of a rule; a rule without matches has one for all requests.
+    """A match of a route rule; a rule without matches has one match for all requests.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class Match:
     text: str = field(default="PathPrefix /", compare=False)
 
     def may_match_together(self, other: "Match") -> bool:
-        """Return whether one request may match both."""
+        """Return whether a request may satisfy both matches."""
         return (
             self._paths_meet(other)
             and _may_be_one(self.method, other.method)
@@ -161,7 +161,7 @@ class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need 
         return at
 
     def on_path(self, path: tuple[str, ...]) -> Iterator[Match]:
-        """Yield the matches whose path is a prefix of this one, or vice versa."""
+        """Yield the matches whose path is a prefix of the given one, or vice versa."""
         path = path[:_INDEXED_SEGMENTS]
         for length in range(len(path)):
             yield from self._at.get(path[:length], ())
@@ -179,7 +179,7 @@ class Claim:
     def shared_with(
         self, other: "Claim", *, as_equals: bool = False, listeners: Listeners | None = None
     ) -> "Claim | None":
-        """Return the part of this claim that the other one claims too; None if they are disjoint.
+        """Return the requests that both claims match; None if the claims are disjoint.
 
         Parameters
         ----------
@@ -234,7 +234,7 @@ class Claim:
         )
 
     def is_within(self, other: "Claim") -> bool:
-        """Return whether each part of the claim equals a part of the other one."""
+        """Return whether each item of the claim equals an item of the other claim."""
         return (
             set(self.parents) <= set(other.parents)
             and set(self.hosts) <= set(other.hosts)
@@ -278,12 +278,12 @@ class Claim:
 
 
 def hosts_may_meet(host: str, other: str) -> bool:
-    """Return whether both include a common host; a wildcard matches one label or more."""
+    """Return whether two host patterns include a common host; a wildcard matches one or more labels."""
     return is_under(host, other) or is_under(other, host)
 
 
 def is_under(host: str, other: str) -> bool:
-    """Return whether `other` includes all hosts of `host`."""
+    """Return whether the pattern `other` includes all hosts of `host`."""
     if other in (host, ALL_HOSTS):
         return True
     return other.startswith("*.") and host.endswith(other[1:])
@@ -303,13 +303,13 @@ def hosts_above(host: str) -> Iterator[str]:
 def _conditions_meet(
     conditions: frozenset[Condition], other_conditions: frozenset[Condition]
 ) -> bool:
-    """Return whether one request may meet both; only two different exact values of one name exclude it."""
+    """Return whether a request may satisfy both sets; only different exact values of one name exclude it."""
     exact, other_exact = _exact(conditions), _exact(other_conditions)
     return all(value == other_exact[name] for name, value in exact.items() if name in other_exact)
 
 
 def _exact(conditions: frozenset[Condition]) -> dict[str, str]:
-    """Return exact values by name. Of a name with two values a gateway reads one, and which one is undefined."""
+    """Return the exact values by name, without names that have two different values."""
     names = [name for name, _, _ in conditions]
     return {
         name: value
@@ -325,5 +325,5 @@ def _those_that_meet(
 
 
 def _may_be_one(choice: str | int, other: str | int) -> bool:
-    """Return whether two choices may be equal; an empty one means any."""
+    """Return whether two choices may be equal; an empty choice means any."""
     return not choice or not other or choice == other

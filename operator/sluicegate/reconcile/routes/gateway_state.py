@@ -26,7 +26,7 @@ class GatewayState:
     listeners: tuple[Listener, ...] = ()
 
     def objection(self, section: str | None) -> str:
-        """Return why this listener, or the Gateway, isn't in service; empty when it is."""
+        """Return why the listener or the Gateway isn't in service; empty if it is."""
         return self.objections.get(WHOLE, "") or self.objections.get(section or WHOLE, "")
 
 

@@ -24,7 +24,7 @@ _OF_THE_API: frozenset[str] = frozenset({"namespace", "name", "sectionName", "po
 def with_kept_route(
     product: DataProduct, route: RouteRecord, parents: Collection[Parent]
 ) -> DataProduct | None:
-    """Return the product with its live route; None for a route that the spec can't express.
+    """Return the product with its live route; None if the spec can't express that route.
 
     Parameters
     ----------

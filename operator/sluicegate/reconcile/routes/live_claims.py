@@ -20,7 +20,7 @@ _NOT_WRITTEN: Final = "~"
 
 
 class Strength(IntEnum):
-    """The rank of a claim: a smaller one precedes."""
+    """The rank of a claim; a smaller one has precedence."""
 
     HELD = 0  # the live HTTPRoute has it, and the Gateway takes that route
     WRITTEN = 1  # the HTTPRoute has it, or is just being written, and the Gateway says nothing yet
@@ -33,7 +33,7 @@ Standing = tuple[Strength, str, tuple[str, str, str]]
 
 @dataclass(slots=True)
 class RouteEntry:
-    """The claims of one product's route: desired, live, held, denied.
+    """The claims of a product's route: desired, live, held and denied.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class RouteEntry:
     is_written: bool = False
 
     def open(self, now: float) -> frozenset[Parent]:
-        """Return the parents of the HTTPRoute that may accept it soon, or again."""
+        """Return the parents that may accept the HTTPRoute soon, or again."""
         again = frozenset(one for one, at in self.lapsed.items() if now - at <= SILENT_SECONDS)
         if self.live is None or now - _seconds(self.creation_time) > SILENT_SECONDS:
             return again
@@ -128,7 +128,7 @@ def read_entry(
 def _take_in(
     entry: RouteEntry, route: RouteRecord, before: RouteEntry | None, record: ProductRecord
 ) -> None:
-    """Read the claim of an HTTPRoute, and which of its parents accept it.
+    """Read the claim of an HTTPRoute, and the parents that accepted it.
 
     A parent that accepted the route and no longer reports it still counts: a Gateway that is
     replaced, or whose controller restarts, doesn't report for a while. After a restart of the
@@ -175,7 +175,7 @@ def _words(route: RouteRecord, parent: Parent) -> list[ParentStatus]:
 
 
 def _is_about_to_serve(record: ProductRecord) -> bool:
-    """Return whether a product that wasn't reconciled yet is about to have a route, by its status."""
+    """Return whether the status of a product that isn't reconciled yet shows that it gets a route soon."""
     return record.status.stable is not None and not record.suspended
 
 

@@ -21,7 +21,7 @@ SURGE: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The pods of one live version.
+    """The desired pods of a live version.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Allocation:
     part: int = 0
 
     def replicas(self, revision: str) -> int:
-        """Return the desired pods of a version; 0 for one that isn't live."""
+        """Return the desired pods of a version; 0 if it isn't live."""
         return sum(
             placement.replicas
             for placement in self.placements
@@ -115,7 +115,7 @@ def target_weight(spec: DataProductSpec, candidate: Candidate) -> int:
 
 
 def pods_for(spec: DataProductSpec, weight: int, stable: int) -> int:
-    """Return the ready pods that a candidate needs before it takes this share.
+    """Return the ready pods that a candidate needs before it gets a share.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def max_pods(stable: int) -> int:
 
 
 def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
-    """Return the pods of stable and candidate whose share is nearest, from above.
+    """Return the pods of stable and candidate with the smallest share that is at least the desired one.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def with_predecessors(
     candidate: int,
     selected: str | None,
 ) -> Allocation:
-    """Return the allocation of a first version that replaces unaccepted ones, without a route.
+    """Return the allocation without a route of a first version that replaces unaccepted ones.
 
     The product's own Service selects pods of theirs that are ready, so these have requests. They
     stay until as many of the new version are ready.
@@ -226,7 +226,7 @@ def _with_kept(
 
 
 def _once_each(allocation: Allocation) -> Allocation:
-    """Keep one placement of each revision: two with one Deployment would overwrite each other."""
+    """Return one placement per revision, as two with the same Deployment would overwrite each other."""
     by_revision: dict[str, Placement] = {}
     for placement in allocation.placements:
         by_revision.setdefault(placement.version.revision, placement)
@@ -280,7 +280,7 @@ def _routed(
 
 
 def _initial(product: DataProduct, status: DataProductStatus) -> Allocation:
-    """Return the allocation before the first version serves: all its pods, no traffic until they are ready."""
+    """Return the allocation before the first version serves: all its pods, and no traffic until they are ready."""
     if status.candidate is None:
         return Allocation((), (), None)
     placement = Placement(status.candidate, product.spec.serving.base_replicas)
@@ -415,7 +415,7 @@ def _by_replicas(
 def _forward(
     spec: DataProductSpec, candidate: Candidate, stable_pods: int, serving: ServingPods | None
 ) -> tuple[int, int, int]:
-    """Return the pods of stable and candidate now, and the ready ones that the next share needs."""
+    """Return the present pods of stable and candidate, and the ready pods that the next share needs."""
     stable_number, candidate_number = _desired_pods(spec, candidate, stable_pods)
     if serving is None:
         return stable_number, candidate_number, candidate_number
@@ -439,7 +439,7 @@ def _forward(
 
 
 def _is_awaited(candidate: Candidate, stable_pods: int, serving: ServingPods) -> bool:
-    """Return whether a rolled-back version serves until stable has all of its pods."""
+    """Return whether a rolled back version serves until stable has all its pods."""
     had_requests = candidate.weight > 0 and serving.candidate > 0
     return serving.waits_for_pods and had_requests and serving.stable < stable_pods
 
@@ -452,7 +452,7 @@ def _desired_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int)
 
 
 def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | None) -> int:
-    """Return the pods of a version that remain until they are drained: within the surge, and none added."""
+    """Return the pods of a version until it is drained: within the surge, none added."""
     before = stable_pods
     if candidate.weight < FULL_WEIGHT:
         before = split_by_replicas(candidate.weight, stable_pods)[1]
@@ -468,7 +468,7 @@ def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:
 
 
 def share_in_force(candidate: Candidate) -> int:
-    """Return the present share of the candidate, in percent; 0 once it is rolled back."""
+    """Return the present traffic share of the candidate, in percent; 0 after a rollback."""
     is_returning = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
     return 0 if is_returning else candidate.weight
 

@@ -30,7 +30,7 @@ TOO_LARGE: Final = 2
 
 
 class VerificationLevel(IntEnum):
-    """How far a split is verified; each level includes those before it."""
+    """The extent to which a traffic split is verified; each level includes the previous ones."""
 
     NONE = 0
     WRITTEN = 1
@@ -69,7 +69,7 @@ class InService(Protocol):
     """The conditions of a Gateway that decide whether it is in service."""
 
     def objection(self, section: str | None) -> str:
-        """Return why a listener, or the Gateway, isn't in service; empty when it is."""
+        """Return why the listener or the Gateway isn't in service; empty if it is."""
 
 
 def verify_acceptance(
@@ -78,7 +78,7 @@ def verify_acceptance(
     parents: Iterable[ParentRef],
     gateways: Mapping[Key, InService] | None = None,
 ) -> tuple[VerificationLevel, str]:
-    """Return whether the route has these weights, and each of its Gateways accepted it and is in service.
+    """Return whether the route has these weights, and each of its Gateways has accepted it and is in service.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def verify_draws(
     parents: Iterable[ParentRef],
     gateways: Mapping[Key, InService] | None = None,
 ) -> tuple[VerificationLevel, str] | None:
-    """Return why the route of draws isn't verified; None if it is, or if none is desired.
+    """Return why the HTTPRoute for draws isn't verified; None if it is or isn't desired.
 
     Parameters
     ----------
