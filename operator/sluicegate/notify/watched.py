@@ -15,7 +15,7 @@ from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS, DATA_PRODUCTS, Key
 from sluicegate.notify.cursor import Cursor, ReviewCursor
 from sluicegate.notify.dependents import consumers_to_answer, to_dependents
 from sluicegate.notify.transitions import Origin, Transition
-from sluicegate.reconcile.live.product import ProductRecord, product_record, unpacked
+from sluicegate.reconcile.live.product import ProductRecord, decompressed, product_record
 from sluicegate.runtime.cache import Cache
 from sluicegate.runtime.interfaces import Record, Watched
 from sluicegate.views.needs import Need, needs_of, unreadable_need
@@ -146,7 +146,7 @@ def _review_text(
 
 def origin_of(product_record: ProductRecord) -> Origin:
     """Return the product's fields for routes; missing or malformed ones of the spec are empty."""
-    spec = unpacked(product_record.packed_spec)
+    spec = decompressed(product_record.packed_spec)
     markets = spec.get("markets")
     return Origin(
         namespace=product_record.key.namespace,

@@ -76,7 +76,9 @@ def build_children(
         revision: ServiceKind.HEADLESS if service.headless else ServiceKind.CLUSTER_IP
         for revision, service in live_services.items()
     }
-    manifests = _manifests(product, allocation, live, lambda one: kinds.get(one, service_kind))
+    manifests = _manifests(
+        product, allocation, live, lambda revision: kinds.get(revision, service_kind)
+    )
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(child.resource, child.key) for child in children}) < len(children):
         raise RuntimeError(
@@ -95,7 +97,7 @@ def _manifests(
         version, service = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, service)
         if service is not None and not _was_followed(product.status):
-            version = _as_foreseen(version, service)
+            version = _with_annotated_baseline(version, service)
         yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
         if product.spec.route is not None:
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
@@ -119,7 +121,7 @@ def _was_followed(status: DataProductStatus) -> bool:
     return any(past_version.promotion_time is not None for past_version in status.history)
 
 
-def _as_foreseen(version: VersionBase, live: DeploymentRecord) -> VersionBase:
+def _with_annotated_baseline(version: VersionBase, live: DeploymentRecord) -> VersionBase:
     """Return the first version with the baseline and promotion time from its Deployment's annotations.
 
     That its pods took long is no reason to write again: it is the only one that was ever accepted,

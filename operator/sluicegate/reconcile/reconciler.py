@@ -17,7 +17,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reconcile.apply.effects import Effects
 from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.decide.requeue import requeue_after
-from sluicegate.reconcile.decide.status_recovery import Children, known_status
+from sluicegate.reconcile.decide.status_recovery import Children, recovered_status
 from sluicegate.reconcile.live.product import Pass, ProductRecord
 from sluicegate.reconcile.observe.carried_spec import CarriedSpec
 from sluicegate.reconcile.observe.observation import Observation
@@ -33,7 +33,7 @@ from sluicegate.spans import Spans, no_spans
 class Interceptor(Protocol):
     """Runs around each pass of a product, and may return a result instead of the pass."""
 
-    async def __call__(self, record: ProductRecord, proceed: Pass) -> Result:
+    async def __call__(self, record: ProductRecord, next_step: Pass) -> Result:
         """Call the next step of the pass, or return a result without it."""
 
 
@@ -69,10 +69,10 @@ class ProductReconciler:
             for forget in (self.lost_keys.discard, *self.forgetting):
                 forget(key)
             return Done()
-        proceed: Pass = self._reconcile
+        next_step: Pass = self._reconcile
         for interceptor in reversed(self.interceptors):
-            proceed = partial(interceptor, proceed=proceed)
-        return await proceed(record)
+            next_step = partial(interceptor, next_step=next_step)
+        return await next_step(record)
 
     async def _reconcile(self, record: ProductRecord) -> Result:
         """Run one pass: observe, decide, build, record the status, apply; return when to requeue."""
@@ -87,7 +87,7 @@ class ProductReconciler:
         # Before the first await: products that are evaluated meanwhile must see the slot as taken.
         self.reporter.publish(record, observation, plan)
         deferred = can_wait(observation, plan)
-        observation = await self.effects.foresee(record, observation, plan, desired)
+        observation = await self.effects.with_expected_pods(record, observation, plan, desired)
         with self.spans("report"):
             written_record = await self.reporter.record(
                 record, observation, plan, deferred=deferred
@@ -101,7 +101,7 @@ class ProductReconciler:
     async def _observed(self, record: ProductRecord, carried_spec: CarriedSpec) -> Observation:
         """Read the observation of a pass; a lost status is restored first."""
         now, read = int(self.wall()), self.reader.observer
-        product, events = known_status(
+        product, events = recovered_status(
             carried_spec.product,
             carried_spec.desired,
             Children(

@@ -193,7 +193,7 @@ class Routed:
         one = self.products[key]
         self.see(key)
         contends = one.stable and not one.suspend
-        refusal = self.claims.settle(key, contends=contends, now=self.now)
+        refusal = self.claims.settle(key, contends_for_route=contends, now=self.now)
         if contends and refusal is None:
             self._write(one)
         elif refusal is not None and not self.claims.serves(key, self.now):

@@ -362,7 +362,7 @@ class World:
             live.get(stable.revision),
             (state,) if state is not None else (),
             now=self.now,
-            patience=product.spec.serving.progress_deadline_seconds,
+            deadline_seconds=product.spec.serving.progress_deadline_seconds,
         )
         return replace(self.facts, stable_down=down)
 

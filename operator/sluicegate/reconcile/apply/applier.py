@@ -58,7 +58,7 @@ class NameConflict(SluicegateError):  # noqa: N818 - the name of the condition's
 
 _REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, WebhookFailed, NameConflict)
 """Answers about one object alone. After any other one, e.g. no answer, nothing else is tried."""
-_DIRECTING: Final = frozenset({SERVICES, HTTP_ROUTES})
+_ROUTING_KINDS: Final = frozenset({SERVICES, HTTP_ROUTES})
 """Kinds that say which pods get requests."""
 
 
@@ -88,7 +88,7 @@ class Applier:
         self,
         product: ProductRecord,
         children: Collection[Child],
-        leftovers: Collection[tuple[Resource, ChildRecord]] = (),
+        obsolete_children: Collection[tuple[Resource, ChildRecord]] = (),
     ) -> None:
         """Write each child that differs from the live object, and delete the leftovers.
 
@@ -98,7 +98,7 @@ class Applier:
         """
         refusals: list[KubeError | NameConflict] = []
         refused_kinds: set[Resource] = set()
-        for write in self._writes(product, children, leftovers):
+        for write in self._writes(product, children, obsolete_children):
             if not refused_kinds.isdisjoint(write.waits_for):
                 continue
             try:
@@ -114,7 +114,7 @@ class Applier:
         self,
         product: ProductRecord,
         children: Collection[Child],
-        leftovers: Collection[tuple[Resource, ChildRecord]],
+        obsolete_children: Collection[tuple[Resource, ChildRecord]],
     ) -> Iterator[_Write]:
         """Yield the writes in an order in which each request always finds a pod.
 
@@ -126,25 +126,25 @@ class Applier:
         """
         apply = partial(self._apply_one, product)
         draws = Key(product.key.namespace, draw_route_name(product.key.name))
-        for resource, record in leftovers:
+        for resource, record in obsolete_children:
             if resource == HTTP_ROUTES and record.key == draws:
                 yield _Write(resource, record.key, partial(self.delete, resource, record))
-        for child in sorted(children, key=self._takes_no_traffic):
+        for child in sorted(children, key=self._keeps_weights):
             if not self._gives_up_pods(child):
                 yield _Write(child.resource, child.key, partial(apply, child))
-        for resource, record in leftovers:
+        for resource, record in obsolete_children:
             if resource == HTTP_ROUTES and record.key != draws:
                 yield _Write(resource, record.key, partial(self.delete, resource, record))
         for child in filter(self._gives_up_pods, children):
-            yield _Write(child.resource, child.key, partial(apply, child), _DIRECTING)
+            yield _Write(child.resource, child.key, partial(apply, child), _ROUTING_KINDS)
         all_kinds = frozenset(cache.watched.resource for cache in self.caches)
-        for resource, record in leftovers:
+        for resource, record in obsolete_children:
             if resource != HTTP_ROUTES:
                 yield _Write(
                     resource, record.key, partial(self.delete, resource, record), all_kinds
                 )
 
-    async def rehearse(self, product: ProductRecord, children: Iterable[Child]) -> None:
+    async def dry_run(self, product: ProductRecord, children: Iterable[Child]) -> None:
         """Send each change of a child as a dry run; raise the API server's refusal. Nothing is stored.
 
         What isn't there yet serves no user, and the write itself shows an error: to try a candidate's
@@ -175,7 +175,7 @@ class Applier:
             isinstance(live, DeploymentRecord) and desired is not None and desired < live.replicas
         )
 
-    def _takes_no_traffic(self, child: Child) -> bool:
+    def _keeps_weights(self, child: Child) -> bool:
         """Return False for a route that reduces a version's weight while each of its backends exists.
 
         And for that of draws if each backend is: after the weights, calls of one request would be
@@ -193,9 +193,9 @@ class Applier:
         if child.key.name.endswith(DRAW_ROUTE_SUFFIX):
             return not services_exist
         live = self._live(child.resource, child.key)
-        before = live.weights if isinstance(live, RouteRecord) else ()
+        weights_before = live.weights if isinstance(live, RouteRecord) else ()
         return not (
-            services_exist and any(weights.get(name, 0) < weight for name, weight in before)
+            services_exist and any(weights.get(name, 0) < weight for name, weight in weights_before)
         )
 
     def _check_is_going(self, product: ProductRecord, child: Child, live: ChildRecord) -> None:

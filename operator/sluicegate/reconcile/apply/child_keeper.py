@@ -83,13 +83,16 @@ class ChildKeeper:
         in force.
         """
         status = observation.product.status
-        new = record.generation != status.observed_generation
-        observation = replace(observation, changing=_changes_stable(observation, children, new=new))
-        if status.stable is None or not new:
+        is_new_generation = record.generation != status.observed_generation
+        observation = replace(
+            observation,
+            changing=_changes_stable(observation, children, is_new_generation=is_new_generation),
+        )
+        if status.stable is None or not is_new_generation:
             return observation
         obstacle = None
         try:
-            await self.applier.rehearse(record, children)
+            await self.applier.dry_run(record, children)
         except (Invalid, Forbidden) as error:
             obstacle = obstacle_of(error)
         except KubeError as error:  # e.g. a webhook without dry runs: the write reports it
@@ -107,21 +110,23 @@ class ChildKeeper:
         route_refused = observation.shadowed and not observation.route_kept
         if route_refused:
             children = tuple(child for child in children if child.resource != HTTP_ROUTES)
-        left_alone = route_refused and self.claims.serves(record.key, observation.now)
-        leftovers = [
-            (resource, leftover)
-            for resource, leftover in self.applier.leftovers(record, children)
-            if resource != HTTP_ROUTES or not left_alone
+        route_unchanged = route_refused and self.claims.serves(record.key, observation.now)
+        obsolete_children = [
+            (resource, obsolete_child)
+            for resource, obsolete_child in self.applier.leftovers(record, children)
+            if resource != HTTP_ROUTES or not route_unchanged
         ]
         try:
-            await self.applier.apply(record, children, leftovers)
+            await self.applier.apply(record, children, obsolete_children)
         except (KubeError, NameConflict) as error:
             if (obstacle := obstacle_of(error)) is not None:
                 self.obstacles[record.key] = obstacle
             raise
 
 
-def _changes_stable(observation: Observation, children: tuple[Child, ...], *, new: bool) -> bool:
+def _changes_stable(
+    observation: Observation, children: tuple[Child, ...], *, is_new_generation: bool
+) -> bool:
     """Return whether this pass replaces stable's pods, or whether a new spec changes their number."""
     status = observation.product.status
     live = observation.live.get(status.stable.revision) if status.stable else None
@@ -132,6 +137,6 @@ def _changes_stable(observation: Observation, children: tuple[Child, ...], *, ne
             annotations: dict[str, str] = child.manifest["metadata"]["annotations"]
             inputs = annotations.get(names.ANNOTATION_INPUTS_HASH)
             replicas = child.manifest["spec"].get("replicas", live.replicas)
-            scaled = new and status.candidate is None and replicas != live.replicas
-            return scaled or inputs != live.annotation(names.ANNOTATION_INPUTS_HASH)
+            is_scaled = is_new_generation and status.candidate is None and replicas != live.replicas
+            return is_scaled or inputs != live.annotation(names.ANNOTATION_INPUTS_HASH)
     return False

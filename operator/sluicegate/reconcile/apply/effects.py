@@ -53,9 +53,9 @@ class Effects:
 
     def build(self, record: ProductRecord, observation: Observation, plan: Plan) -> Desired:
         """Build the manifests of the children, unless the digest shows that all are in sync."""
-        basis = self.in_sync.basis(record, observation, plan)
-        if not self.is_hindered(record.key) and self.in_sync.is_in_sync(record.key, basis):
-            return Desired(None, basis)
+        inputs_digest = self.in_sync.inputs_digest(record, observation, plan)
+        if not self.is_hindered(record.key) and self.in_sync.is_in_sync(record.key, inputs_digest):
+            return Desired(None, inputs_digest)
         children = build_children(
             observation.product,
             plan.allocation,
@@ -63,9 +63,9 @@ class Effects:
             service_kind=self.services,
             services=self.observer.services(record),
         )
-        return Desired(children, basis)
+        return Desired(children, inputs_digest)
 
-    async def foresee(
+    async def with_expected_pods(
         self, record: ProductRecord, observation: Observation, plan: Plan, desired: Desired
     ) -> Observation:
         """Return the observation with the pods' rollout that this pass starts, before status is written."""
@@ -92,7 +92,7 @@ class Effects:
         if observation.may_train(plan.status) or (plan.status.shadow is not None and not frozen):
             await self.trainer.keep(record, observation, plan.status)
         # Only a pass that changed nothing has seen all children in sync.
-        equal_basis = self.in_sync.basis(record, observation, plan) == desired.basis
+        equal_basis = self.in_sync.inputs_digest(record, observation, plan) == desired.basis
         if equal_basis and not self.is_hindered(record.key):
             self.in_sync.record(record.key, desired.basis)
 

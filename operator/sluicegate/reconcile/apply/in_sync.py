@@ -23,7 +23,7 @@ class InSyncCache:
         self._caches = caches
         self._digests: dict[Key, bytes] = {}
 
-    def basis(
+    def inputs_digest(
         self,
         record: ProductRecord,
         observation: Observation,
@@ -39,22 +39,22 @@ class InSyncCache:
             return b""  # then only a part of it is applied, or nothing
         allocation, recorded = plan.allocation, record.status
         versions = [recorded.stable, recorded.candidate, *recorded.history]
-        built = [_built_of(placement) for placement in versions]
-        placed = [
+        version_inputs = [_inputs_of(placement) for placement in versions]
+        indexed_versions = [
             (
-                _place(placement.version, built),
+                _index_of(placement.version, version_inputs),
                 placement.replicas,
                 placement.autoscaled,
                 placement.floor,
             )
             for placement in allocation.placements
         ]
-        if any(place is None for place, *_ in placed):
+        if any(index is None for index, *_ in indexed_versions):
             return b""  # it isn't what the record's version stands for
         read = (
             record.uid,
             record.version,
-            placed,
+            indexed_versions,
             allocation.weights,
             allocation.selected,
             allocation.mirrored_to,
@@ -66,9 +66,9 @@ class InSyncCache:
         )
         return blake2b(repr(read).encode(), digest_size=16).digest()
 
-    def is_in_sync(self, key: Key, basis: bytes) -> bool:
+    def is_in_sync(self, key: Key, inputs_digest: bytes) -> bool:
         """Return whether all children were in sync with the same inputs."""
-        return bool(basis) and self._digests.get(key) == basis
+        return bool(inputs_digest) and self._digests.get(key) == inputs_digest
 
     def record(self, key: Key, basis: bytes) -> None:
         """Record that all children are in sync with these inputs."""
@@ -79,13 +79,13 @@ class InSyncCache:
         self._digests.pop(key, None)
 
 
-def _place(version: VersionBase, built: Sequence[list[object]]) -> int | None:
+def _index_of(version: VersionBase, built: Sequence[list[object]]) -> int | None:
     """Return the index of a version among the versions in status; None if it isn't one of them."""
-    desired = _built_of(version)
+    desired = _inputs_of(version)
     return built.index(desired) if desired in built else None
 
 
-def _built_of(version: VersionBase | None) -> list[object]:
+def _inputs_of(version: VersionBase | None) -> list[object]:
     """Return the inputs of a version's manifests: version, promotion time and baseline.
 
     That is nothing of a candidate's phase or its evidence, which moves each block.

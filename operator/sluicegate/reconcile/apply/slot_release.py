@@ -30,13 +30,13 @@ class SlotKeeper:
     observer: Observer
     obstacles: Mapping[Key, WriteObstacle]
     queue: WorkQueue
-    wall: Clock
+    clock: Clock
 
-    async def watch(self, record: ProductRecord, proceed: Pass) -> Result:
+    async def watch(self, record: ProductRecord, next_step: Pass) -> Result:
         """Release or keep the product's slot after a pass, also after a failed one (an interceptor)."""
         failure: Exception | None = None
         try:
-            return await proceed(record)
+            return await next_step(record)
         except Exception as error:
             failure = error
             raise
@@ -44,15 +44,15 @@ class SlotKeeper:
             reserved = self.fleet.reserved(record.key)
             if failure is not None or reserved is not None:
                 obstacle = self.obstacles.get(record.key)
-                why = str(failure or (obstacle.text if obstacle else "it wasn't tried"))
-                self._settle(record, reserved, failure, why)
+                cause_text = str(failure or (obstacle.text if obstacle else "it wasn't tried"))
+                self._release_unless_used(record, reserved, failure, cause_text)
 
     def forget(self, key: Key) -> None:
         """Release the slot of a deleted product."""
-        self.fleet.leave(key, int(self.wall()))
+        self.fleet.leave(key, int(self.clock()))
         self.trainer.refusals.pop(key, None)
 
-    def _settle(
+    def _release_unless_used(
         self,
         record: ProductRecord,
         reserved: Reserved | None,
@@ -66,7 +66,7 @@ class SlotKeeper:
         reserved : the slot that it had for a Job. failure : what ended the reconcile.
         reason_text : the same, or what else kept the Job from being created.
         """
-        now, jobs = int(self.wall()), self.observer.jobs(record)
+        now, jobs = int(self.clock()), self.observer.jobs(record)
         job_names = {job.key.name for job in jobs}
         absent_slot = reserved if reserved and reserved.job not in job_names else None
         if failure is None and absent_slot is None:

@@ -13,11 +13,11 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.shadow import ShadowInterval, build_shadow_job
 from sluicegate.manifests.training import Attempt, build_training_job
 from sluicegate.reconcile.apply.applier import Applier, NameConflict
-from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, wanted_job, wanted_shadow_job
+from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, shadow_job_key, training_job_key
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
-from sluicegate.reconcile.observe.training_account import forbidden
+from sluicegate.reconcile.observe.training_account import account_problem
 from sluicegate.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ class Trainer:
         self, record: ProductRecord, observation: Observation, status: DataProductStatus
     ) -> None:
         """Start the Jobs named in status, and delete Jobs whose result isn't needed."""
-        training = wanted_job(record.key, status)
-        shadow = wanted_shadow_job(record.key, status)
+        training = training_job_key(record.key, status)
+        shadow = shadow_job_key(record.key, status)
         for job in self.applier.caches[JOBS].children(record.key):
             assert isinstance(job, JobRecord)
             if job.owner == record.uid and job.key not in {training, shadow}:
@@ -50,13 +50,13 @@ class Trainer:
         if training is not None and observation.may_train(status):
             starts_job = observation.starts_training(status)
             build = partial(self._training, observation, status)
-            await self._keep_one(record, training, build if starts_job else None, observation)
+            await self._create_if_due(record, training, build if starts_job else None, observation)
         if shadow is not None:
             starts_job = observation.starts_shadow(status)
             build = partial(self._shadow, observation, status, shadow.name)
-            await self._keep_one(record, shadow, build if starts_job else None, observation)
+            await self._create_if_due(record, shadow, build if starts_job else None, observation)
 
-    async def _keep_one(
+    async def _create_if_due(
         self,
         record: ProductRecord,
         desired: Key,
@@ -78,7 +78,7 @@ class Trainer:
         self, product: Key, job: Key, build: Callable[[], Manifest], observation: Observation
     ) -> None:
         """Create the Job. An error that a retry repeats ends the attempt in the next reconcile."""
-        finding = await forbidden(self.applier.api, observation.product)
+        finding = await account_problem(self.applier.api, observation.product)
         if finding is not None:
             self.refuse(product, job.name, finding.message)
             return

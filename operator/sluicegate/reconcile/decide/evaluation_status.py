@@ -65,7 +65,7 @@ def with_figures(
                 _evidence(slo, evaluation.assessment.by_market.get(slo.terms.name, {}))
                 for slo in evaluation.assessment.slos[:MAX_EVIDENCE]
             ),
-            expected_seconds=_expected(evaluation.assessment),
+            expected_seconds=_expected_seconds(evaluation.assessment),
             hold=_hold(candidate, evaluation.hold, now),
         )
     return status.replace(
@@ -84,8 +84,8 @@ def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
     if candidate.hold.check != DecisionReason.WAITING_FOR_PODS:
         return status
     text = f"{candidate.version} stays at {candidate.weight} % {step_rule_text()}"
-    collecting = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
-    return status.replace(candidate=candidate.replace(hold=_hold(candidate, collecting, now)))
+    hold = CanaryHold(DecisionReason.COLLECTING_EVIDENCE, text, candidate.hold.request)
+    return status.replace(candidate=candidate.replace(hold=_hold(candidate, hold, now)))
 
 
 def with_answers(observation: Observation, status: DataProductStatus) -> DataProductStatus:
@@ -96,17 +96,17 @@ def with_answers(observation: Observation, status: DataProductStatus) -> DataPro
 def _slo(
     slo_before: SloStatus | None, result: SloResult, block_seconds: int, *, degraded: bool
 ) -> SloStatus:
-    before = slo_before or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
-    recent, baseline = result.recent_count, result.baseline
-    ratio = result.gauge if result.gauge is not None else _good(recent.ratio)
+    previous_slo = slo_before or SloStatus(name=result.terms.name, state=SloState.UNKNOWN)
+    recent_count, baseline = result.recent_count, result.baseline
+    ratio = result.gauge if result.gauge is not None else _good(recent_count.ratio)
     update: dict[str, object] = {
         "state": result.state,
         "degraded": degraded,
         "reason": str(result.reason),
         "message": describe(result, block_seconds, degraded=degraded),
         "ratio": None if ratio is None else number(ratio),
-        "bad": recent.bad,
-        "total": recent.total,
+        "bad": recent_count.bad,
+        "total": recent_count.total,
         "objective": _decimal_text(result.terms.objective),
         "budget_remaining": None,
         "baseline_ratio": None,
@@ -119,11 +119,11 @@ def _slo(
         )
     if baseline is not None and baseline.count.total:
         update["baseline_ratio"] = number(1 - ratio_of(baseline.count))
-        if recent.ratio is not None and recent.total:
-            difference = newcombe_difference(recent, baseline.count, Z_INTERVAL)
-            update["drop"] = number(recent.ratio - ratio_of(baseline.count))
+        if recent_count.ratio is not None and recent_count.total:
+            difference = newcombe_difference(recent_count, baseline.count, Z_INTERVAL)
+            update["drop"] = number(recent_count.ratio - ratio_of(baseline.count))
             update["interval"] = (number(difference.lower), number(difference.upper))
-    return before.replace(**update)
+    return previous_slo.replace(**update)
 
 
 def _good(bad: float | None) -> float | None:
@@ -135,7 +135,7 @@ def _decimal_text(value: float | None) -> str | None:
 
 
 def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) -> Evidence:
-    largest = sorted(by_market, key=lambda market: (-by_market[market][0].total, market))
+    largest_markets = sorted(by_market, key=lambda market: (-by_market[market][0].total, market))
     stable_arm, candidate_arm = slo.arms
     return Evidence(
         slo=slo.terms.name,
@@ -150,27 +150,27 @@ def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) ->
         stable_total=candidate_arm.total,
         markets={
             market: tuple(chain.from_iterable(by_market[market]))
-            for market in sorted(largest[:MAX_ARM_MARKETS])
+            for market in sorted(largest_markets[:MAX_ARM_MARKETS])
         },
         phi=number(slo.dispersion),
     )
 
 
-def _expected(assessment: Assessment) -> int | None:
+def _expected_seconds(assessment: Assessment) -> int | None:
     """Return the expected seconds until the verdict on an equal candidate, by its slowest required SLO."""
     expected_seconds = [slo.expected_seconds for slo in assessment.required]
-    longest = max(expected_seconds, default=0.0)
-    return round(longest) if expected_seconds and isfinite(longest) else None
+    longest_seconds = max(expected_seconds, default=0.0)
+    return round(longest_seconds) if expected_seconds and isfinite(longest_seconds) else None
 
 
 def _hold(candidate: Candidate, hold: CanaryHold | None, now: int) -> CandidateHold | None:
     """Return the check that holds the candidate, with its start time."""
     if hold is None:
         return None
-    before = candidate.hold
+    previous_hold = candidate.hold
     start_time = now if hold.start_time is None else hold.start_time
-    if before is not None and before.check == hold.check:
-        start_time = before.start_time
+    if previous_hold is not None and previous_hold.check == hold.check:
+        start_time = previous_hold.start_time
     return CandidateHold(
         check=str(hold.check),
         start_time=start_time,

@@ -16,7 +16,7 @@ class EventNote:
     action: str
     message: str
     warning: bool = False
-    quiet: bool = False
+    log_only: bool = False
 
 
 def decision_status(kind: str, reason: str, message: str, *, now: int) -> DecisionStatus:

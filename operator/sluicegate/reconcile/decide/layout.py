@@ -31,12 +31,12 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
     """Return the allocation for this status: pods and weight of each version."""
     candidate = status.candidate
     capacity = candidate.capacity if candidate is not None and observation.scales else 0
-    base = observation.product.spec.serving.base_replicas
-    pods = {revision: one.replicas for revision, one in observation.live.items()}
+    base_replicas = observation.product.spec.serving.base_replicas
+    pods = {revision: deployment.replicas for revision, deployment in observation.live.items()}
     allocation = allocation_of(
         observation.product,
         status,
-        stable_pods=max(capacity, base) if capacity else observation.stable_pods,
+        stable_pods=max(capacity, base_replicas) if capacity else observation.stable_pods,
         route_followed=observation.followed,
         serving=_serving(observation, status),
         kept_pods=None if is_route_gone(observation) else pods,
@@ -44,7 +44,7 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
     if status.stable is not None or candidate is None:
         return allocation
     if observation.product.spec.route is not None:
-        return _foreseen_first_version(observation, candidate, allocation)
+        return _first_version_as_stable(observation, candidate, allocation)
     return _beside_predecessors(observation, candidate, allocation)
 
 
@@ -55,7 +55,9 @@ def _beside_predecessors(
     live = dict(observation.live)
     live_candidate = live.pop(candidate.revision, None)
     ready: list[tuple[VersionBase, int]] = []
-    for deployment in sorted(live.values(), key=lambda one: one.moved_at, reverse=True):
+    for deployment in sorted(
+        live.values(), key=lambda deployment: deployment.moved_at, reverse=True
+    ):
         version = read_identity(dict(deployment.labels), dict(deployment.annotations))
         if version is not None and deployment.ready:
             ready.append((version, deployment.ready))
@@ -115,7 +117,7 @@ def is_route_gone(observation: Observation) -> bool:
     return removal_time is None or observation.now - removal_time >= REMOVAL_SECONDS
 
 
-def _foreseen_first_version(
+def _first_version_as_stable(
     observation: Observation, candidate: Candidate, allocation: Allocation
 ) -> Allocation:
     """Return the first version's allocation as if it were stable, so that its promotion needs no second Deployment write."""

@@ -11,7 +11,7 @@ from sluicegate.policy.evaluate import Evaluation
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import Count
 
-_NONE: Final[tuple[MarketState, ...]] = ()
+_NO_STATES: Final[tuple[MarketState, ...]] = ()
 
 
 def with_markets(slos: tuple[SloStatus, ...], evaluation: Evaluation) -> tuple[SloStatus, ...]:
@@ -26,7 +26,7 @@ def with_markets(slos: tuple[SloStatus, ...], evaluation: Evaluation) -> tuple[S
                     objective=terms[slo.name].allowed_bad_ratio is not None,
                     counts=terms[slo.name].on_market_missed is not OnMarketMissed.IGNORE,
                 )
-                for state in market_states.get(slo.name, _NONE)[:MAX_SHOWN_MARKETS]
+                for state in market_states.get(slo.name, _NO_STATES)[:MAX_SHOWN_MARKETS]
             )
         )
         for slo in slos

@@ -46,9 +46,9 @@ from sluicegate.reconcile.decide.rollout import (
 )
 from sluicegate.reconcile.decide.shadow_phase import with_shadow
 from sluicegate.reconcile.decide.versions import (
-    as_the_spec_names,
     with_corrected_service,
     with_first_candidate,
+    with_names_of_spec,
 )
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import Allocation, with_capacity
@@ -76,7 +76,7 @@ def make_plan(observation: Observation) -> Plan:
     """Compute the next status, the allocation and the events from one observation."""
     status = with_time_held(observation)
     status = with_corrected_service(observation, status)
-    status = as_the_spec_names(status, observation.desired)
+    status = with_names_of_spec(status, observation.desired)
     status = with_corrected_job(observation, with_admission(observation, status))
     if status.stable is None:
         status = with_first_candidate(observation, status)
@@ -88,16 +88,16 @@ def make_plan(observation: Observation) -> Plan:
         progress = None
     if not events:
         status, events = advance(observation, status, progress)
-    status, more = with_shadow(observation, status)
-    events += more
+    status, shadow_events = with_shadow(observation, status)
+    events += shadow_events
     if status.stable is not None and not status.carried_out:
         status = with_answers(observation, status)  # a decision keeps those that it is made by
         evaluation = _evaluated(observation, status, None if events else progress)
-        status, more = _apply_decision(observation, status, evaluation)
-        events += more
+        status, shadow_events = _apply_decision(observation, status, evaluation)
+        events += shadow_events
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
-            status, more = advance(observation, status, progress_of(observation, status))
-            events += more
+            status, shadow_events = advance(observation, status, progress_of(observation, status))
+            events += shadow_events
             status = with_new_share(status, observation.now)
     status = with_answers(observation, status)
     status = bounded(observation.terms, with_ended_training(observation, status))
@@ -162,10 +162,10 @@ def _record_evaluation(
     return status
 
 
-def _has_its_event_with_the_traffic(decision: Decision) -> bool:
+def _is_emitted_with_traffic(decision: Decision) -> bool:
     """Return whether the event of a decision waits until the traffic has shifted."""
-    pushed = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
-    return pushed or isinstance(decision, Advance | Promote)
+    is_from_spec = isinstance(decision, StartRollout) and decision.source is VersionSource.SPEC
+    return is_from_spec or isinstance(decision, Advance | Promote)
 
 
 def _with_decision(
@@ -175,9 +175,9 @@ def _with_decision(
     decision_shown = decision_status(
         decision.type, decision.reason, decision.message, now=observation.now
     )
-    unproved = isinstance(decision, Promote) and not decision.on_evidence
+    lacks_evidence = isinstance(decision, Promote) and not decision.on_evidence
     remedy = isinstance(decision, Retrain) and decision.reason not in CHALLENGER_CAUSES
-    warning = unproved or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
+    warning = lacks_evidence or remedy or isinstance(decision, Alert | Rollback | Inconclusive)
     candidate = status.candidate
     supersedes = (
         isinstance(decision, StartRollout)
@@ -189,6 +189,6 @@ def _with_decision(
         str(decision.type),
         decision.message,
         warning=warning,
-        quiet=not (unproved or supersedes) and _has_its_event_with_the_traffic(decision),
+        log_only=not (lacks_evidence or supersedes) and _is_emitted_with_traffic(decision),
     )
     return status.replace(decision=decision_shown), (event,)

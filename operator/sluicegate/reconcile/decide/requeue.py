@@ -32,8 +32,8 @@ def requeue_after(
         return RequeueAfter(CONFLICT_SECONDS)
     result = _by_progress(observation, plan, deferred=deferred)
     refusal = observation.route_refusal
-    unwatched = refusal is not None and refusal.passes  # no event reports its end
-    return RequeueAfter(CONFLICT_SECONDS) if unwatched and isinstance(result, Done) else result
+    has_no_watch = refusal is not None and refusal.passes  # no event reports its end
+    return RequeueAfter(CONFLICT_SECONDS) if has_no_watch and isinstance(result, Done) else result
 
 
 def _by_progress(  # noqa: PLR0911 - one a reason to look
@@ -42,10 +42,10 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
     candidate = plan.status.candidate
     phase = None if candidate is None else candidate.phase
     if phase not in (None, CandidatePhase.PARKED) or deferred:
-        if phase is CandidatePhase.AWAITING_APPROVAL and _has_its_share(observation, plan):
+        if phase is CandidatePhase.AWAITING_APPROVAL and _share_is_verified(observation, plan):
             # It may wait for a person for days; blocks and pods enqueue it by themselves.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.terms.block_seconds))
-        if phase is CandidatePhase.STEPPING and _has_its_share(observation, plan):
+        if phase is CandidatePhase.STEPPING and _share_is_verified(observation, plan):
             # Evidence comes in blocks, which enqueue it, as changed workloads do; a step may last days.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.observed.canary_block_seconds))
         # Only the pods of a canary that starts can change something.
@@ -56,8 +56,8 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
         seconds_left = candidate.retry_time - observation.now
         if seconds_left > 0:  # what holds it beyond that is reconciled with each block
             return RequeueAfter(seconds_left)
-    before = observation.product.status.stable
-    if before is not None and plan.status.stable != before:
+    stable = observation.product.status.stable
+    if stable is not None and plan.status.stable != stable:
         return RequeueAfter(0)  # what becomes of the version before is seen from the new status
     if (
         observation.gateways
@@ -76,10 +76,13 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
     return RequeueAfter(max(restart.calm_at for restart in restarts) - now) if restarts else Done()
 
 
-def _has_its_share(observation: Observation, plan: Plan) -> bool:
+def _share_is_verified(observation: Observation, plan: Plan) -> bool:
     """Return whether a candidate's share is verified to the extent that its route permits."""
-    before, after = observation.product.status.candidate, plan.status.candidate
+    candidate_before, candidate_after = observation.product.status.candidate, plan.status.candidate
     is_accepted = observation.split is None or observation.split.level >= VerificationLevel.ACCEPTED
-    if before is None or after is None:
+    if candidate_before is None or candidate_after is None:
         return False
-    return is_accepted and (before.weight, before.phase) == (after.weight, after.phase)
+    return is_accepted and (candidate_before.weight, candidate_before.phase) == (
+        candidate_after.weight,
+        candidate_after.phase,
+    )

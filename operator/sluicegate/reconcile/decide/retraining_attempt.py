@@ -67,27 +67,37 @@ def with_ended_training(observation: Observation, status: DataProductStatus) -> 
 
     It lasted until its Job ended, also if spec.suspend or an absence of the operator delayed its result.
     """
-    before, after = observation.product.status.retraining, status.retraining
-    if before is None or not before.job or before.start_time is None:
+    retraining_before, retraining_after = observation.product.status.retraining, status.retraining
+    if (
+        retraining_before is None
+        or not retraining_before.job
+        or retraining_before.start_time is None
+    ):
         return status
-    if after is not None and after.job == before.job:
+    if retraining_after is not None and retraining_after.job == retraining_before.job:
         return status
     job = observation.job
-    queued = job is not None and bool(job.queue)
-    admitted = min(job.start_time, observation.now) if job is not None and queued else 0
-    if queued and not admitted:
+    has_queue = job is not None and bool(job.queue)
+    admitted = min(job.start_time, observation.now) if job is not None and has_queue else 0
+    if has_queue and not admitted:
         return status  # it has run in no pod
     retraining = observation.product.spec.retraining
     end_time = _end_time(job, observation.now)
     ended_training = EndedTraining(
-        job=before.job,
-        start_time=admitted or before.start_time,
+        job=retraining_before.job,
+        start_time=admitted or retraining_before.start_time,
         end_time=end_time,
         requests=retraining.reserved() if retraining else {},
     )
-    seconds_run = before.seconds_run(observation.now)
-    if after is not None and seconds_run is not None and after.last_duration_seconds == seconds_run:
-        status = status.with_retraining(last_duration_seconds=before.seconds_run(end_time))
+    seconds_run = retraining_before.seconds_run(observation.now)
+    if (
+        retraining_after is not None
+        and seconds_run is not None
+        and retraining_after.last_duration_seconds == seconds_run
+    ):
+        status = status.with_retraining(
+            last_duration_seconds=retraining_before.seconds_run(end_time)
+        )
     return status.with_retraining(last_job=ended_training)
 
 
@@ -104,10 +114,10 @@ def with_pending(
     """Return the due retraining with the reason of its wait; its start time changes only with the reason."""
     retraining = status.retraining
     if waiting is None:
-        idle = retraining is None or retraining.pending is None
-        return status if idle else status.with_retraining(pending=None, waiting_for="")
-    before = observation.product.status.retraining
-    pending = before.pending if before is not None else None
+        nothing_pending = retraining is None or retraining.pending is None
+        return status if nothing_pending else status.with_retraining(pending=None, waiting_for="")
+    retraining_before = observation.product.status.retraining
+    pending = retraining_before.pending if retraining_before is not None else None
     if pending is None or pending.id != waiting.trigger:
         assert status.stable is not None
         pending = Trigger(

@@ -28,7 +28,7 @@ from sluicegate.reconcile.decide.layout import (
     return_seconds,
 )
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
-from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.live.pods import pods_of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import share_in_force, target_weight
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel, is_drained
@@ -47,12 +47,12 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     frozen = observation.is_frozen(status)
     weight = target_weight(observation.product.spec, candidate)
     promoting = candidate.phase is CandidatePhase.PROMOTING
-    pod = problem_of(of_revision(observation.pods, candidate.revision))
+    pod = problem_of(pods_of_revision(observation.pods, candidate.revision))
     split = observation.split
     weights_in_force = split is None or (_is_accepted(observation) and not split.mismatched)
     waits_since = max(candidate.wait_start_time or candidate.start_time, observation.term)
     return replace(
-        _WAITS if frozen else _move(observation, status, candidate),
+        _WAITING if frozen else _next_progress(observation, status, candidate),
         frozen=frozen,
         wants_share=candidate.weight < FULL_WEIGHT if promoting else candidate.weight != weight,
         waited_seconds=attended_seconds(status, waits_since, now),
@@ -68,61 +68,63 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     )
 
 
-_WAITS: Final = RolloutProgress()
+_WAITING: Final = RolloutProgress()
 _COMPLETED: Final = RolloutProgress(completed=True)
 
 
-def _move(
+def _next_progress(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
     """Return the next possible step of the rollout: the share that pods are ready for, or its end."""
     layout, share = allocation(observation, status), None
     ready = _is_ready(observation, candidate, layout.needed)
     if status.stable is None:  # it takes everything once it is ready, whatever its phase is called
-        return _COMPLETED if ready else _WAITS
+        return _COMPLETED if ready else _WAITING
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             weight = target_weight(observation.product.spec, candidate)
             share = weight if weight != candidate.weight else None
         case CandidatePhase.PROMOTING if candidate.weight == FULL_WEIGHT:
-            return _all_given(observation, status, candidate, stable=status.stable.revision)
+            return _promotion_progress(
+                observation, status, candidate, stable=status.stable.revision
+            )
         case CandidatePhase.PROMOTING:
             share = layout.part or FULL_WEIGHT
         case CandidatePhase.ROLLING_BACK:
-            return _returned_to_stable(observation, status, candidate)
+            return _rollback_progress(observation, status, candidate)
         case CandidatePhase.PARKED:
             pass
     return RolloutProgress(share=share if ready else None)
 
 
-def _all_given(
+def _promotion_progress(
     observation: Observation, status: DataProductStatus, candidate: Candidate, *, stable: str
 ) -> RolloutProgress:
     """Return the progress of a promotion, which ends once stable's pods are unreachable."""
     serves = _ready(observation, candidate.revision) > 0
     all_unreachable = _reachable(observation, status, candidate, stable) == 0 and serves
     if not _is_accepted(observation):
-        return _WAITS
+        return _WAITING
     if is_drained(observation.requests, stable=True, pods=0 if all_unreachable else 1):
         return _COMPLETED
-    return _uncounted(observation, status, candidate) if serves else _WAITS
+    return _is_drained(observation, status, candidate) if serves else _WAITING
 
 
-def _returned_to_stable(
+def _rollback_progress(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
     """Return the progress of a rollback, which ends once the candidate's pods are unreachable."""
     if not candidate.shares:
         return _COMPLETED
     if not (_is_accepted(observation) and _attribution_is_complete(observation, candidate)):
-        return _WAITS
+        return _WAITING
     pods = _reachable(observation, status, candidate, candidate.revision)
     if is_drained(observation.requests, stable=False, pods=pods):
         return _COMPLETED
-    return _uncounted(observation, status, candidate)
+    return _is_drained(observation, status, candidate)
 
 
-def _uncounted(
+def _is_drained(
     observation: Observation, status: DataProductStatus, candidate: Candidate
 ) -> RolloutProgress:
     """Return whether the drained version receives no request and its longest request has ended.
@@ -131,12 +133,12 @@ def _uncounted(
     otherwise. An absence gives the Gateways and the counts no time in which they could be observed.
     """
     moved_at = round(_moved_at(observation, status, candidate))
-    waited = seconds_without(observation.observed.absences, moved_at, observation.now)
-    longest = max(DRAIN_SECONDS, 2 * grace_seconds(observation.product))
+    waited_seconds = seconds_without(observation.observed.absences, moved_at, observation.now)
+    longest_seconds = max(DRAIN_SECONDS, 2 * grace_seconds(observation.product))
     if candidate.phase is CandidatePhase.ROLLING_BACK:
-        longest += return_seconds(observation.product, candidate)
-    late = waited > longest
-    return RolloutProgress(completed=True, uncounted_seconds=waited) if late else _WAITS
+        longest_seconds += return_seconds(observation.product, candidate)
+    late = waited_seconds > longest_seconds
+    return RolloutProgress(completed=True, uncounted_seconds=waited_seconds) if late else _WAITING
 
 
 def _ready(observation: Observation, revision: str) -> int:
@@ -191,9 +193,9 @@ def _moved_at(observation: Observation, status: DataProductStatus, candidate: Ca
 
 def _changed_at(candidate: Candidate) -> int:
     """Return when the candidate's share was last changed, in seconds."""
-    moments = [share.start_time for share in candidate.shares[-1:]]
-    moments += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
-    return max(moments, default=0)
+    change_times = [share.start_time for share in candidate.shares[-1:]]
+    change_times += [candidate.wait_start_time] if candidate.wait_start_time is not None else []
+    return max(change_times, default=0)
 
 
 def _attribution(
@@ -206,7 +208,7 @@ def _attribution(
     attempt_start = max(candidate.wait_start_time or candidate.start_time, observation.term)
     return attribution_of(
         live,
-        of_revision(observation.pods, candidate.revision),
+        pods_of_revision(observation.pods, candidate.revision),
         observation.live.get(status.stable.revision),
         grace_over=live is not None and observation.now - live.moved_at >= GRACE_SECONDS,
         overdue=attended_seconds(status, attempt_start, observation.now)
@@ -222,7 +224,7 @@ def advance(
     if progress is None or status.candidate is None:
         return status, ()
     if progress.completed:
-        after, events = _complete(observation, status, progress)
+        after, events = _completed(observation, status, progress)
         return after, (*_uncounted_drain(observation, status, progress), *events)
     after = take_share(status, observation.observed, progress.share, observation.now)
     if after is status or after.candidate is None:
@@ -234,7 +236,9 @@ def advance(
     text += comparison_of(after)
     event_is_quiet = candidate.weight == FULL_WEIGHT
     return after, (
-        EventNote(EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, quiet=event_is_quiet),
+        EventNote(
+            EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, log_only=event_is_quiet
+        ),
     )
 
 
@@ -254,7 +258,7 @@ def _uncounted_drain(
     return (EventNote(EventReason.DRAIN_NOT_COUNTED, "ScaleDown", text, warning=True),)
 
 
-def _complete(
+def _completed(
     observation: Observation, status: DataProductStatus, progress: RolloutProgress
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Return the status after a completed promotion or rollback, with its history entry."""
@@ -278,10 +282,10 @@ def _complete(
         return after, (_serves_all(candidate),)
     if decision.reason in ENDED_BY_FAULTS:
         return _waiting(observation, after, decision)
-    return _corrected(observation, after, decision)
+    return _with_corrected_cause(observation, after, decision)
 
 
-def _corrected(
+def _with_corrected_cause(
     observation: Observation, after: DataProductStatus, decision: Rollback | Inconclusive
 ) -> tuple[DataProductStatus, tuple[EventNote, ...]]:
     """Return the status and the event of a rollback whose cause was found after its traffic began to return."""

@@ -9,13 +9,13 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, Truth, find_condition
-from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.live.pods import pods_of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 
 
 def words_of(observation: Observation, revision: str) -> str:
     """Return why pods of a version aren't ready, from their reports or their Deployment; empty if unknown."""
-    pod = problem_of(of_revision(observation.pods, revision))
+    pod = problem_of(pods_of_revision(observation.pods, revision))
     if pod is not None:
         return pod.problem
     live = observation.live.get(revision)
@@ -31,8 +31,8 @@ def is_rolling(observation: Observation, status: DataProductStatus) -> bool:
         return observation.changing
     was_rolling = _was_rolling(observation)
     # Before the Deployment's controller has seen a change, it says what held before.
-    rolls = live.rolling if live.current else was_rolling
-    return rolls or (was_rolling and live.ready < live.replicas)
+    is_rolling_now = live.rolling if live.current else was_rolling
+    return is_rolling_now or (was_rolling and live.ready < live.replicas)
 
 
 def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
@@ -43,8 +43,11 @@ def is_stuck(observation: Observation, status: DataProductStatus) -> bool:
     if live is not None and live.rolling and live.current:
         return live.deadline_exceeded
     conditions = observation.product.status.conditions
-    stalled = find_condition(conditions, Type.STALLED)
-    if stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED:
+    stalled_condition = find_condition(conditions, Type.STALLED)
+    if (
+        stalled_condition is not None
+        and stalled_condition.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
+    ):
         return True
     since = find_condition(conditions, Type.RECONCILING)
     deadline = observation.product.spec.serving.progress_deadline_seconds
@@ -63,12 +66,15 @@ def rolling_text(observation: Observation, status: DataProductStatus, kind: Type
             " within progressDeadlineSeconds: correct spec.serving, or the cause that stops them."
         )
     words = words_of(observation, status.stable.revision)
-    truth: Truth = "False" if kind is Type.READY else "True"
-    return Finding(kind, truth, reason, f"{text} {words}".strip())
+    condition_status: Truth = "False" if kind is Type.READY else "True"
+    return Finding(kind, condition_status, reason, f"{text} {words}".strip())
 
 
 def _was_rolling(observation: Observation) -> bool:
     conditions = observation.product.status.conditions
-    stalled = find_condition(conditions, Type.STALLED)
-    deadline_exceeded = stalled is not None and stalled.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
+    stalled_condition = find_condition(conditions, Type.STALLED)
+    deadline_exceeded = (
+        stalled_condition is not None
+        and stalled_condition.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
+    )
     return deadline_exceeded or find_condition(conditions, Type.RECONCILING) is not None

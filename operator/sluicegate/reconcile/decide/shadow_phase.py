@@ -16,8 +16,8 @@ from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.observe.job_wait import queue_text
 from sluicegate.reconcile.observe.observation import Observation
 
-_IDLE = {"job": "", "until_time": None}
-_SILENT = {"reason": "", "message": ""}
+_NO_JOB = {"job": "", "until_time": None}
+_NO_REASON = {"reason": "", "message": ""}
 
 
 def with_shadow(
@@ -29,7 +29,9 @@ def with_shadow(
         return status, ()
     shadow = candidate.shadow
     if spec is None or not is_tried(status):
-        idle_shadow = None if spec is None or shadow is None else shadow.replace(**_IDLE, **_SILENT)
+        idle_shadow = (
+            None if spec is None or shadow is None else shadow.replace(**_NO_JOB, **_NO_REASON)
+        )
         return (status if idle_shadow == shadow else status.with_candidate(shadow=idle_shadow)), ()
     if shadow is None:
         rollout_start = candidate.start_time
@@ -37,7 +39,7 @@ def with_shadow(
             rollout_start = candidate.data_end_time or rollout_start
         shadow = ShadowStatus(since_time=min(rollout_start, observation.now))
     if spec.mirror is not None and shadow.job:  # of the command that the spec had before
-        shadow = shadow.replace(**_IDLE, **_SILENT)
+        shadow = shadow.replace(**_NO_JOB, **_NO_REASON)
     shadow, events = _with_result(observation, status, shadow)
     if spec.mirror is None and is_due(shadow, spec.interval_seconds, observation.now):
         shadow = _with_next(observation, status, shadow)
@@ -53,22 +55,24 @@ def _with_result(
     match observation.observed.shadow if shadow.job or spec.mirror else None:
         case None:
             return _with_wait(observation, _with_refusal(observation, shadow)), ()
-        case ShadowCounted(pairs, until):
-            ended_shadow = shadow if until is None else shadow.replace(until_time=until)
+        case ShadowCounted(pairs, end_time):
+            ended_shadow = shadow if end_time is None else shadow.replace(until_time=end_time)
             counted_shadow = with_rows(observation.terms, status.trial, ended_shadow, pairs)
             return counted_shadow.replace(
-                **_IDLE, **_lacking(counted_shadow, spec.mirror, observation.terms)
+                **_NO_JOB, **_missing_rows_reason(counted_shadow, spec.mirror, observation.terms)
             ), ()
         case Failure(reason, message):
             text = f"{message}; its interval is scored again"[:4096]
             event = EventNote(EventReason.SHADOW_NOT_COUNTED, "Score", text, warning=True)
-            return shadow.replace(**_IDLE, reason=str(reason), message=text), (event,)
+            return shadow.replace(**_NO_JOB, reason=str(reason), message=text), (event,)
 
 
-def _lacking(shadow: ShadowStatus, mirror: Mirror | None, terms: Terms) -> dict[str, str]:
+def _missing_rows_reason(
+    shadow: ShadowStatus, mirror: Mirror | None, terms: Terms
+) -> dict[str, str]:
     """Return why mirrored requests have no result yet; empty if they have one or no SLO needs it."""
     if mirror is None or shadow.evidence or not any(is_scored(terms, slo) for slo in terms.slos):
-        return _SILENT
+        return _NO_REASON
     text = (
         f"No labelled answer carries both predictions, with {mirror.percent} % of the requests mirrored:"
         " the service has to return `await self.tokens(predictions)`, both versions within"
@@ -93,7 +97,9 @@ def _with_wait(observation: Observation, shadow: ShadowStatus) -> ShadowStatus:
         text = f"The shadow {queue_text(job.key, job.queue, job.suspended_since)}"
         return shadow.replace(reason=str(DecisionReason.WAITING_FOR_QUEUE), message=text)
     return (
-        shadow.replace(**_SILENT) if shadow.reason == DecisionReason.WAITING_FOR_QUEUE else shadow
+        shadow.replace(**_NO_REASON)
+        if shadow.reason == DecisionReason.WAITING_FOR_QUEUE
+        else shadow
     )
 
 
@@ -111,11 +117,11 @@ def _with_next(
     name = shadow_job_name(
         observation.product.metadata.name, candidate.revision, observation.now, number
     )
-    waited = _SILENT if shadow.reason == DecisionReason.NO_SLOT else {}
+    wait_fields = _NO_REASON if shadow.reason == DecisionReason.NO_SLOT else {}
     return shadow.replace(
         job=name,
         until_time=observation.now,
         started_jobs=number,
         start_time=observation.now,
-        **waited,
+        **wait_fields,
     )

@@ -22,9 +22,9 @@ from sluicegate.policy.rollout.candidates import recovered_candidate
 from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.live.children import DeploymentRecord, RouteRecord
 
-_REMEMBERED: Final = ("spec_model", "history", "probation", "retraining")
+_RESTORED_FIELDS: Final = ("spec_model", "history", "probation", "retraining")
 """Fields of status that only a product has that once had a stable version."""
-_KEPT: Final = ("history", "retraining", "last_handled", "decision")
+_KEPT_FIELDS: Final = ("history", "retraining", "last_handled", "decision")
 """What may still be known where only the versions that live can't be read."""
 
 
@@ -42,7 +42,7 @@ class Children:
     kinds: Callable[[], Iterable[str]]
 
 
-def known_status(
+def recovered_status(
     product: DataProduct,
     desired: VersionBase,
     children: Children,
@@ -77,14 +77,16 @@ def known_status(
     if restored is not None:
         text = "status did not name the live versions; it was rebuilt from the Deployments"
         event = EventNote(EventReason.STATE_RESTORED, "Restore", text)
-        kept_parts = {name: part for name in _KEPT if (part := getattr(product.status, name))}
+        kept_parts = {
+            name: part for name in _KEPT_FIELDS if (part := getattr(product.status, name))
+        }
         engine = product.status.engine
         restored = restored.replace(**kept_parts).with_engine(
             original_baseline=engine.original_baseline, emitted_alerts=engine.emitted_alerts
         )
         return product.replace(status=restored), (event,)
-    if not was_there_before(product.status, children.kinds()):
-        return _first_seen(product) if new else (product, ())
+    if not had_stable_version(product.status, children.kinds()):
+        return _with_handled_requests(product) if new else (product, ())
     lost_keys.add(key)
     text = (
         "neither status nor a Deployment has the accepted version: spec.model becomes"
@@ -113,10 +115,11 @@ def restored_status(
     """
     versions = [
         version
-        for one in live.values()
-        if (version := read_version(dict(one.labels), dict(one.annotations))) is not None
+        for deployment in live.values()
+        if (version := read_version(dict(deployment.labels), dict(deployment.annotations)))
+        is not None
     ]
-    ready = any(one.ready for one in live.values())
+    ready = any(deployment.ready for deployment in live.values())
     if not versions or (product.spec.route is not None and route is None and not ready):
         return None  # a first version that is still on its way says already when it began
     weights = _weights(product, live, route)
@@ -127,10 +130,10 @@ def restored_status(
         return weights[version.revision], deployment.replicas, moment
 
     stable, *other_versions = sorted(versions, key=rank, reverse=True)
-    leaving = _leaving_version(stable, live, weights, now)
+    leaving_candidate = _leaving_version(stable, live, weights, now)
     return DataProductStatus(
         stable=stable,
-        candidate=leaving,
+        candidate=leaving_candidate,
         history=tuple(_past(past_version, stable) for past_version in other_versions),
         spec_model=_handled_model(desired, stable, live),
         last_handled=handled_requests(product),
@@ -161,7 +164,7 @@ def _leaving_version(
     stable: Version, live: Mapping[str, DeploymentRecord], weights: Mapping[str, int], now: int
 ) -> Candidate | None:
     """Return the second version with pods, which without evidence loses its share and then its pods."""
-    candidates_for_removal = [
+    versions_to_remove = [
         (weights[revision], deployment.replicas, identity)
         for revision, deployment in live.items()
         if revision != stable.revision
@@ -169,9 +172,9 @@ def _leaving_version(
         and (identity := read_identity(dict(deployment.labels), dict(deployment.annotations)))
         is not None
     ]
-    if not candidates_for_removal:
+    if not versions_to_remove:
         return None
-    weight, _, version = max(candidates_for_removal, key=lambda one: one[:2])
+    weight, _, version = max(versions_to_remove, key=lambda entry: entry[:2])
     weight = max(weight, 1)  # it may still be answering: its pods stay until it is drained
     promoted = read_version(
         dict(live[version.revision].labels), dict(live[version.revision].annotations)
@@ -188,15 +191,18 @@ def _handled_model(
     can't be distinguished from a new one. But where its Deployment is there and was never
     promoted, it was on its way, or waited to be tried again.
     """
-    its = live.get(desired.revision)
-    if its is not None and read_version(dict(its.labels), dict(its.annotations)) is None:
+    live_deployment = live.get(desired.revision)
+    if (
+        live_deployment is not None
+        and read_version(dict(live_deployment.labels), dict(live_deployment.annotations)) is None
+    ):
         return None
-    outcome_known = desired.revision == stable.revision
+    is_outcome_known = desired.revision == stable.revision
     return SpecModel(
         image=desired.image,
         version=desired.version,
         runtime_image=desired.runtime_image,
-        outcome=Outcome.PROMOTED if outcome_known else Outcome.SUPERSEDED,
+        outcome=Outcome.PROMOTED if is_outcome_known else Outcome.SUPERSEDED,
         outcome_time=stable.promotion_time,
     )
 
@@ -208,7 +214,7 @@ def handled_requests(product: DataProduct) -> LastHandled | None:
     return None if handled == LastHandled() else handled
 
 
-def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
+def had_stable_version(status: DataProductStatus, kinds: Iterable[str]) -> bool:
     """Return whether the objects of a product without a stable version show that it had one.
 
     Remaining parts of a status show it, and so does a child without a Deployment. An empty status
@@ -218,13 +224,13 @@ def was_there_before(status: DataProductStatus, kinds: Iterable[str]) -> bool:
     ----------
     kinds : of its live children.
     """
-    if status.engine.original_baseline or any(getattr(status, field) for field in _REMEMBERED):
+    if status.engine.original_baseline or any(getattr(status, field) for field in _RESTORED_FIELDS):
         return True
     kinds = set(kinds)
     return bool(kinds) and "Deployment" not in kinds and status.candidate is None
 
 
-def _first_seen(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...]]:
+def _with_handled_requests(product: DataProduct) -> tuple[DataProduct, tuple[EventNote, ...]]:
     """Return a new product with the requests of its manifest marked as handled."""
     if (handled := handled_requests(product)) is None:
         return product, ()

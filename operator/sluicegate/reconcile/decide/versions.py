@@ -39,17 +39,17 @@ def with_corrected_service(
     return status.replace(spec_model=None)
 
 
-def as_the_spec_names(status: DataProductStatus, desired: VersionBase) -> DataProductStatus:
+def with_names_of_spec(status: DataProductStatus, desired: VersionBase) -> DataProductStatus:
     """Return the status with the spec's name for a bento, and each version once.
 
     Parameters
     ----------
     desired : the version of spec.model.
     """
-    return _without_twin(referred_to(status, desired))
+    return _without_duplicate(referred_to(status, desired))
 
 
-def _without_twin(status: DataProductStatus) -> DataProductStatus:
+def _without_duplicate(status: DataProductStatus) -> DataProductStatus:
     """Return the status without a candidate that equals the stable version under another name."""
     stable, candidate = status.stable, status.candidate
     if stable is None or candidate is None or candidate.revision != stable.revision:

@@ -13,7 +13,7 @@ from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.stats.canary_duration import WARM_UP_BLOCKS
 
-_UNREAD: Final = frozenset(
+_UNREAD_QUALITIES: Final = frozenset(
     {
         DecisionReason.BACKFILLING,
         DecisionReason.NO_DATA,
@@ -27,7 +27,7 @@ _UNREAD: Final = frozenset(
 
 def is_unread(status: DataProductStatus) -> bool:
     """Return whether no SLO has a state, for a reason that holds in a version's first blocks only."""
-    return all(slo.reason in _UNREAD for slo in status.slos)
+    return all(slo.reason in _UNREAD_QUALITIES for slo in status.slos)
 
 
 def just_took_over(stable: Version, block_seconds: int, *, now: int) -> bool:
@@ -41,17 +41,17 @@ def only_warms_up(observation: Observation, plan: Plan) -> bool:
 
     The last report counts too: the end of a problem must be reported.
     """
-    before, after = observation.product.status, plan.status
-    if after.stable is None or after.candidate is not None or after.history:
+    previous_status, next_status = observation.product.status, plan.status
+    if next_status.stable is None or next_status.candidate is not None or next_status.history:
         return False
-    live = observation.live.get(after.stable.revision)
+    live = observation.live.get(next_status.stable.revision)
     return (
-        after.stable.digest == observation.desired.digest
-        and after.retraining is None
+        next_status.stable.digest == observation.desired.digest
+        and next_status.retraining is None
         and not observation.observed.requests
         and not (observation.conflict or observation.stalled or observation.write_refusal)
         and live is not None
         and live.ready >= live.replicas
-        and is_unread(before)
-        and is_unread(after)
+        and is_unread(previous_status)
+        and is_unread(next_status)
     )

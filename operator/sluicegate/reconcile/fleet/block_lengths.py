@@ -61,18 +61,18 @@ class BlockLengths:
             f" each of which costs Prometheus a set of queries: set it to one of {lengths_text}",
         )
 
-    def nearest(self, key: Key) -> int:
+    def usable_length(self, key: Key) -> int:
         """Return the product's block length if it may use it, else the next longer one in use."""
         seconds = self._requested[key]
         used_lengths = self._used_lengths(key.namespace)
-        longer = [one for one in used_lengths if one >= seconds]
+        longer_lengths = [length for length in used_lengths if length >= seconds]
         return (
             seconds
             if seconds in used_lengths
-            else min(longer, default=max(used_lengths, default=seconds))
+            else min(longer_lengths, default=max(used_lengths, default=seconds))
         )
 
-    def relieved(self, namespace: str) -> tuple[Key, ...]:
+    def requeued_products(self, namespace: str) -> tuple[Key, ...]:
         """Return refused products that can use their length now."""
         waiting = [key for key in self._refused_keys if key.namespace == namespace]
         return tuple(
@@ -81,7 +81,7 @@ class BlockLengths:
 
     def wake_relieved(self, namespace: str) -> None:
         """Wake the refused products of a namespace that can use their length now."""
-        for key in self.relieved(namespace):
+        for key in self.requeued_products(namespace):
             self.wake(key)
 
     def _drop(self, key: Key) -> None:
@@ -99,4 +99,4 @@ class BlockLengths:
         lengths = self._products.get(namespace, {})
         if len(lengths) <= MAX_LENGTHS:
             return lengths
-        return sorted(lengths, key=lambda one: min(lengths[one].values()))[:MAX_LENGTHS]
+        return sorted(lengths, key=lambda length: min(lengths[length].values()))[:MAX_LENGTHS]

@@ -20,13 +20,13 @@ from sluicegate.policy import COMMON_PRODUCTS
 
 MIN_OWN_SILENT: Final = 2
 """A product that is silent by itself, say as its version is new, shares no cause with others."""
-_BEGINS, _ENDS = 0, 1  # in the order in which they count, should both be at the same moment
+_BEGIN_EDGE, _END_EDGE = 0, 1  # in the order in which they count, should both be at the same moment
 
 Span = tuple[int, int]
 """The first and the last moment of something; both belong to it."""
 
 
-class Together(NamedTuple):
+class SimultaneousProducts(NamedTuple):
     """The number of products in the same state at a time, in one namespace and in the others.
 
     Attributes
@@ -57,7 +57,7 @@ class Overlaps:
         edges = Counter(
             (moment, edge, namespace)
             for namespace, (first, last) in spans
-            for moment, edge in ((first, _BEGINS), (last, _ENDS))
+            for moment, edge in ((first, _BEGIN_EDGE), (last, _END_EDGE))
         )
         counts: Counter[str] = Counter()
         self._sizes: dict[str, int] = {}
@@ -66,9 +66,9 @@ class Overlaps:
         self._own_moments: dict[str, dict[int, int]] = {}
         """By namespace: from which of these on it has how many."""
         share = 0.0
-        for (_, edge), group in groupby(sorted(edges), key=lambda one: one[:2]):
+        for (_, edge), group in groupby(sorted(edges), key=lambda edge_entry: edge_entry[:2]):
             for where in group:
-                namespace, change = where[2], edges[where] * (1 if edge == _BEGINS else -1)
+                namespace, change = where[2], edges[where] * (1 if edge == _BEGIN_EDGE else -1)
                 self._sizes[namespace] = sizes[namespace]
                 counts[namespace] += change
                 share += change / sizes[namespace]
@@ -78,20 +78,24 @@ class Overlaps:
                     del counts[namespace]
             self._moments.append((len(counts), share))
 
-    def largest(self, namespace: str) -> Together:
+    def largest(self, namespace: str) -> SimultaneousProducts:
         """Return the moment that explains the most for this namespace."""
-        return max(self._seen_by(namespace), key=_explained, default=Together(0, 0, 0.0))
+        return max(
+            self._products_at(namespace),
+            key=_cause_strength,
+            default=SimultaneousProducts(0, 0, 0.0),
+        )
 
-    def _seen_by(self, namespace: str) -> Iterator[Together]:
+    def _products_at(self, namespace: str) -> Iterator[SimultaneousProducts]:
         """Yield the products at each moment, in this namespace and in the others."""
         changes, own_number = self._own_moments.get(namespace, {}), 0
         for number, (present_products, share) in enumerate(self._moments):
             own_number = changes.get(number, own_number)
             other_share = share - own_number / self._sizes[namespace] if own_number else share
-            yield Together(own_number, present_products - (own_number > 0), other_share)
+            yield SimultaneousProducts(own_number, present_products - (own_number > 0), other_share)
 
 
-def _explained(together: Together) -> tuple[int, float]:
+def _cause_strength(together: SimultaneousProducts) -> tuple[int, float]:
     """Return the sort key of a moment by the strength of its evidence for a common cause."""
     return min(together.parties, COMMON_PRODUCTS), together.in_own_namespace + together.share
 
@@ -100,18 +104,20 @@ def _explained(together: Together) -> tuple[int, float]:
 class _Flags:
     """Products with an SLO of the same kind, by namespace, and how many are silent."""
 
-    having: Counter[str]
+    products_with_slo: Counter[str]
     silent: Counter[str]
     shares: float
 
     def share(self, namespace: str) -> float:
         """Return the silent share for a namespace; 0 if its products share no cause with others."""
-        own_silent, having = self.silent[namespace], self.having[namespace]
+        own_silent, products_with_slo = self.silent[namespace], self.products_with_slo[namespace]
         other_namespaces = len(self.silent) - (own_silent > 0)
         if own_silent < MIN_OWN_SILENT and own_silent + other_namespaces < COMMON_PRODUCTS:
             return 0.0
-        other_shares = self.shares - (own_silent / having if own_silent else 0.0)
-        return (own_silent + other_shares) / (having + len(self.having) - (having > 0))
+        other_shares = self.shares - (own_silent / products_with_slo if own_silent else 0.0)
+        return (own_silent + other_shares) / (
+            products_with_slo + len(self.products_with_slo) - (products_with_slo > 0)
+        )
 
 
 class Silence:
@@ -119,16 +125,23 @@ class Silence:
 
     def __init__(self, flags: Iterable[tuple[str, Mapping[str, bool]]]) -> None:
         """Count the silent products, given each product's namespace and its silent SLO kinds."""
-        having = defaultdict[str, Counter[str]](Counter)
+        products_with_slo = defaultdict[str, Counter[str]](Counter)
         silent_by_kind = defaultdict[str, Counter[str]](Counter)
         for namespace, kinds in flags:
-            for kind, mute in kinds.items():
-                having[kind][namespace] += 1
-                if mute:
+            for kind, silent_by_namespace in kinds.items():
+                products_with_slo[kind][namespace] += 1
+                if silent_by_namespace:
                     silent_by_kind[kind][namespace] += 1
         self._kinds = {
-            kind: _Flags(having[kind], mute, sum(n / having[kind][one] for one, n in mute.items()))
-            for kind, mute in silent_by_kind.items()
+            kind: _Flags(
+                products_with_slo[kind],
+                silent_by_namespace,
+                sum(
+                    n / products_with_slo[kind][edge_entry]
+                    for edge_entry, n in silent_by_namespace.items()
+                ),
+            )
+            for kind, silent_by_namespace in silent_by_kind.items()
         }
 
     def shares(self, namespace: str) -> dict[str, float]:

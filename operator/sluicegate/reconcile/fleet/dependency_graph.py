@@ -36,10 +36,10 @@ class DependencyGraph:
 
     def replace(self, key: Key, dependencies: tuple[Key, ...]) -> None:
         """Record the dependencies of a product; empty for a deleted one."""
-        before, after = set(self._dependencies.get(key, ())), set(dependencies)
-        if before == after:
+        old_dependencies, new_dependencies = set(self._dependencies.get(key, ())), set(dependencies)
+        if old_dependencies == new_dependencies:
             return
-        for dependency in before - after:
+        for dependency in old_dependencies - new_dependencies:
             dependents = self._dependents[dependency]
             del dependents[key]
             if not dependents:
@@ -50,24 +50,27 @@ class DependencyGraph:
             self._dependencies[key] = dependencies
         else:
             del self._dependencies[key]
-        if not self._keeps_components(key, before - after, after - before):
-            self._discard(key)
+        if not self._keeps_components(
+            key, old_dependencies - new_dependencies, new_dependencies - old_dependencies
+        ):
+            self._discard_components(key)
 
     def in_cycle(self, key: Key, dependency: Key) -> bool:
         """Return whether a dependency of a product depends, also indirectly, on the product."""
         return self._component(key) == self._component(dependency)
 
-    def _keeps_components(self, key: Key, removed_edges: set[Key], added: set[Key]) -> bool:
+    def _keeps_components(self, key: Key, removed_edges: set[Key], added_edges: set[Key]) -> bool:
         """Return whether a change of a product's dependencies leaves the components unchanged."""
         own_component = self._components.get(key)
         return own_component is not None and (
             all(self._components.get(edge) != own_component for edge in removed_edges)
             and all(
-                self._components.get(dependency_key) == own_component for dependency_key in added
+                self._components.get(dependency_key) == own_component
+                for dependency_key in added_edges
             )
         )
 
-    def _discard(self, key: Key) -> None:
+    def _discard_components(self, key: Key) -> None:
         """Discard the components of a product and of all its direct and indirect dependents."""
         waiting = [key]
         while waiting:
@@ -105,7 +108,7 @@ class DependencyGraph:
                     caller = path[-1][0]
                     lowest[caller] = min(lowest[caller], lowest[product])
                 if lowest[product] == visited[product]:
-                    self._complete(product, stack)
+                    self._complete_component(product, stack)
 
     def _missing(self, key: Key) -> Iterator[Key]:
         """Yield the dependencies of a product that have no component at present."""
@@ -113,7 +116,7 @@ class DependencyGraph:
             if dependency not in self._components:
                 yield dependency
 
-    def _complete(self, product: Key, stack: list[Key]) -> None:
+    def _complete_component(self, product: Key, stack: list[Key]) -> None:
         member = None
         while member != product:
             member = stack.pop()

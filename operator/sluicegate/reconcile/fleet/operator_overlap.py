@@ -78,7 +78,7 @@ class OperatorOverlaps:
     """Until when a product is skipped, in seconds."""
     _other_operators: dict[Key, tuple[WrittenBy, float]] = field(default_factory=dict)
     """The other operator of a product, and when its name was read last, in seconds."""
-    _newer: dict[Key, float] = field(default_factory=dict)
+    _newer_seen: dict[Key, float] = field(default_factory=dict)
     """When the event of a status of a newer version was emitted last, in seconds."""
 
     def begin_term(self) -> None:
@@ -95,12 +95,12 @@ class OperatorOverlaps:
         self._written_keys.discard(key)
         self._skipped.pop(key, None)
         self._other_operators.pop(key, None)
-        self._newer.pop(key, None)
+        self._newer_seen.pop(key, None)
 
     def check(
         self,
         key: Key,
-        other: WrittenBy | None,
+        other_identity: WrittenBy | None,
         is_readable: Callable[[], bool] = lambda: True,
         *,
         now: float,
@@ -109,53 +109,57 @@ class OperatorOverlaps:
 
         Parameters
         ----------
-        other : the operator in status, if any. now : in seconds.
+        other_identity : the operator in status, if any. now : in seconds.
         is_readable : whether all of the status has a meaning here.
         """
         if (
-            other is not None
-            and _release(other.version) > _release(self.me.version)
+            other_identity is not None
+            and _release(other_identity.version) > _release(self.me.version)
             and not is_readable()
         ):
-            return self._skip_newer(key, other, now)
-        self._newer.pop(key, None)
-        until = self._skipped.get(key)
-        if until is not None:
-            if now < until:
-                return Overlap(until - now)
+            return self._skip_newer(key, other_identity, now)
+        self._newer_seen.pop(key, None)
+        skip_until = self._skipped.get(key)
+        if skip_until is not None:
+            if now < skip_until:
+                return Overlap(skip_until - now)
             del self._skipped[key]
             self._written_keys.discard(key)
-        if other is None or _rank(other) == _rank(self.me) or key not in self._written_keys:
+        if (
+            other_identity is None
+            or _rank(other_identity) == _rank(self.me)
+            or key not in self._written_keys
+        ):
             return Overlap()
         other_before = self._other_operators.get(key)
-        self._other_operators[key] = other, now
-        wait = AWAY_SECONDS if _rank(other) < _rank(self.me) else 0.0
+        self._other_operators[key] = other_identity, now
+        wait = AWAY_SECONDS if _rank(other_identity) < _rank(self.me) else 0.0
         if wait:
             self._skipped[key] = now + wait
-        if other_before is not None and _rank(other_before[0]) == _rank(other):
+        if other_before is not None and _rank(other_before[0]) == _rank(other_identity):
             return Overlap(wait)
         return Overlap(wait, self.message(key, now=now))
 
     def message(self, key: Key, *, now: float) -> str:
         """Return a message about two operators that write the same status, and its solution; empty for a single writer."""
-        other, seen_at = self._other_operators.get(key, (self.me, now))
-        if other is self.me or now - seen_at > REMEMBER_SECONDS:
+        other_identity, seen_at = self._other_operators.get(key, (self.me, now))
+        if other_identity is self.me or now - seen_at > REMEMBER_SECONDS:
             return ""
-        first, second = sorted((self.me, other), key=_rank)
+        lower_ranked, higher_ranked = sorted((self.me, other_identity), key=_rank)
         return (
-            f"the operators {_name(first)} and {_name(second)} both watch this namespace:"
-            f" {_name(first)} reconciles the product, {_name(second)} skips it; set"
+            f"the operators {_name(lower_ranked)} and {_name(higher_ranked)} both watch this namespace:"
+            f" {_name(lower_ranked)} reconciles the product, {_name(higher_ranked)} skips it; set"
             f" SLUICEGATE_EXCLUDED_NAMESPACES={key.namespace} for the one that must skip it. This ends"
-            f" {duration(REMEMBER_SECONDS)} after {_name(other)} has written the status for the last time, as after its removal"
+            f" {duration(REMEMBER_SECONDS)} after {_name(other_identity)} has written the status for the last time, as after its removal"
         )
 
-    def _skip_newer(self, key: Key, other: WrittenBy, now: float) -> Overlap:
-        emitted_release = self._newer.get(key)
+    def _skip_newer(self, key: Key, other_identity: WrittenBy, now: float) -> Overlap:
+        emitted_release = self._newer_seen.get(key)
         if emitted_release is not None and now - emitted_release < AWAY_SECONDS:
             return Overlap(AWAY_SECONDS)
-        self._newer[key] = now
+        self._newer_seen[key] = now
         text = (
-            f"the operator {_name(other)} of version {other.version} wrote the status, and version"
+            f"the operator {_name(other_identity)} of version {other_identity.version} wrote the status, and version"
             f" {self.me.version} doesn't understand all of it: the product is not changed; run that"
             " version again, or remove status, which is then rebuilt from the Deployments"
         )

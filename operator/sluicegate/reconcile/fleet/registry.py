@@ -13,14 +13,14 @@ from sluicegate.api.status import DependencyState
 from sluicegate.kube.resources import Key
 from sluicegate.policy import Applicant, Budget, admit
 from sluicegate.policy.model.observed import DegradedConsumer, Portfolio, UpstreamRelease
-from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Span, Together
+from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, SimultaneousProducts, Span
 from sluicegate.reconcile.fleet.dependency_graph import DependencyGraph
 from sluicegate.reconcile.fleet.slot_reservation import Reserved
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TrainingQueue:
     """The products that wait for a slot, and those that have one, including running Jobs."""
 
     asking: frozenset[Key]
@@ -34,7 +34,7 @@ class _Counts:
     now: int
     silence: Silence
     overlaps: dict[Span, Overlaps] = field(default_factory=dict)
-    together: dict[tuple[Span, str], Together] = field(default_factory=dict)
+    together: dict[tuple[Span, str], SimultaneousProducts] = field(default_factory=dict)
     silent: dict[str, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -60,23 +60,27 @@ class FleetRegistry:
         self._cached_counts: _Counts | None = None
         self._last_slot_times: Counter[str] = Counter()
         """When a namespace had a slot last, in seconds."""
-        self._lines: dict[tuple[int, int], Line] = {}
+        self._lines: dict[tuple[int, int], TrainingQueue] = {}
 
     def update(self, key: Key, snapshot: ProductSnapshot, now: int) -> None:
         """Record a snapshot; requeue products that get a slot by it, and the callers of a changed product.
 
         Their next block may be long off. `now` is in seconds.
         """
-        before, suspect, answers = self.dependency(key), self._suspect(key), self._answers(key)
+        state_before, suspect_before, answers_before = (
+            self.dependency(key),
+            self._suspect(key),
+            self._answers(key),
+        )
         if self.record(key, snapshot):
             self.wake_next(now)
-        if self._suspect(key) != suspect:
+        if self._suspect(key) != suspect_before:
             for upstream in self.graph.dependencies(key):
-                if str(upstream) in {suspect, self._suspect(key)}:
+                if str(upstream) in {suspect_before, self._suspect(key)}:
                     self._wake(upstream)
-        for affected, _ in self._answers(key) ^ answers:
-            self._wake(affected)
-        if self.dependency(key) is not before:
+        for affected_key, _ in self._answers(key) ^ answers_before:
+            self._wake(affected_key)
+        if self.dependency(key) is not state_before:
             for dependent in self.graph.dependents(key):
                 self._wake(dependent)
 
@@ -97,29 +101,33 @@ class FleetRegistry:
         -------
         Whether a slot is free by it: the product had one, or it was kept for it.
         """
-        before = self._snapshots.get(key)
-        if before is not None:
-            snapshot = snapshot.following(before)
+        previous_snapshot = self._snapshots.get(key)
+        if previous_snapshot is not None:
+            snapshot = snapshot.following(previous_snapshot)
         self.graph.replace(key, snapshot.depends_on)
         self._snapshots[key] = snapshot
-        self._sizes[key.namespace] += before is None
+        self._sizes[key.namespace] += previous_snapshot is None
         if snapshot.trained_at is not None:
             last_slot_time = max(self._last_slot_times[key.namespace], snapshot.trained_at)
             self._last_slot_times[key.namespace] = last_slot_time
-        applies = snapshot.training or snapshot.waiting_since is not None
-        was_training = before is not None and before.training
-        kept_for_it = self._has_kept(key)
-        if kept_for_it or was_training != snapshot.training or applies != (key in self._applying):
+        waits_for_slot = snapshot.training or snapshot.waiting_since is not None
+        was_training = previous_snapshot is not None and previous_snapshot.training
+        is_slot_kept = self._has_kept(key)
+        if (
+            is_slot_kept
+            or was_training != snapshot.training
+            or waits_for_slot != (key in self._applying)
+        ):
             self._lines.clear()
-        for index_set, belongs in (
-            (self._applying, applies),
+        for index_set, is_member in (
+            (self._applying, waits_for_slot),
             (self._training, snapshot.training),
             (self._turning, snapshot.turns_bad),
             (self._bad, snapshot.bad_since is not None),
             (self._renewing, snapshot.renews),
         ):
-            (index_set.add if belongs else index_set.discard)(key)
-        return (was_training or kept_for_it) and not snapshot.training
+            (index_set.add if is_member else index_set.discard)(key)
+        return (was_training or is_slot_kept) and not snapshot.training
 
     def reserved(self, key: Key) -> Reserved | None:
         """Return the slot that is reserved for a product's Job that doesn't exist yet."""
@@ -146,7 +154,7 @@ class FleetRegistry:
 
     def renew(self, snapshots: Mapping[Key, ProductSnapshot]) -> None:
         """Replace all snapshots, except for the times at which products degraded."""
-        degraded_at = {key: one.degraded_at for key, one in self._snapshots.items()}
+        degraded_at = {key: snapshot.degraded_at for key, snapshot in self._snapshots.items()}
         for key in degraded_at:
             self.forget(key)
         self._last_slot_times.clear()
@@ -156,7 +164,7 @@ class FleetRegistry:
 
     def forget(self, key: Key) -> bool:
         """Remove a deleted product; return whether a slot is free."""
-        had = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
+        used_slot = self._snapshots.get(key, ProductSnapshot()).training or self._has_kept(key)
         self.graph.replace(key, ())
         if self._snapshots.pop(key, None) is not None:
             self._sizes[key.namespace] -= 1
@@ -165,7 +173,7 @@ class FleetRegistry:
         for index_set in (self._applying, self._training, self._turning, self._bad, self._renewing):
             index_set.discard(key)
         self._lines.clear()
-        return had
+        return used_slot
 
     def dependency(self, key: Key) -> DependencyState:
         """Return the state of a product as its dependents read it."""
@@ -196,7 +204,11 @@ class FleetRegistry:
         After a restart a product is Unknown until its first pass.
         """
         snapshots = ((key, self._snapshots.get(key, ProductSnapshot())) for key in keys)
-        return {key.name: one.block_seconds for key, one in snapshots if one.may_be_degrading}
+        return {
+            key.name: snapshot.block_seconds
+            for key, snapshot in snapshots
+            if snapshot.may_be_degrading
+        }
 
     def releases(self, key: Key) -> tuple[UpstreamRelease, ...]:
         """Return the releases of a product that may have degraded its callers."""
@@ -256,12 +268,12 @@ class FleetRegistry:
         """
         own_snapshot = self._snapshots.get(key, ProductSnapshot())
         together, silent_shares = self._counts(key.namespace, own_snapshot, now)
-        namespace_known = key.namespace in self._sizes
+        is_namespace_known = key.namespace in self._sizes
         training_keys = self._training - {key}
         return Portfolio(
             products=max(self._sizes[key.namespace], 1),
             degraded_products=together.in_own_namespace,
-            namespaces=len(self._sizes) - namespace_known,
+            namespaces=len(self._sizes) - is_namespace_known,
             degraded_namespaces=together.in_other_namespaces,
             namespaces_share=together.share,
             silent=silent_shares,
@@ -281,20 +293,25 @@ class FleetRegistry:
 
     def _counts(
         self, namespace: str, own_snapshot: ProductSnapshot, now: int
-    ) -> tuple[Together, Mapping[str, float]]:
+    ) -> tuple[SimultaneousProducts, Mapping[str, float]]:
         """Return the numbers of products that degraded together and the silent shares, cached for a second.
 
         Those count that are bad still: as long as they are, what they share isn't over either.
         """
         if self._cached_counts is None or self._cached_counts.now != now:
-            silence = Silence((key.namespace, one.silent) for key, one in self._snapshots.items())
+            silence = Silence(
+                (key.namespace, snapshot.silent) for key, snapshot in self._snapshots.items()
+            )
             self._cached_counts = _Counts(now, silence)
         counts, turning_span = self._cached_counts, own_snapshot.turning_span(now)
         if turning_span not in counts.overlaps:
-            near = (
-                (one.namespace, self._snapshots[one].near_span(turning_span)) for one in self._bad
+            spans_by_namespace = (
+                (snapshot.namespace, self._snapshots[snapshot].near_span(turning_span))
+                for snapshot in self._bad
             )
-            spans = ((where, span) for where, span in near if span is not None)
+            spans = (
+                (namespace, span) for namespace, span in spans_by_namespace if span is not None
+            )
             counts.overlaps[turning_span] = Overlaps(spans, self._sizes)
         if (turning_span, namespace) not in counts.together:
             counts.together[turning_span, namespace] = counts.overlaps[turning_span].largest(
@@ -314,21 +331,21 @@ class FleetRegistry:
             {*line.admitted, key}, now, needing_key=key if needs_slot else None
         )
 
-    def _line(self, now: int, block_end: int) -> Line:
+    def _line(self, now: int, block_end: int) -> TrainingQueue:
         """Return the training queue, computed once per time and block."""
         if (now, block_end) not in self._lines:
             # Products that turn bad together are judged one after the other: those that may want
             # to train a moment later count already, or the first to be judged would go before the
             # first in priority.
-            soon = {
+            expected_applicants = {
                 product_key
                 for product_key in self._turning
                 if self._snapshots[product_key].is_due(block_end)
             }
-            asking = frozenset(self._applying | soon)
+            applicants = frozenset(self._applying | expected_applicants)
             if any(moment != now for moment, _ in self._lines):
                 self._lines.clear()
-            self._lines[now, block_end] = Line(asking, self._admit(asking, now))
+            self._lines[now, block_end] = TrainingQueue(applicants, self._admit(applicants, now))
         return self._lines[now, block_end]
 
     def _admit(
@@ -341,8 +358,12 @@ class FleetRegistry:
         training = {
             key for key in applicants if self._snapshots.get(key, ProductSnapshot()).training
         }
-        waiting = [applicant for one, applicant in applicants.items() if one not in training]
-        running = [applicants[one] for one in training]
+        waiting = [
+            applicant
+            for applicant_key, applicant in applicants.items()
+            if applicant_key not in training
+        ]
+        running = [applicants[applicant_key] for applicant_key in training]
         admitted = admit(waiting, running, self._budget, now)
         # A product keeps its slot if the write of it has to be repeated.
         return frozenset(

@@ -45,11 +45,11 @@ class Reserved:
     def is_kept(self, error: Exception | None, now: int) -> bool:
         """Return whether the slot is kept after a failure: the Job may exist, or will within seconds."""
         lost_race = isinstance(error, Conflict)
-        unanswered = isinstance(error, Transient) and not isinstance(error, TooManyRequests)
-        return (lost_race or unanswered) and now < self.since + GRACE_SECONDS
+        has_no_response = isinstance(error, Transient) and not isinstance(error, TooManyRequests)
+        return (lost_race or has_no_response) and now < self.since + GRACE_SECONDS
 
 
-def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
+def training_job_key(product: Key, status: DataProductStatus) -> Key | None:
     """Return the name of the training Job in status; None without a training under way."""
     retraining = status.retraining
     if retraining is None or retraining.trigger is None:
@@ -57,7 +57,7 @@ def wanted_job(product: Key, status: DataProductStatus) -> Key | None:
     return Key(product.namespace, job_name(product.name, retraining.trigger.id, retraining.number))
 
 
-def wanted_shadow_job(product: Key, status: DataProductStatus) -> Key | None:
+def shadow_job_key(product: Key, status: DataProductStatus) -> Key | None:
     """Return the key of the shadow phase's Job in status; None without one."""
     shadow = status.shadow
     return Key(product.namespace, shadow.job) if shadow is not None and shadow.job else None

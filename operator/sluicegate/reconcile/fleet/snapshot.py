@@ -83,8 +83,8 @@ class ProductSnapshot:
     @property
     def may_be_degrading(self) -> bool:
         """Return whether a product has an unconfirmed SLO that is missed or at risk."""
-        unjudged = self.state is ProductState.UNKNOWN and self.bad_since is not None
-        return self.state is ProductState.DEGRADING or unjudged
+        is_unjudged = self.state is ProductState.UNKNOWN and self.bad_since is not None
+        return self.state is ProductState.DEGRADING or is_unjudged
 
     def is_due(self, block_end: int) -> bool:
         """Return whether a block that ended by then is still to be evaluated."""
@@ -112,26 +112,29 @@ class ProductSnapshot:
         if self.bad_since is None:
             return None
         first, last = self.turning_span(self.bad_since)
-        reach = COMMON_BLOCKS * self.block_seconds
-        begin, end = max(first - reach, turning_span[0]), min(last + reach, turning_span[1])
+        span_seconds = COMMON_BLOCKS * self.block_seconds
+        begin, end = (
+            max(first - span_seconds, turning_span[0]),
+            min(last + span_seconds, turning_span[1]),
+        )
         return (begin, end) if begin <= end else None
 
-    def following(self, before: "ProductSnapshot") -> "ProductSnapshot":
+    def following(self, previous: "ProductSnapshot") -> "ProductSnapshot":
         """Return the snapshot, completed by fields of the previous one."""
         due_times = [
-            since for since in (self.waiting_since, before.waiting_since) if since is not None
+            since for since in (self.waiting_since, previous.waiting_since) if since is not None
         ]
         same_reservation = (
-            before.reserved and self.reserved and before.reserved.job == self.reserved.job
+            previous.reserved and self.reserved and previous.reserved.job == self.reserved.job
         )
         return replace(
             self,
-            degraded_at=before.degraded_at if self.degraded_at is None else self.degraded_at,
-            fine_at=before.fine_at if self.fine_at is None else self.fine_at,
-            trained_at=before.trained_at if self.trained_at is None else self.trained_at,
-            suspect=before.suspect if self.suspect is None else self.suspect,
-            degraded_by=before.degraded_by if self.suspect is None else self.degraded_by,
-            reserved=before.reserved if same_reservation else self.reserved,
+            degraded_at=previous.degraded_at if self.degraded_at is None else self.degraded_at,
+            fine_at=previous.fine_at if self.fine_at is None else self.fine_at,
+            trained_at=previous.trained_at if self.trained_at is None else self.trained_at,
+            suspect=previous.suspect if self.suspect is None else self.suspect,
+            degraded_by=previous.degraded_by if self.suspect is None else self.degraded_by,
+            reserved=previous.reserved if same_reservation else self.reserved,
             waiting_since=None if self.waiting_since is None else min(due_times),
         )
 
@@ -176,16 +179,16 @@ def releases_of(key: Key, status: DataProductStatus, now: int) -> tuple[Upstream
     stable, candidate = status.stable, status.candidate
     if stable is not None and (stable.verdict is not None or stable.restored):
         shares = tuple((share.start_time, share.weight) for share in stable.shares)
-        whole = (
+        full_traffic = (
             ()
             if shares and shares[-1][1] == FULL_WEIGHT
             else ((stable.promotion_time, FULL_WEIGHT),)
         )
         releases.append(
-            UpstreamRelease(name, stable.version, (*shares, *whole), _origin_of(stable))
+            UpstreamRelease(name, stable.version, (*shares, *full_traffic), _origin_of(stable))
         )
-    returns = candidate is not None and candidate.phase is CandidatePhase.ROLLING_BACK
-    if stable is not None and candidate is not None and (candidate.weight or returns):
+    is_returning = candidate is not None and candidate.phase is CandidatePhase.ROLLING_BACK
+    if stable is not None and candidate is not None and (candidate.weight or is_returning):
         shares = tuple((share.start_time, share.weight) for share in candidate.shares)
         if shares:
             origin = _origin_of(candidate, data_end=candidate.data_end_time)

@@ -24,22 +24,22 @@ from sluicegate.kube.resources import (
     Key,
     Resource,
 )
-from sluicegate.reconcile.live.product import packed, product_record, unpacked
+from sluicegate.reconcile.live.product import compressed, decompressed, product_record
 from sluicegate.runtime.interfaces import Record, Watched
 
-STUCK: Final = "ProgressDeadlineExceeded"
+DEADLINE_EXCEEDED: Final = "ProgressDeadlineExceeded"
 ROLLING: Final = frozenset(
     {
         "NewReplicaSetCreated",
         "FoundNewReplicaSet",
         "ReplicaSetUpdated",
         "ReplicaSetCreateError",
-        STUCK,
+        DEADLINE_EXCEEDED,
     }
 )
 """Reasons of a Deployment's condition Progressing until the pods of its newest template are up;
 that it is scaled changes nothing of it."""
-OURS: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
+OWN_CHILDREN: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class RouteRecord(ChildRecord):
     parents: tuple[ParentStatus, ...]
     created: str = ""
     written_at: int = 0
-    packed_spec: bytes = field(default=packed({}), repr=False)
+    packed_spec: bytes = field(default=compressed({}), repr=False)
 
     def changed_by(self, now: int) -> int:
         """Return the time of its last change, in seconds; 0 if unknown or in the future."""
@@ -166,7 +166,7 @@ class RouteRecord(ChildRecord):
     @property
     def spec(self) -> dict[str, Any]:
         """Return the spec without backends as parsed JSON, parsed at each call."""
-        return unpacked(self.packed_spec)
+        return decompressed(self.packed_spec)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +214,12 @@ def _child(body: Mapping[str, Any]) -> dict[str, Any] | None:
     annotations = meta.get("annotations") or {}
     references: list[dict[str, Any]] = meta.get("ownerReferences") or []
     owner: dict[str, Any] = next(
-        (ref for ref in references if ref.get("controller") and ref.get("kind") == names.KIND), {}
+        (
+            reference
+            for reference in references
+            if reference.get("controller") and reference.get("kind") == names.KIND
+        ),
+        {},
     )
     product: str = owner.get("name") or labels.get(names.LABEL_PRODUCT, "")
     if not product:
@@ -255,7 +260,7 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         replicas=body["spec"].get("replicas", 1),
         ready=status.get("readyReplicas", 0),
         total=status.get("replicas", 0),
-        deadline_exceeded=progressing.get("reason") == STUCK,
+        deadline_exceeded=progressing.get("reason") == DEADLINE_EXCEEDED,
         rolling=progressing.get("reason") in ROLLING,
         scaled=_scaled(body),
         moved_at=_moved_at(body["metadata"], conditions.values()),
@@ -312,11 +317,11 @@ def route_record(body: Mapping[str, Any]) -> RouteRecord | None:
     return RouteRecord(
         **child,
         generation=body["metadata"].get("generation", 0),
-        weights=tuple((ref["name"], ref.get("weight", 1)) for ref in backends),
+        weights=tuple((reference["name"], reference.get("weight", 1)) for reference in backends),
         parents=tuple(_parent(parent, namespace) for parent in parents),
         created=body["metadata"].get("creationTimestamp", ""),
         written_at=written_at(body, names.FIELD_MANAGER),
-        packed_spec=packed(_without_backends(body["spec"])),
+        packed_spec=compressed(_without_backends(body["spec"])),
     )
 
 
@@ -329,21 +334,21 @@ def _without_backends(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parent(entry: Mapping[str, Any], namespace: str) -> ParentStatus:
-    ref = entry["parentRef"]
+    reference = entry["parentRef"]
     conditions = {condition["type"]: condition for condition in entry.get("conditions") or ()}
     verdicts = [conditions.get(kind, {}) for kind in ("Accepted", "ResolvedRefs")]
     bad: dict[str, Any] = next(
         (verdict for verdict in verdicts if verdict.get("status") != "True"), {}
     )
     return ParentStatus(
-        namespace=ref.get("namespace", namespace),
-        name=ref["name"],
-        section=ref.get("sectionName", ""),
+        namespace=reference.get("namespace", namespace),
+        name=reference["name"],
+        section=reference.get("sectionName", ""),
         accepted=verdicts[0].get("status") == "True",
         resolved=verdicts[1].get("status") == "True",
         observed=min(verdict.get("observedGeneration", 0) for verdict in verdicts),
         message=": ".join(filter(None, (bad.get("reason"), bad.get("message")))),
-        port=ref.get("port", 0),
+        port=reference.get("port", 0),
         is_denied=verdicts[0].get("status") == "False",
         decided_at=verdicts[0].get("lastTransitionTime", ""),
     )
@@ -364,7 +369,7 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
     }
     failed = end_condition.get("Failed", {})
     suspended = bool(body["spec"].get("suspend"))
-    pause = true_conditions.get("Suspended", {})
+    suspension = true_conditions.get("Suspended", {})
     created = _moved_at(body["metadata"], ())
     return JobRecord(
         **child,
@@ -379,7 +384,7 @@ def job_record(body: Mapping[str, Any]) -> JobRecord | None:
         suspended=suspended,
         suspended_since=0
         if status.get("startTime") and not suspended
-        else max(created, _moved_at({}, (pause,))),
+        else max(created, _moved_at({}, (suspension,))),
         queue=(body["metadata"].get("labels") or {}).get(names.LABEL_QUEUE, ""),
         start_time=_moved_at({"creationTimestamp": status.get("startTime")}, ()),
         end_time=max((_moved_at({}, (one,)) for one in end_condition.values()), default=0),
@@ -393,7 +398,7 @@ def child_record(body: Mapping[str, Any]) -> ChildRecord | None:
     return None if child is None else ChildRecord(**child)
 
 
-_PROJECTORS: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None]]] = {
+_RECORD_TYPES: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None]]] = {
     DEPLOYMENTS: deployment_record,
     SERVICES: service_record,
     HTTP_ROUTES: route_record,
@@ -406,7 +411,8 @@ _PROJECTORS: Final[Mapping[Resource, Callable[[Mapping[str, Any]], Record | None
 def watched() -> tuple[Watched, ...]:
     """Return the kinds that are watched, the product's own first."""
     children = (
-        Watched(resource, project, labels=OURS) for resource, project in _PROJECTORS.items()
+        Watched(resource, to_record, labels=OWN_CHILDREN)
+        for resource, to_record in _RECORD_TYPES.items()
     )
     return (Watched(DATA_PRODUCTS, product_record), *children)
 
@@ -420,9 +426,11 @@ def is_starting(live: Iterable[DeploymentRecord], now: int) -> bool:
 
     With a clock that differs from the API server's it returns False: then they are read at once.
     """
-    return has_just_changed((one for one in live if one.ready < one.replicas), now)
+    return has_just_changed(
+        (deployment for deployment in live if deployment.ready < deployment.replicas), now
+    )
 
 
 def has_just_changed(live: Iterable[DeploymentRecord], now: int) -> bool:
     """Return whether a Deployment became available or unavailable within the last seconds."""
-    return any(0 <= now - one.moved_at < STARTING_SECONDS for one in live)
+    return any(0 <= now - deployment.moved_at < STARTING_SECONDS for deployment in live)

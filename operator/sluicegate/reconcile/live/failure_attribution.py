@@ -32,16 +32,16 @@ def attribution_of(
     overdue : pods have had the time that they may take to start.
     """
     return (
-        _lacking(pods)
-        or _shared(stable)
-        or _looping(pods)
-        or _outside(candidate, pods)
-        or _crashed(pods)
+        _resource_failure(pods)
+        or _stable_failure(stable)
+        or _restart_failure(pods)
+        or _external_failure(candidate, pods)
+        or _crash_failure(pods)
         or _never_ready(candidate, pods, grace_over=grace_over, overdue=overdue)
     )
 
 
-def _lacking(pods: tuple[PodState, ...]) -> Failure | None:
+def _resource_failure(pods: tuple[PodState, ...]) -> Failure | None:
     """Return the cause if the pod needs something that no node has, or exceeds its own limit."""
     for pod in pods:
         if pod.unrecoverable and (pod.mismatch or pod.is_absent or not pod.crashed):
@@ -50,30 +50,34 @@ def _lacking(pods: tuple[PodState, ...]) -> Failure | None:
     return _own_failure("it was killed at its memory limit") if out_of_memory else None
 
 
-def _shared(stable: DeploymentRecord | None) -> Failure | None:
-    ill = stable is None or stable.ready < stable.replicas
-    return _around("stable's pods aren't ready either") if ill else None
+def _stable_failure(stable: DeploymentRecord | None) -> Failure | None:
+    is_unhealthy = stable is None or stable.ready < stable.replicas
+    return _cluster_failure("stable's pods aren't ready either") if is_unhealthy else None
 
 
-def _looping(pods: tuple[PodState, ...]) -> Failure | None:
+def _restart_failure(pods: tuple[PodState, ...]) -> Failure | None:
     pod = problem_of(pod for pod in pods if pod.unrecoverable)
     return None if pod is None else _own_failure(pod.problem)
 
 
-def _outside(candidate: DeploymentRecord | None, pods: tuple[PodState, ...]) -> Failure | None:
+def _external_failure(
+    candidate: DeploymentRecord | None, pods: tuple[PodState, ...]
+) -> Failure | None:
     texts = [pod.problem for pod in pods if pod.outside]
     if candidate is not None and candidate.refusal:
         texts.append(candidate.refusal)
-    return _around(texts[0]) if texts else None
+    return _cluster_failure(texts[0]) if texts else None
 
 
-def _crashed(pods: tuple[PodState, ...]) -> Failure | None:
+def _crash_failure(pods: tuple[PodState, ...]) -> Failure | None:
     pod = problem_of(pods)
     if pod is not None:
         return _own_failure(pod.problem)
-    again = any(pod.crashed for pod in pods)
+    has_crashed = any(pod.crashed for pod in pods)
     return (
-        _own_failure("a container of it ended with an error and was restarted") if again else None
+        _own_failure("a container of it ended with an error and was restarted")
+        if has_crashed
+        else None
     )
 
 
@@ -89,20 +93,26 @@ def _never_ready(
     The replacement of an evicted pod starts again, which takes minutes for a large model.
     """
     if candidate is not None and candidate.ready > 0:
-        return _around("no pod was ready")
+        return _cluster_failure("no pod was ready")
     unready_pods = [pod for pod in pods if not pod.ready]
     if pods and not unready_pods:  # as they were read before the Deployment changed
-        return _around("its pods were ready until a moment ago; what ended that isn't known yet")
+        return _cluster_failure(
+            "its pods were ready until a moment ago; what ended that isn't known yet"
+        )
     if not unready_pods or all(pod.waiting for pod in unready_pods):
-        return _around("its containers don't start" if unready_pods else "its pods no longer exist")
+        return _cluster_failure(
+            "its containers don't start" if unready_pods else "its pods no longer exist"
+        )
     if not overdue and all(pod.is_starting for pod in unready_pods):
-        return _around("its pods are starting")
+        return _cluster_failure("its pods are starting")
     return (
-        _own_failure("its pods run, and aren't ready") if grace_over else _around("no pod is ready")
+        _own_failure("its pods run, and aren't ready")
+        if grace_over
+        else _cluster_failure("no pod is ready")
     )
 
 
-def failing(
+def traffic_failure(
     candidate: DeploymentRecord | None,
     pods: tuple[PodState, ...],
     stable: DeploymentRecord | None,
@@ -112,28 +122,28 @@ def failing(
     None of its pods is ready, or one is being killed for what it does itself.
     """
     attribution = attribution_of(candidate, pods, stable, grace_over=False)
-    dying = any(pod.out_of_memory or (pod.unrecoverable and not pod.ready) for pod in pods)
-    serves_nothing = candidate is None or candidate.ready == 0
-    return attribution if serves_nothing or (dying and attribution.own) else None
+    is_failing = any(pod.out_of_memory or (pod.unrecoverable and not pod.ready) for pod in pods)
+    has_no_ready_pod = candidate is None or candidate.ready == 0
+    return attribution if has_no_ready_pod or (is_failing and attribution.own) else None
 
 
 def is_down(
-    stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, patience: int
+    stable: DeploymentRecord | None, pods: tuple[PodState, ...], *, now: int, deadline_seconds: int
 ) -> bool:
     """Return whether no pod of the stable version is ready or will be soon.
 
     Parameters
     ----------
-    pods : stable's. now : in seconds. patience : how long pods may take to become ready, in seconds.
+    pods : stable's. now : in seconds. deadline_seconds : how long pods may take to become ready, in seconds.
     """
     if stable is None or stable.ready or not stable.replicas:
         return False
-    return any(pod.unrecoverable for pod in pods) or now - stable.moved_at >= patience
+    return any(pod.unrecoverable for pod in pods) or now - stable.moved_at >= deadline_seconds
 
 
 def _own_failure(text: str) -> Failure:
     return Failure(DecisionReason.CANARY_NOT_READY, text)
 
 
-def _around(text: str) -> Failure:
+def _cluster_failure(text: str) -> Failure:
     return Failure(DecisionReason.INFRASTRUCTURE, text)

@@ -13,7 +13,9 @@ from sluicegate.runtime.redaction import redact
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses")
 
 
-def readable(body: Mapping[str, Any], *, tails: bool, own_container: str) -> Mapping[str, Any]:
+def with_redacted_messages(
+    body: Mapping[str, Any], *, with_tails: bool, own_container: str
+) -> Mapping[str, Any]:
     """Return a Pod with credentials redacted in its containers' messages.
 
     The message of a container that succeeded stays: it is a result for the operator.
@@ -28,25 +30,27 @@ def readable(body: Mapping[str, Any], *, tails: bool, own_container: str) -> Map
         if containers := status.get(field):
             status[field] = [
                 _container(
-                    container, body["metadata"], tails=tails or container["name"] == own_container
+                    container,
+                    body["metadata"],
+                    with_tails=with_tails or container["name"] == own_container,
                 )
                 for container in containers
             ]
     return {**body, "status": status}
 
 
-def reference(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:
+def log_command(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:
     """Return the command that shows a container's log, in place of its last lines."""
-    before = " --previous" if previous else ""
+    option = " --previous" if previous else ""
     return (
         "the operator withholds log lines (SLUICEGATE_SHOW_LOG_TAILS is false): see kubectl logs"
         f" --namespace {metadata.get('namespace', '')} {metadata.get('name', '')}"
-        f" --container {container}{before}"
+        f" --container {container}{option}"
     )
 
 
 def _container(
-    container: Mapping[str, Any], metadata: Mapping[str, Any], *, tails: bool
+    container: Mapping[str, Any], metadata: Mapping[str, Any], *, with_tails: bool
 ) -> Mapping[str, Any]:
     changed = dict(container)
     for name in ("state", "lastState"):
@@ -56,8 +60,8 @@ def _container(
             if not message or (phase == "terminated" and not content.get("exitCode")):
                 continue
             text = redact(message)
-            if phase == "terminated" and not tails:
-                text = reference(metadata, container["name"], previous=name == "lastState")
+            if phase == "terminated" and not with_tails:
+                text = log_command(metadata, container["name"], previous=name == "lastState")
             state[phase] = {**content, "message": text}
         if state:
             changed[name] = state

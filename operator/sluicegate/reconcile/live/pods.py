@@ -15,7 +15,7 @@ from sluicegate.api import names
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
-from sluicegate.reconcile.live.log_tails import readable, reference
+from sluicegate.reconcile.live.log_tails import log_command, with_redacted_messages
 from sluicegate.reconcile.live.restarts import Restarts, restarts_of
 from sluicegate.runtime.redaction import redact
 
@@ -134,7 +134,7 @@ class PodState:
 
 def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
     """Convert a Pod into its state; without `log_tails`, commands are given in place of log lines."""
-    body = readable(body, tails=log_tails, own_container=RUNTIME_CHECK)
+    body = with_redacted_messages(body, with_tails=log_tails, own_container=RUNTIME_CHECK)
     labels = body["metadata"].get("labels") or {}
     status = body.get("status") or {}
     containers = [
@@ -143,12 +143,12 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
     ]
     problems = [problem for container in containers if (problem := _problem(container)) is not None]
     unmounted = ""
-    disruption = _taken_away(body)
+    disruption = _external_end(body)
     check_message = _left_by_check(status)
     if disruption:  # how its containers ended then says nothing
         problems = [_Problem(disruption, outside=True)]
-    elif not problems and (around := _unscheduled(status) or _unreachable(status)):
-        problems = [_Problem(around, outside=True)]
+    elif not problems and (external_problem := _unscheduled(status) or _unreachable(status)):
+        problems = [_Problem(external_problem, outside=True)]
     elif not problems:
         unmounted = _unmounted(body.get("spec") or {}, status)
     app_statuses = list(_statuses(status, "containerStatuses"))
@@ -171,7 +171,7 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
         unmounted=bool(unmounted),
         is_absent=any(problem.is_absent for problem in problems),
         training_exit=_training_exit(
-            trainer, "" if log_tails else reference(body["metadata"], TRAINER)
+            trainer, "" if log_tails else log_command(body["metadata"], TRAINER)
         ),
         killed_at=_killed_at(containers),
         api=parse_summary(check_message),
@@ -195,11 +195,15 @@ def _killed_at(containers: list[Mapping[str, Any]]) -> int | None:
         _is_kill((container.get("state") or {}).get("terminated") or {}) for container in containers
     ):
         return None
-    kills = [
+    memory_kills = [
         terminated for container in containers if _is_kill(terminated := _terminated(container))
     ]
-    times = [datetime.fromisoformat(kill["finishedAt"]) for kill in kills if kill.get("finishedAt")]
-    return int(max(times).timestamp()) if times and len(times) == len(kills) else None
+    times = [
+        datetime.fromisoformat(termination["finishedAt"])
+        for termination in memory_kills
+        if termination.get("finishedAt")
+    ]
+    return int(max(times).timestamp()) if times and len(times) == len(memory_kills) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +256,7 @@ def _problem(container: Mapping[str, Any]) -> _Problem | None:
     return None
 
 
-def _taken_away(body: Mapping[str, Any]) -> str:
+def _external_end(body: Mapping[str, Any]) -> str:
     """Return what ends the pod from outside: its node, the scheduler, a drain or a deletion; else empty."""
     status = body.get("status") or {}
     if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
@@ -297,14 +301,14 @@ def _unmounted(spec: Mapping[str, Any], status: Mapping[str, Any]) -> str:
         or conditions.get("PodReadyToStartContainers") != "False"
     ):
         return ""
-    desired = list(_made_by_hand(spec))
+    desired = list(_manual_deletion(spec))
     if not desired:
         return ""
     volumes_text = " and ".join(desired)
     return f"the pod waits for its volumes: make sure that there is the {volumes_text}"
 
 
-def _made_by_hand(spec: Mapping[str, Any]) -> Iterator[str]:
+def _manual_deletion(spec: Mapping[str, Any]) -> Iterator[str]:
     for volume in spec.get("volumes") or ():
         secret, claim = volume.get("secret") or {}, volume.get("persistentVolumeClaim") or {}
         if (name := secret.get("secretName")) and not secret.get("optional"):
@@ -319,12 +323,12 @@ def _training_exit(container: Mapping[str, Any], withheld_text: str) -> Training
     terminated = (container.get("state") or {}).get("terminated")
     if not terminated:
         return None
-    at = terminated.get("finishedAt")
+    finish_time = terminated.get("finishedAt")
     return TrainingExit(
         message=terminated.get("message", ""),
         exit_code=terminated.get("exitCode"),
         reason=terminated.get("reason", ""),
-        ended_at=int(datetime.fromisoformat(at).timestamp()) if at else 0,
+        ended_at=int(datetime.fromisoformat(finish_time).timestamp()) if finish_time else 0,
         withheld_text=withheld_text if terminated.get("message") else "",
     )
 
@@ -349,10 +353,12 @@ def _left_by_check(status: Mapping[str, Any]) -> str:
 def _feedback(check_message: str) -> str:
     """Return what the feedback Secret lacks, from the check's message; empty for nothing or an unknown message."""
     try:
-        lacks = json.loads(check_message)["feedback"]
+        missing_key = json.loads(check_message)["feedback"]
     except (LookupError, RecursionError, TypeError, ValueError):
         return ""
-    return lacks if isinstance(lacks, str) and SECRET_LACKS.fullmatch(lacks) else ""
+    return (
+        missing_key if isinstance(missing_key, str) and SECRET_LACKS.fullmatch(missing_key) else ""
+    )
 
 
 def _iteration(check_message: str) -> Iteration | None:
@@ -365,39 +371,39 @@ def _iteration(check_message: str) -> Iteration | None:
     return Iteration.of_labels(labels) if isinstance(labels, dict) else None
 
 
-def secret_lacks(pods: Iterable[PodState], revision: str) -> str:
+def missing_secret_key(pods: Iterable[PodState], revision: str) -> str:
     """Return what the feedback Secret lacked when a pod of a version started; empty for nothing."""
-    return next((pod.feedback for pod in of_revision(pods, revision) if pod.feedback), "")
+    return next((pod.feedback for pod in pods_of_revision(pods, revision) if pod.feedback), "")
 
 
 def api_of(pods: Iterable[PodState], revision: str) -> ApiSummary | None:
     """Return the API of a version as reported by one of its pods."""
-    return next((pod.api for pod in of_revision(pods, revision) if pod.api is not None), None)
+    return next((pod.api for pod in pods_of_revision(pods, revision) if pod.api is not None), None)
 
 
 def iteration_of(pods: Iterable[PodState], revision: str) -> Iteration | None:
     """Return the iteration from a version's bento labels as reported by one of its pods."""
-    return next((pod.iteration for pod in of_revision(pods, revision) if pod.iteration), None)
+    return next((pod.iteration for pod in pods_of_revision(pods, revision) if pod.iteration), None)
 
 
-def of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:
+def pods_of_revision(pods: Iterable[PodState], revision: str) -> tuple[PodState, ...]:
     """Return the pods of one version."""
     return tuple(pod for pod in pods if pod.revision == revision)
 
 
-def of_job(pods: Iterable[PodState], job_uid: str) -> TrainingExit:
+def job_exit(pods: Iterable[PodState], job_uid: str) -> TrainingExit:
     """Return the exit of a Job's container; None if it hasn't run.
 
     A Job may have had several pods, as one that is evicted is replaced: the one that succeeded
     counts, else the one that ended last.
     """
-    exits = [
+    job_exits = [
         pod.training_exit
         for pod in pods
         if pod.job_uid == job_uid and pod.training_exit is not None
     ]
     return max(
-        exits,
+        job_exits,
         key=lambda training_exit: (training_exit.exit_code == 0, training_exit.ended_at),
         default=TrainingExit(),
     )

@@ -33,7 +33,7 @@ SpecView = TypeVar("SpecView", bound=BaseModel)
 
 MAX_DEPENDENCIES: Final = 32
 """Products that a spec may depend on."""
-RECENT: Final = 16
+RECENT_PRODUCTS: Final = 16
 """Products of which the parsed form is kept, 90 KiB each: those that the workers are at."""
 
 
@@ -149,13 +149,13 @@ Pass: TypeAlias = Callable[[ProductRecord], Awaitable[Result]]
 """A pass of a product, with the interceptors that are inside of another one."""
 
 
-@lru_cache(maxsize=RECENT)
+@lru_cache(maxsize=RECENT_PRODUCTS)
 def _parsed(unparsed: str, spec: bytes, status: bytes) -> DataProduct:
     # The spec's text goes in as it is: to read and write it first would be most of the work.
     return DataProduct.parse_json(f'{unparsed}, "spec": {_text(spec)}}}', _status(status))
 
 
-@lru_cache(maxsize=RECENT)
+@lru_cache(maxsize=RECENT_PRODUCTS)
 def _status(status: bytes) -> DataProductStatus:
     return read_status_json(_text(status))
 
@@ -167,7 +167,7 @@ class _WrittenView(BaseModel):
     written_by: WrittenBy | None = None
 
 
-@lru_cache(maxsize=RECENT)
+@lru_cache(maxsize=RECENT_PRODUCTS)
 def _written_by(status: bytes) -> WrittenBy | None:
     try:
         return _WrittenView.model_validate_json(_text(status)).written_by
@@ -227,8 +227,8 @@ def product_record(body: Mapping[str, Any]) -> ProductRecord:
         deleting="deletionTimestamp" in meta,
         created=meta.get("creationTimestamp", ""),
         requests=requests,
-        packed_spec=_packed(spec),
-        packed_status=_packed(status_text(body.get("status"))),
+        packed_spec=_compressed_text(spec),
+        packed_status=_compressed_text(status_text(body.get("status"))),
         spec_problem=spec_problem,
         request_problem=request_problem,
         note=note_text(meta.get("annotations")),
@@ -242,8 +242,13 @@ def _dependencies(spec: Any, namespace: str) -> Iterator[Key]:
     entries = spec.get("dependsOn") if isinstance(spec, Mapping) else None
     for entry in entries[:MAX_DEPENDENCIES] if isinstance(entries, list) else ():
         if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
-            own = entry.get("namespace")
-            yield Key(own if isinstance(own, str) and own else namespace, entry["name"])
+            named_namespace = entry.get("namespace")
+            yield Key(
+                named_namespace
+                if isinstance(named_namespace, str) and named_namespace
+                else namespace,
+                entry["name"],
+            )
 
 
 def _queue(labels: Any) -> str:
@@ -251,18 +256,20 @@ def _queue(labels: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def packed(value: Mapping[str, Any]) -> bytes:
+def compressed(value: Mapping[str, Any]) -> bytes:
     """Return JSON as compressed bytes, a third of its size."""
-    return _packed(json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False))
+    return _compressed_text(
+        json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    )
 
 
-def unpacked(text: bytes) -> dict[str, Any]:
-    """Return the text that `packed` has compressed."""
+def decompressed(text: bytes) -> dict[str, Any]:
+    """Return the text that `compressed` has compressed."""
     value: dict[str, Any] = json.loads(_text(text))
     return value
 
 
-def _packed(text: str) -> bytes:
+def _compressed_text(text: str) -> bytes:
     return zlib.compress(text.encode(errors="replace"), level=1)
 
 

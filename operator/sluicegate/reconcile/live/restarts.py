@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-MANY: Final = 3
+LOOP_RESTARTS: Final = 3
 """Restarts of one container from which on they are no chance."""
 SHORT_RUN_SECONDS: Final = 86_400
 """A container that ran for a day or longer before its last end isn't in a loop."""
@@ -44,7 +44,11 @@ class Restarts:
 
     def goes_on(self, now: int) -> bool:
         """Return whether the container keeps restarting."""
-        return self.count >= MANY and self.ran_seconds < SHORT_RUN_SECONDS and now < self.calm_at
+        return (
+            self.count >= LOOP_RESTARTS
+            and self.ran_seconds < SHORT_RUN_SECONDS
+            and now < self.calm_at
+        )
 
 
 def restarts_of(containers: Iterable[Mapping[str, Any]]) -> Restarts | None:
@@ -78,5 +82,5 @@ def _restarts(container: Mapping[str, Any]) -> Restarts | None:
     )
 
 
-def _seconds(at: str | None) -> int | None:
-    return int(datetime.fromisoformat(at).timestamp()) if at else None
+def _seconds(time_text: str | None) -> int | None:
+    return int(datetime.fromisoformat(time_text).timestamp()) if time_text else None

@@ -32,21 +32,21 @@ class Attendance:
 
     def begin_term(self) -> None:
         """Start a term, and record the absence before this replica became the leader."""
-        wall, last = self.clocks.wall(), self.renewed()
-        self.term = int(wall)
-        self._at = wall, self.clocks.steady()
-        if last is not None:
-            self._note(last, wall)
+        wall_time, last_renewal = self.clocks.wall(), self.renewed()
+        self.term = int(wall_time)
+        self._at = wall_time, self.clocks.steady()
+        if last_renewal is not None:
+            self._note(last_renewal, wall_time)
 
     def absences(self) -> tuple[TimeInterval, ...]:
         """Return the absences until now, without those from before a clock step backwards."""
-        wall, steady_seconds = self.clocks.wall(), self.clocks.steady()
+        wall_time, steady_seconds = self.clocks.wall(), self.clocks.steady()
         if self._at is not None:
-            jumped = (wall - self._at[0]) - (steady_seconds - self._at[1])
-            self._note(wall - jumped, wall)
-        self._at = wall, steady_seconds
+            clock_step = (wall_time - self._at[0]) - (steady_seconds - self._at[1])
+            self._note(wall_time - clock_step, wall_time)
+        self._at = wall_time, steady_seconds
         self._noted_absences = tuple(
-            absence for absence in self._noted_absences if absence.end <= wall
+            absence for absence in self._noted_absences if absence.end <= wall_time
         )
         return self._noted_absences
 

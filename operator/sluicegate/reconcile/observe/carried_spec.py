@@ -23,7 +23,7 @@ from sluicegate.settings import Settings
 
 LONGEST_BLOCK = 3600
 """In seconds, as the schema has it."""
-_RUNTIME = "spec.serving.runtimeImage"
+_RUNTIME_FIELD = "spec.serving.runtimeImage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,18 @@ class SpecReader:
         if problems:
             if product.status.stable is None:
                 raise InvalidProduct(problems)
-            spec = self._nearest(record.key, product.spec, product.status, problems)
+            spec = self._usable_length(record.key, product.spec, product.status, problems)
             product = product.replace(spec=spec)
         desired = spec_version(product, runtime_image(product.spec, self.settings))
         return CarriedSpec(product, desired, problems)
 
     def _block_seconds(self, spec: DataProductSpec) -> int:
         """Return the block length of the product, at least the minimum that the scrape interval permits."""
-        least = math.ceil(SCRAPES_PER_BLOCK * self.settings.scrape_interval_seconds)
+        min_seconds = math.ceil(SCRAPES_PER_BLOCK * self.settings.scrape_interval_seconds)
         block_seconds = spec.analysis.block_seconds
-        return max(block_seconds, min(least, LONGEST_BLOCK)) if spec.slos else block_seconds
+        return max(block_seconds, min(min_seconds, LONGEST_BLOCK)) if spec.slos else block_seconds
 
-    def _nearest(
+    def _usable_length(
         self,
         key: Key,
         spec: DataProductSpec,
@@ -96,16 +96,16 @@ class SpecReader:
         A version keeps the runtime image that it has. An expression that can't be bound is not
         queried, so its service level is without data and promotes nothing.
         """
-        seconds = self.lengths.nearest(key)
+        seconds = self.lengths.usable_length(key)
         analysis = spec.analysis.replace(block_seconds=seconds)
         spec = spec.replace(analysis=analysis)
-        if any(problem.path == _RUNTIME for problem in problems):
-            serving = spec.serving.replace(runtime_image=next(_runtimes(status), ""))
+        if any(problem.path == _RUNTIME_FIELD for problem in problems):
+            serving = spec.serving.replace(runtime_image=next(_runtime_images(status), ""))
             spec = spec.replace(serving=serving)
         return spec
 
 
-def _runtimes(status: DataProductStatus) -> Iterator[str]:
+def _runtime_images(status: DataProductStatus) -> Iterator[str]:
     """Yield the runtime images of the live versions, that of the candidate first."""
     for version in (status.trial, status.stable):
         if version is not None:

@@ -28,8 +28,8 @@ def consumer_readings(
         if isinstance(consumer, str):
             yield ConsumerReading(name, problem=consumer)
             continue
-        own = ProductBlocks(upstream_blocks.measurements, consumer)
-        store = ConsumerMeasurements(upstream_blocks, own, now)
+        consumer_blocks = ProductBlocks(upstream_blocks.measurements, consumer)
+        store = ConsumerMeasurements(upstream_blocks, consumer_blocks, now)
         if (reading := consumer_reading(consumer, product.metadata.key, store)) is not None:
             yield reading
 
@@ -38,7 +38,7 @@ def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) ->
     """Return a named consumer, or why its outcomes can't be read and what ends that."""
     key = Key(*name.split("/", 1))
     if not may_know(key):
-        return _unread(
+        return _unreadable_text(
             name,
             "its namespace isn't the product's, and products of other namespaces may not be read"
             " (SLUICEGATE_SHARE_DEPENDENCY_STATES=false)",
@@ -46,13 +46,13 @@ def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) ->
         )
     record = caches.products.get(key)
     if not isinstance(record, ProductRecord) or record.deleting:
-        return _unread(
+        return _unreadable_text(
             name,
             "there is no such DataProduct in the namespaces that this operator reconciles",
             "once there is one",
         )
     consumer = read_product(key, caches)
-    return consumer or _unread(name, "its spec is invalid", "once that is corrected")
+    return consumer or _unreadable_text(name, "its spec is invalid", "once that is corrected")
 
 
 def read_product(key: Key, caches: Caches) -> DataProduct | None:
@@ -66,8 +66,8 @@ def read_product(key: Key, caches: Caches) -> DataProduct | None:
         return None
 
 
-def _unread(name: str, why: str, until: str) -> str:
+def _unreadable_text(name: str, cause_text: str, end_text: str) -> str:
     return (
-        f"outcomes of {name} can't be read: {why}; that ends {until}, or once"
+        f"outcomes of {name} can't be read: {cause_text}; that ends {end_text}, or once"
         " spec.rollout.consumers.names doesn't have it"
     )

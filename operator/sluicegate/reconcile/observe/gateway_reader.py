@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 FRESH_SECONDS: Final = 4.0
 """How long what was read of a Gateway is believed."""
 
-TAKEN_SECONDS: Final = 30
+APPLIED_SECONDS: Final = 30
 """After which a Gateway that doesn't take a route is asked whether it exists."""
 
 
@@ -64,7 +64,7 @@ def _awaits_gateway(candidate: Candidate, now: int) -> bool:
     if not candidate.shares:
         return False
     decided_at = max(candidate.shares[-1].start_time, candidate.wait_start_time or 0)
-    return now - decided_at >= TAKEN_SECONDS
+    return now - decided_at >= APPLIED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

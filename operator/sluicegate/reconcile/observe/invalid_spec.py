@@ -43,7 +43,7 @@ def with_reused_version(observation: Observation) -> Observation:
                 f"spec.model.bento.version: {desired.version} is already the name of {version.image}:"
                 " give the new bento a new version"
             )
-            reused = Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)
+            finding = Finding(ConditionType.STALLED, "True", ConditionReason.VERSION_REUSED, text)
             observed = replace(observation.observed, withheld=text)
-            return replace(observation, stalled=reused, observed=observed)
+            return replace(observation, stalled=finding, observed=observed)
     return observation

@@ -20,7 +20,7 @@ MAX_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class JobWords:
+class JobDescription:
     """The texts for a kind of Job: its name, and the spec fields with its limits."""
 
     name: str
@@ -28,13 +28,15 @@ class JobWords:
 
 
 def job_failure(
-    job: JobRecord, training_exit: TrainingExit, words: JobWords
+    job: JobRecord, training_exit: TrainingExit, words: JobDescription
 ) -> tuple[DecisionReason, str]:
     """Return why a Job failed: a reason and a sentence."""
     if job.reason == "DeadlineExceeded":
         # At its deadline a Job deletes the pods that run, and their status says no more.
-        deleted = "its pod is deleted, so its last message is not known"
-        exit_text = deleted if training_exit.exit_code is None else _exit_text(training_exit)
+        no_message_text = "its pod is deleted, so its last message is not known"
+        exit_text = (
+            no_message_text if training_exit.exit_code is None else _exit_text(training_exit)
+        )
         limit = f" ({duration(job.deadline)})" if job.deadline else ""
         text = f"{words.name} took longer than {words.field}.timeoutSeconds{limit}; {exit_text}"
         return DecisionReason.TIMED_OUT, text
@@ -74,7 +76,10 @@ def json_object(message: str) -> str:
 def invalid_message_text(error: ValueError) -> str:
     """Return why a message is no valid result."""
     if isinstance(error, ValidationError):
-        problems = (str(problem(one)).removeprefix("Value error, ") for one in error.errors())
+        problems = (
+            str(problem(error_details)).removeprefix("Value error, ")
+            for error_details in error.errors()
+        )
         return redact("; ".join(problems))
     return "it is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
 

@@ -167,9 +167,9 @@ class Observation:
 
     def is_new(self, status: DataProductStatus) -> bool:
         """Return whether this pass decided the training in this status."""
-        before, after = self.product.status.retraining, status.retraining
-        trigger_before = before.trigger if before else None
-        trigger = after.trigger if after else None
+        retraining_before, retraining_after = self.product.status.retraining, status.retraining
+        trigger_before = retraining_before.trigger if retraining_before else None
+        trigger = retraining_after.trigger if retraining_after else None
         return trigger is not None and (trigger_before is None or trigger_before.id != trigger.id)
 
     def starts_training(self, status: DataProductStatus) -> bool:
@@ -192,12 +192,12 @@ class Observation:
 
         One that was just decided has its slot; one that isn't there yet asks again.
         """
-        before, after = self.product.status.shadow, status.shadow
-        if after is None or not after.job or self.product.spec.rollout.shadow is None:
+        shadow_before, shadow_after = self.product.status.shadow, status.shadow
+        if shadow_after is None or not shadow_after.job or self.product.spec.rollout.shadow is None:
             return False
         if self.job_runs or self.is_frozen(status) or not is_tried(status):
             return False
-        is_new = before is None or before.job != after.job
+        is_new = shadow_before is None or shadow_before.job != shadow_after.job
         return is_new or (self.shadow_job is None and self.observed.portfolio.slot)
 
     @property
@@ -224,9 +224,9 @@ class Observation:
 
         An autoscaler that finds the number right writes nothing, so it is never below what there is.
         """
-        base = self.product.spec.serving.base_replicas
+        base_replicas = self.product.spec.serving.base_replicas
         stable = self.product.status.stable
         if stable is None or self.product.spec.serving.autoscaling is None:
-            return base
+            return base_replicas
         live = self.live.get(stable.revision)
-        return base if live is None else max(base, live.replicas)
+        return base_replicas if live is None else max(base_replicas, live.replicas)

@@ -35,9 +35,9 @@ from sluicegate.reconcile.fleet.slot_reservation import (
     JobRefusal,
     is_overdue,
     runs,
+    shadow_job_key,
     takes_slot,
-    wanted_job,
-    wanted_shadow_job,
+    training_job_key,
 )
 from sluicegate.reconcile.live.children import (
     ChildRecord,
@@ -46,13 +46,13 @@ from sluicegate.reconcile.live.children import (
     RouteRecord,
     ServiceRecord,
 )
-from sluicegate.reconcile.live.failure_attribution import failing, is_down
+from sluicegate.reconcile.live.failure_attribution import is_down, traffic_failure
 from sluicegate.reconcile.live.pods import (
     PodState,
     api_of,
     iteration_of,
-    of_job,
-    of_revision,
+    job_exit,
+    pods_of_revision,
 )
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.approval_answers import absent_consumers, answers_of
@@ -109,15 +109,22 @@ class Observer:
         changed = 0 if route is None else route.changed_by(now)
         blocks = ProductBlocks(self.measurements, product, changed)
         jobs = self.jobs(record)
-        job = next((one for one in jobs if one.key == wanted_job(record.key, product.status)), None)
-        scoring = wanted_shadow_job(record.key, product.status)
-        shadow = next((one for one in jobs if one.key == scoring), None)
-        refusal = self._refusal(record.key, job=wanted_job(record.key, product.status))
-        shadow_refusal = self._refusal(record.key, job=scoring)
+        job = next(
+            (
+                job_record
+                for job_record in jobs
+                if job_record.key == training_job_key(record.key, product.status)
+            ),
+            None,
+        )
+        scoring_key = shadow_job_key(record.key, product.status)
+        shadow = next((job_record for job_record in jobs if job_record.key == scoring_key), None)
+        refusal = self._refusal(record.key, job=training_job_key(record.key, product.status))
+        shadow_refusal = self._refusal(record.key, job=scoring_key)
         without_labels = lacks_labels(product.spec, product.status)
-        awaited = [one for one in (job, shadow) if one is not None]
+        awaited_jobs = [job_record for job_record in (job, shadow) if job_record is not None]
         pods = await self.pods.pods_of(
-            record, product.status, live, awaited, now=now, unlabelled=without_labels
+            record, product.status, live, awaited_jobs, now=now, unlabelled=without_labels
         )
         requests = blocks.requests()
         gateways = await self.gateways.of(product, route, silent=blocks.is_silent(), now=now)
@@ -178,17 +185,19 @@ class Observer:
             dependencies=dependencies,
             dependents=bool(self.fleet.graph.dependents(record.key)),
             degrades=tuple(
-                other
-                for other in self.fleet.degraded_by(record.key)
-                if self._may_know(record.key, other)
+                other_key
+                for other_key in self.fleet.degraded_by(record.key)
+                if self._may_know(record.key, other_key)
             ),
             one_sided=tuple(
                 one_sided_evidence(product, self.caches, partial(self._may_know, record.key))
             ),
             gateways=gateways,
             job=job,
-            job_runs=any(runs(one, now, self.max_training_seconds) for one in jobs),
-            has_slot=any(takes_slot(one, now, self.max_training_seconds) for one in jobs),
+            job_runs=any(runs(job_record, now, self.max_training_seconds) for job_record in jobs),
+            has_slot=any(
+                takes_slot(job_record, now, self.max_training_seconds) for job_record in jobs
+            ),
             refusal=refusal.message if refusal else "",
             max_training_seconds=self.max_training_seconds,
             reviews=self.reviews(product),
@@ -286,14 +295,14 @@ class Observer:
             for dependency in product.spec.depends_on
         )
         self.fleet.graph.replace(key, dependencies)
-        for other in dependencies:
-            visible = self._may_know(key, other)
-            state = self.fleet.dependency(other) if visible else DependencyState.UNKNOWN
+        for other_key in dependencies:
+            is_visible = self._may_know(key, other_key)
+            state = self.fleet.dependency(other_key) if is_visible else DependencyState.UNKNOWN
             yield DependencyStatus(
-                namespace=other.namespace,
-                name=other.name,
+                namespace=other_key.namespace,
+                name=other_key.name,
                 state=state,
-                in_cycle=self.fleet.graph.in_cycle(key, other),
+                in_cycle=self.fleet.graph.in_cycle(key, other_key),
             )
 
     def _upstream(
@@ -304,32 +313,34 @@ class Observer:
         What a product did on a broken upstream's answers says nothing of its model, and it is
         in those blocks for a while after the upstream has recovered.
         """
-        for other in self._calls(product, dependencies):
-            if self.fleet.was_degraded(other, since):
-                yield other
+        for other_key in self._calls(product, dependencies):
+            if self.fleet.was_degraded(other_key, since):
+                yield other_key
 
     def _calls(
         self, product: DataProduct, dependencies: tuple[DependencyStatus, ...]
     ) -> Iterator[Key]:
         """Yield the dependencies whose state may explain a degradation."""
         for dependency in dependencies:
-            other = Key(dependency.namespace, dependency.name)
-            visible = self._may_know(Key(*product.metadata.key), other) and not dependency.in_cycle
-            if visible:
-                yield other
+            other_key = Key(dependency.namespace, dependency.name)
+            is_visible = (
+                self._may_know(Key(*product.metadata.key), other_key) and not dependency.in_cycle
+            )
+            if is_visible:
+                yield other_key
 
     def _releases(
         self, key: Key, dependencies: tuple[DependencyStatus, ...]
     ) -> Iterator[UpstreamRelease]:
         """Yield the releases of dependencies that may have degraded the product."""
         for dependency in dependencies:
-            other = Key(dependency.namespace, dependency.name)
-            if self._may_know(key, other):
-                yield from self.fleet.releases(other)
+            other_key = Key(dependency.namespace, dependency.name)
+            if self._may_know(key, other_key):
+                yield from self.fleet.releases(other_key)
 
     def _degraded_consumers(self, key: Key) -> Iterator[DegradedConsumer]:
-        for other, degraded in self.fleet.degraded_consumers(key):
-            if self._may_know(key, other):
+        for other_key, degraded in self.fleet.degraded_consumers(key):
+            if self._may_know(key, other_key):
                 yield degraded
 
     def _consumers(self, key: Key, product: DataProduct) -> tuple[Key, ...]:
@@ -337,11 +348,11 @@ class Observer:
         if product.spec.rollout.approvals is None:
             return ()
         dependents = sorted(self.fleet.graph.dependents(key))
-        return tuple(other for other in dependents if self._may_know(key, other))
+        return tuple(other_key for other_key in dependents if self._may_know(key, other_key))
 
-    def _may_know(self, key: Key, other: Key) -> bool:
+    def _may_know(self, key: Key, other_key: Key) -> bool:
         """Return whether a product may read the state of another product."""
-        return self.share_states or other.namespace == key.namespace
+        return self.share_states or other_key.namespace == key.namespace
 
 
 def _facts(
@@ -376,12 +387,12 @@ def _facts(
         return replace(Facts(), iteration=stated)
     serving = live.get(stable.revision)
     resources, resource_facts = product.spec.serving.resources, blocks.facts(stable)
-    lacking = at_limit(resource_facts, resources)
+    limited_resources = at_limit(resource_facts, resources)
     attribution = None
     if candidate is not None and candidate.weight > 0:
-        attribution = failing(
+        attribution = traffic_failure(
             live.get(candidate.revision),
-            of_revision(pods, candidate.revision),
+            pods_of_revision(pods, candidate.revision),
             serving,
         )
     stable_api = api_of(pods, stable.revision)
@@ -399,21 +410,21 @@ def _facts(
         or serving.ready < serving.replicas
         or any(
             pod.was_killed_since(since) or (pod.restarts is not None and pod.restarts.goes_on(now))
-            for pod in of_revision(pods, stable.revision)
+            for pod in pods_of_revision(pods, stable.revision)
         ),
         stable_down=is_down(
             serving,
-            of_revision(pods, stable.revision),
+            pods_of_revision(pods, stable.revision),
             now=now,
-            patience=product.spec.serving.progress_deadline_seconds,
+            deadline_seconds=product.spec.serving.progress_deadline_seconds,
         ),
         canary_unhealthy=attribution is not None and attribution.own,
         canary_lost=attribution.message if attribution is not None and not attribution.own else "",
         node_busy=is_node_busy(resource_facts, resources),
         canary_node_busy=candidate is not None
         and is_node_busy(blocks.canary_facts(candidate), resources),
-        cpu_throttled=lacking.cpu,
-        memory_pressure=lacking.memory,
+        cpu_throttled=limited_resources.cpu,
+        memory_pressure=limited_resources.memory,
         outage=blocks.outage_words(),
         secret_missing=resource_facts is not None and resource_facts.secretless > 0,
         inputs=()
@@ -446,7 +457,7 @@ def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingR
         return None
     allowed = duration(observation.training_seconds)
     if job is not None and job.finished:
-        training_exit = of_job(observation.pods, job.uid)
+        training_exit = job_exit(observation.pods, job.uid)
         slos = tuple(slo.name for slo in observation.product.spec.slos)
         result = training_result(
             job, training_exit, running.id, status.parent, output=retraining.output, slos=slos
@@ -478,12 +489,12 @@ def _unless_lost(
         return result
     own_pods = [pod for pod in observation.pods if pod.job_uid == observation.job.uid]
     active = find_condition(observation.product.status.conditions, ConditionType.RETRAINING_ACTIVE)
-    waited = active is not None and active.reason == ConditionReason.JOB_PENDING
-    if not (waited and not own_pods) and not any(pod.outside for pod in own_pods):
+    was_pending = active is not None and active.reason == ConditionReason.JOB_PENDING
+    if not (was_pending and not own_pods) and not any(pod.outside for pod in own_pods):
         return result
     pod_problem = (
         active.message
-        if waited and active
+        if was_pending and active
         else next(pod.problem for pod in own_pods if pod.outside)
     )
     return TrainingFailed(

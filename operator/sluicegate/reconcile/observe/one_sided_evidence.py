@@ -19,24 +19,24 @@ def one_sided_evidence(
     ----------
     may_know : whether this product may read another one.
     """
-    yield from _of_consumers(product, caches, may_know)
-    yield from _of_upstreams(product, caches, may_know)
+    yield from _one_sided_consumers(product, caches, may_know)
+    yield from _one_sided_upstreams(product, caches, may_know)
 
 
-def _of_consumers(
+def _one_sided_consumers(
     product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
 ) -> Iterator[str]:
-    own = product.metadata.key
+    own_key = product.metadata.key
     for name in consumer_names(product):
         consumer = read_consumer(name, caches, may_know)
         if isinstance(consumer, str):
             yield consumer
             continue
-        terms = consumer_terms(consumer, own)
+        terms = consumer_terms(consumer, own_key)
         if terms is None:
             yield (
                 f"SLOs of {name} don't count in canaries of this product, as its spec.dependsOn has no"
-                f" evidence for {own[0]}/{own[1]}: its owner sets Required or IfAvailable there, or remove it"
+                f" evidence for {own_key[0]}/{own_key[1]}: its owner sets Required or IfAvailable there, or remove it"
                 " from spec.rollout.consumers.names"
             )
         elif not terms.cases:
@@ -46,7 +46,7 @@ def _of_consumers(
             )
 
 
-def _of_upstreams(
+def _one_sided_upstreams(
     product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
 ) -> Iterator[str]:
     namespace, name = product.metadata.key
@@ -56,14 +56,14 @@ def _of_upstreams(
         key = Key(dependency.namespace or namespace, dependency.name)
         upstream = read_product(key, caches) if may_know(key) else None
         if upstream is None:
-            why = (
+            cause_text = (
                 "there is no such DataProduct with a valid spec in the namespaces that this operator"
                 " reconciles"
                 if may_know(key)
                 else "products of other namespaces may not be read (SLUICEGATE_SHARE_DEPENDENCY_STATES=false)"
             )
             yield (
-                f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}: {why};"
+                f"SLOs of this product don't count in canaries of {key.namespace}/{key.name}: {cause_text};"
                 " correct spec.dependsOn, or set evidence: Ignore there"
             )
         elif f"{namespace}/{name}" not in consumer_names(upstream):

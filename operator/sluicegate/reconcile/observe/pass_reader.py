@@ -7,7 +7,7 @@ from sluicegate.kube.client import KubeApi
 from sluicegate.kube.resources import Key
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
-from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, wanted_job
+from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, training_job_key
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.carried_spec import CarriedSpec, SpecReader
 from sluicegate.reconcile.observe.first_starts import FirstStarts
@@ -15,7 +15,7 @@ from sluicegate.reconcile.observe.invalid_spec import with_problems, with_reused
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.observer import Observer
 from sluicegate.reconcile.observe.refused_route import RouteArbiter, with_shadowed_route
-from sluicegate.reconcile.observe.training_account import forbidden
+from sluicegate.reconcile.observe.training_account import account_problem
 from sluicegate.reconcile.observe.write_obstacle import WriteObstacle, with_obstacle
 
 
@@ -79,10 +79,10 @@ class PassReader:
     ) -> Observation:
         """Return the observation with the reason why a training without a Job may not use its service account."""
         product = observation.product
-        desired = wanted_job(record.key, product.status)
+        desired = training_job_key(record.key, product.status)
         if desired is None or observation.job is not None:
             return observation
-        finding = await forbidden(self.api, product)
+        finding = await account_problem(self.api, product)
         if finding is not None:
             self.observer.refusals[record.key] = JobRefusal(desired.name, finding.message)
         # Others may have been given a slot meanwhile.

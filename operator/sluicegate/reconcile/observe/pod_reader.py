@@ -30,13 +30,13 @@ from sluicegate.reconcile.live.children import (
     has_just_changed,
     is_starting,
 )
-from sluicegate.reconcile.live.pods import UNREADY_SECONDS, PodState, of_revision, pod_state
+from sluicegate.reconcile.live.pods import UNREADY_SECONDS, PodState, pod_state, pods_of_revision
 from sluicegate.reconcile.live.product import ProductRecord
 
 BELIEVED_SECONDS: Final = 60
 """How long pods that are all ready count as they were read, should no Deployment change."""
 
-Sight = tuple[object, ...]
+ReadKey = tuple[object, ...]
 """The state at the last read: a read at the same state brings nothing new."""
 
 
@@ -46,10 +46,10 @@ class PodReads:
 
     api: KubeApi
     log_tails: bool = True
-    _last_reads: dict[Key, tuple[Sight, tuple[PodState, ...]]] = field(default_factory=dict)
+    _last_reads: dict[Key, tuple[ReadKey, tuple[PodState, ...]]] = field(default_factory=dict)
     _rested_at: int = -1
     """When pods that serve well were read last, in seconds."""
-    _dipped: set[Key] = field(default_factory=set)
+    _recently_unready: set[Key] = field(default_factory=set)
     """Products some of whose pods weren't ready, without a rollout."""
 
     async def pods_of(
@@ -69,30 +69,33 @@ class PodReads:
         live : Deployments by revision. jobs : those whose results are waited for. now : in seconds.
         unlabelled : no label of the product is counted, though its spec says how they come.
         """
-        unready = any(one.ready < one.replicas or one.rolling for one in live.values())
+        has_unready = any(
+            deployment.ready < deployment.replicas or deployment.rolling
+            for deployment in live.values()
+        )
         is_degrading = any(slo.streak is not None for slo in status.engine.slos.values())
         says_restarting = any(job.finished for job in jobs)
         is_degrading = is_degrading or any(
             not (job.finished or job.ready or job.suspended) for job in jobs
         )
         pods_start = _says_restarting(status)
-        if not (unready or is_degrading or says_restarting or status.candidate is not None):
-            if pods_start or record.key in self._dipped:
-                return await self._after_a_dip(record.key, live)
+        if not (has_unready or is_degrading or says_restarting or status.candidate is not None):
+            if pods_start or record.key in self._recently_unready:
+                return await self._recovered_pods(record.key, live)
             return (
                 await self._without_labels(record.key, live, now)
                 if unlabelled
                 else self._drop(record.key)
             )
-        if unready and status.stable is not None and status.candidate is None:
-            self._dipped.add(record.key)
-        period = UNREADY_SECONDS if unready else BELIEVED_SECONDS
-        sight = _sight(live, jobs, (now + ahead(record.key)) // period)
-        at, pods = self._last_reads.get(record.key, ((), ()))
-        first = unlabelled and status.stable is None and not unready and not pods
+        if has_unready and status.stable is not None and status.candidate is None:
+            self._recently_unready.add(record.key)
+        period = UNREADY_SECONDS if has_unready else BELIEVED_SECONDS
+        read_key = _read_key(live, jobs, (now + read_offset(record.key)) // period)
+        cached_key, pods = self._last_reads.get(record.key, ((), ()))
+        first = unlabelled and status.stable is None and not has_unready and not pods
         says_restarting = (
             says_restarting
-            or _is_at_the_gate(status, live, pods)
+            or _awaits_api_gate(status, live, pods)
             or (first and self._may_rest(now))
         )
         deployment = is_starting(live.values(), now)
@@ -100,41 +103,43 @@ class PodReads:
             deployment = has_just_changed(
                 live.values(), now
             )  # ready or not: it is reconciled again
-        if at != sight and (says_restarting or not deployment or (pods_start and not pods)):
+        if cached_key != read_key and (
+            says_restarting or not deployment or (pods_start and not pods)
+        ):
             pods = await self._read(record.key)
-            self._last_reads[record.key] = (sight, pods)
+            self._last_reads[record.key] = (read_key, pods)
         return pods
 
     def forget(self, key: Key) -> None:
         """Drop the cached pods of a deleted product."""
-        self._dipped.discard(key)
+        self._recently_unready.discard(key)
         self._drop(key)
 
     def _drop(self, key: Key) -> tuple[PodState, ...]:
         self._last_reads.pop(key, None)
         return ()
 
-    async def _after_a_dip(
+    async def _recovered_pods(
         self, key: Key, live: Mapping[str, DeploymentRecord]
     ) -> tuple[PodState, ...]:
         """Return the cached pods of a recovered product, for the same Deployment."""
-        at, pods = self._last_reads.get(key, ((), ()))
-        sight = _sight(live, (), 0)
-        if at[:1] != sight[:1] or key in self._dipped:
+        cached_key, pods = self._last_reads.get(key, ((), ()))
+        read_key = _read_key(live, (), 0)
+        if cached_key[:1] != read_key[:1] or key in self._recently_unready:
             pods = await self._read(key)
-            self._last_reads[key] = (sight, pods)
-            self._dipped.discard(key)
+            self._last_reads[key] = (read_key, pods)
+            self._recently_unready.discard(key)
         return pods
 
     async def _without_labels(
         self, key: Key, live: Mapping[str, DeploymentRecord], now: int
     ) -> tuple[PodState, ...]:
         """Return the cached pods of a product without labels, for the same Deployment."""
-        at, pods = self._last_reads.get(key, ((), ()))
-        sight = _sight(live, (), 0)
-        if live and at[:1] != sight[:1] and self._may_rest(now):
+        cached_key, pods = self._last_reads.get(key, ((), ()))
+        read_key = _read_key(live, (), 0)
+        if live and cached_key[:1] != read_key[:1] and self._may_rest(now):
             pods = await self._read(key)
-            self._last_reads[key] = (sight, pods)
+            self._last_reads[key] = (read_key, pods)
         return pods
 
     def _may_rest(self, now: int) -> bool:
@@ -162,7 +167,7 @@ def _says_restarting(status: DataProductStatus) -> bool:
     return ready is not None and ready.reason == ConditionReason.PODS_RESTARTING
 
 
-def _is_at_the_gate(
+def _awaits_api_gate(
     status: DataProductStatus, live: Mapping[str, DeploymentRecord], pods: tuple[PodState, ...]
 ) -> bool:
     """Return whether a candidate is about to get its first share and its API hasn't been read."""
@@ -170,11 +175,11 @@ def _is_at_the_gate(
     if candidate is None or status.stable is None or candidate.phase is not CandidatePhase.STARTING:
         return False
     deployment = live.get(candidate.revision)
-    has_ready_pod = any(pod.ready for pod in of_revision(pods, candidate.revision))
+    has_ready_pod = any(pod.ready for pod in pods_of_revision(pods, candidate.revision))
     return deployment is not None and deployment.ready > 0 and not has_ready_pod
 
 
-def ahead(key: Key) -> int:
+def read_offset(key: Key) -> int:
     """Return the seconds by which a product's minutes are ahead of the clock's, to spread the load.
 
     Else all that have a canary would read their pods in the same second, minute after minute.
@@ -182,6 +187,8 @@ def ahead(key: Key) -> int:
     return crc32(str(key).encode())
 
 
-def _sight(live: Mapping[str, DeploymentRecord], jobs: Sequence[JobRecord], period: int) -> Sight:
+def _read_key(
+    live: Mapping[str, DeploymentRecord], jobs: Sequence[JobRecord], period: int
+) -> ReadKey:
     versions = tuple(sorted((deployment.uid, deployment.version) for deployment in live.values()))
     return versions, tuple((job.uid, job.version) for job in jobs), period

@@ -36,7 +36,7 @@ class RouteArbiter:
     routes: Cache
     route: Callable[[ProductRecord], RouteRecord | None]
 
-    async def claim(self, record: ProductRecord, proceed: Pass) -> Result:
+    async def claim(self, record: ProductRecord, next_step: Pass) -> Result:
         """Hold the route claims of a product during a pass (an interceptor).
 
         In the end its reservation is live, or released.
@@ -44,7 +44,7 @@ class RouteArbiter:
         key, claims = record.key, self.claims
         claims.record(record, self.route(record))
         try:
-            result = await proceed(record)
+            result = await next_step(record)
         except (Conflict, Transient, WriteFenced):
             raise  # its route may have been written, or will be at once
         except Exception:
@@ -93,15 +93,15 @@ class RouteArbiter:
         """
         read_gateways = set[Gateway]()
         while (
-            refusal := self.claims.settle(key, contends=contends_for_route, now=now)
+            refusal := self.claims.settle(key, contends_for_route=contends_for_route, now=now)
         ) is not None:
-            unknown = {
+            unread_kinds = {
                 parent.gateway for parent in refusal.claim.parents if parent.is_gateway
             } - read_gateways
-            if not unknown:
+            if not unread_kinds:
                 return refusal
-            read_gateways |= unknown
-            for gateway in sorted(unknown):
+            read_gateways |= unread_kinds
+            for gateway in sorted(unread_kinds):
                 self.claims.learn(gateway, await self.gateways.listeners(gateway[2]))
         return None
 

@@ -17,9 +17,9 @@ from sluicegate.policy.model.observed import Failure, ShadowCounted, ShadowResul
 from sluicegate.policy.rollout.shadow_phase import is_due, is_tried
 from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, is_overdue
 from sluicegate.reconcile.live.children import JobRecord
-from sluicegate.reconcile.live.pods import TrainingExit, of_job
+from sluicegate.reconcile.live.pods import TrainingExit, job_exit
 from sluicegate.reconcile.observe.job_message import (
-    JobWords,
+    JobDescription,
     exit_tail,
     invalid_message_text,
     job_failure,
@@ -33,7 +33,7 @@ from sluicegate.views.numbers import duration
 
 MAX_ROWS: Final = 10**9
 """Of one result, so that the sum of all fits into status, which would else be refused for good."""
-SHADOW: Final = JobWords("The shadow Job", "rollout.shadow")
+SHADOW: Final = JobDescription("The shadow Job", "rollout.shadow")
 
 
 class ShadowReport(StatusModel):
@@ -72,13 +72,13 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     if spec is None or status is None:
         return None
     if spec.mirror is not None:
-        return _counted_pairs(observation, status.since_time, spec.interval_seconds)
+        return _scored_pairs(observation, status.since_time, spec.interval_seconds)
     if not status.job:
         return None
     job = observation.shadow_job
     if job is not None and job.finished:
         slos = [slo.name for slo in observation.terms.slos if slo.measures_quality]
-        return shadow_result(job, of_job(observation.pods, job.uid), slos)
+        return shadow_result(job, job_exit(observation.pods, job.uid), slos)
     if refusal is not None and refusal.final:
         text = f"{SHADOW.name} is refused: {refusal.message}"
         return Failure(DecisionReason.JOB_REFUSED, text)
@@ -92,20 +92,20 @@ def shadow_of(observation: Observation, refusal: JobRefusal | None) -> ShadowRes
     return Failure(DecisionReason.TIMED_OUT, text) if text else None
 
 
-def _counted_pairs(observation: Observation, since: int, interval: int) -> ShadowCounted | None:
+def _scored_pairs(observation: Observation, since: int, interval: int) -> ShadowCounted | None:
     """Return the pairs that were counted since `since`; None before the interval has ended."""
     newest_first = reversed(observation.observed.canary_blocks)
     blocks = list(takewhile(lambda block: block.end > since, newest_first))
-    until = next((one.end for one in blocks if one.quality is Quality.COUNTED), since)
-    if until < since + interval:
+    end_time = next((block.end for block in blocks if block.quality is Quality.COUNTED), since)
+    if end_time < since + interval:
         return None
     rows = NO_ROWS
     for block in blocks:
-        if block.pairs is not None and block.end <= until:
+        if block.pairs is not None and block.end <= end_time:
             rows = add_pairs(rows, block.pairs)
     terms = observation.terms
     scored_slos = [slo.name for slo in terms.slos if is_scored(terms, slo)] if rows.total else []
-    return ShadowCounted(dict.fromkeys(scored_slos, rows), until)
+    return ShadowCounted(dict.fromkeys(scored_slos, rows), end_time)
 
 
 def shadow_result(
@@ -127,9 +127,9 @@ def shadow_result(
         return Failure(
             DecisionReason.INVALID_RESULT, f"{text}; message: {exit_tail(training_exit)}"
         )
-    if strange := sorted(set(report.pairs) - set(slos)):
+    if unknown_slos := sorted(set(report.pairs) - set(slos)):
         text = (
-            f"{SHADOW.name}'s result names {redact(', '.join(strange))}, and the SLOs about the answers are"
+            f"{SHADOW.name}'s result names {redact(', '.join(unknown_slos))}, and the SLOs about the answers are"
             f" {', '.join(slos)}: correct the name in the command's code"
         )
         return Failure(DecisionReason.INVALID_RESULT, text)

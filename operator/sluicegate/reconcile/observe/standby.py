@@ -28,13 +28,13 @@ class Standby:
         self,
         products: Cache,
         measurements: Measurements,
-        leads: Callable[[], bool],
-        wall: Clock,
+        is_leader: Callable[[], bool],
+        clock: Clock,
     ) -> None:
         self._products = products
         self._measurements = measurements
-        self._leads = leads
-        self._wall = wall
+        self._leads = is_leader
+        self._wall = clock
         self._seen_versions: dict[Key, int] = {}
         """The version of each record that was parsed."""
 

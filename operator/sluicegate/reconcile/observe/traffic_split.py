@@ -51,15 +51,19 @@ def split_of(
     name = blocks.product.metadata.name
     weights = {version_name(name, revision): weight for revision, weight in allocation.weights}
     candidate, parents = status.candidate, tuple(spec.route.parent_refs)
-    present = tuple(_present_parents(parents, blocks.product.metadata.namespace, gateways))
-    if candidate is not None and candidate.shares and (present or _ends(candidate.phase)):
-        parents = present
+    existing_parents = tuple(_present_parents(parents, blocks.product.metadata.namespace, gateways))
+    if (
+        candidate is not None
+        and candidate.shares
+        and (existing_parents or _is_ending(candidate.phase))
+    ):
+        parents = existing_parents
     accepted = verify_acceptance(live.route, weights, parents, gateways)
     absent = ", ".join(str(key) for key, state in gateways.items() if state == ABSENT)
     if absent and accepted[0] is not VerificationLevel.NONE:
         text = f"Gateway {absent} doesn't exist"
-        others = f"{text}; each other Gateway has accepted the route"
-        accepted = accepted[0], others if accepted[0] is VerificationLevel.ACCEPTED else text
+        suffix = f"{text}; each other Gateway has accepted the route"
+        accepted = accepted[0], suffix if accepted[0] is VerificationLevel.ACCEPTED else text
     if accepted[0] is VerificationLevel.ACCEPTED:
         accepted = _verified_draws(blocks.product, live, weights) or accepted
     if candidate is None or not candidate.shares:
@@ -76,7 +80,7 @@ def split_of(
     )
 
 
-def _ends(phase: CandidatePhase) -> bool:
+def _is_ending(phase: CandidatePhase) -> bool:
     """Return whether a rollout ends, which waits for no Gateway that is being deleted."""
     return phase in (
         CandidatePhase.ROLLING_BACK,

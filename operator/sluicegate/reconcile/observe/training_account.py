@@ -9,7 +9,7 @@ from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
 
 
-async def forbidden(api: KubeApi, product: DataProduct) -> Finding | None:
+async def account_problem(api: KubeApi, product: DataProduct) -> Finding | None:
     """Return why the Job may not use its ServiceAccount; None if it may or names none."""
     retraining = product.spec.retraining
     account = retraining.service_account_name if retraining else None

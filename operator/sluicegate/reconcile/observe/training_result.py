@@ -25,7 +25,7 @@ from sluicegate.policy.model.observed import (
 from sluicegate.reconcile.live.children import JobRecord
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.reconcile.observe.job_message import (
-    JobWords,
+    JobDescription,
     exit_tail,
     invalid_message_text,
     job_failure,
@@ -33,7 +33,7 @@ from sluicegate.reconcile.observe.job_message import (
 )
 from sluicegate.runtime.redaction import redact
 
-TRAINING: Final = JobWords("the training", "retraining")
+TRAINING: Final = JobDescription("the training", "retraining")
 
 
 class ScoreReport(StatusModel):
@@ -66,7 +66,7 @@ class Report(StatusModel):
     """End of the data that it read; rows that were labelled later are new to both versions."""
 
     @model_validator(mode="after")
-    def _one_hold_out(self) -> Self:
+    def _check_hold_out(self) -> Self:
         """Check that pairs and counts have the same rows; add the counts that follow from pairs."""
         for slo, pairs in self.pairs.items():
             for name, counts, invalid_reason in (
@@ -180,11 +180,11 @@ def _scored(
 
 def _unknown_slos_text(names: Collection[str], slos: Collection[str] | None) -> str:
     """Return a sentence about unknown SLO names; empty without one."""
-    unknown = sorted(set(names) - set(slos)) if slos is not None else []
-    if not unknown:
+    unknown_names = sorted(set(names) - set(slos)) if slos is not None else []
+    if not unknown_names:
         return ""
     return (
-        f"the training's evaluation names {redact(', '.join(unknown))}, and spec.slos has"
+        f"the training's evaluation names {redact(', '.join(unknown_names))}, and spec.slos has"
         f" {', '.join(slos or ()) or 'none'}: correct the name in the training's code"
     )
 

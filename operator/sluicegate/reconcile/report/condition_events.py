@@ -23,11 +23,11 @@ _EMITTED_AT_ONCE: Final = frozenset({Reason.PODS_NOT_READY, Reason.NAME_CONFLICT
 
 
 def new_condition_events(
-    before: DataProductStatus, after: DataProductStatus
+    previous_status: DataProductStatus, next_status: DataProductStatus
 ) -> Iterator[EventNote]:
     """Yield the events of conditions that are new in the written status and have no event of a decision."""
     stalled_before, now = (
-        find_condition(status.conditions, Type.STALLED) for status in (before, after)
+        find_condition(status.conditions, Type.STALLED) for status in (previous_status, next_status)
     )
     if (
         now is not None
@@ -36,7 +36,8 @@ def new_condition_events(
     ):
         yield EventNote(now.reason, "Stall", now.message, warning=True)
     stalled_before, now = (
-        find_condition(status.conditions, Type.METRICS_AVAILABLE) for status in (before, after)
+        find_condition(status.conditions, Type.METRICS_AVAILABLE)
+        for status in (previous_status, next_status)
     )
     if (
         now is not None
@@ -45,7 +46,8 @@ def new_condition_events(
     ):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
     stalled_before, now = (
-        find_condition(status.conditions, Type.MARKETS_MET) for status in (before, after)
+        find_condition(status.conditions, Type.MARKETS_MET)
+        for status in (previous_status, next_status)
     )
     if (
         now is not None
@@ -54,15 +56,15 @@ def new_condition_events(
     ):
         yield EventNote(now.reason, "Measure", now.message, warning=True)
     stalled_before, now = (
-        find_condition(status.conditions, Type.READY) for status in (before, after)
+        find_condition(status.conditions, Type.READY) for status in (previous_status, next_status)
     )
-    if now is None or after.stable is None:
+    if now is None or next_status.stable is None:
         return
-    if now.status == "True" and before.stable is not None:
+    if now.status == "True" and previous_status.stable is not None:
         if stalled_before is not None and stalled_before.status != "True":
             yield EventNote(Reason.SERVING, "Serve", now.message)
         return
-    first = before.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
+    first = previous_status.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
     if (first or now.reason in _EMITTED_AT_ONCE) and _differs_in_meaning(stalled_before, now):
         yield EventNote(now.reason, "Serve", now.message, warning=True)
 

@@ -25,7 +25,7 @@ def emit(recorder: EventRecorder, record: ProductRecord, events: Iterable[EventN
     subject = EventSubject(DATA_PRODUCTS, record.key, record.uid)
     for event in events:
         severity: Any = "Warning" if event.warning else "Normal"
-        if not event.quiet:
+        if not event.log_only:
             recorder.record(Note(subject, event.reason, event.action, event.message, severity))
         logger.info("%s: %s", event.reason, event.message)
 
@@ -66,14 +66,16 @@ def log_decision(record: ProductRecord, status_written: DataProductStatus) -> No
     ----------
     record : the product before the write. written : its status now.
     """
-    before, decision = record.status, status_written.decision
-    if decision is None or decision == before.decision:
+    previous_status, decision = record.status, status_written.decision
+    if decision is None or decision == previous_status.decision:
         return
-    handled, former = (one.last_handled or LastHandled() for one in (status_written, before))
+    handled, handled_before = (
+        status.last_handled or LastHandled() for status in (status_written, previous_status)
+    )
     requests = {
         annotation: value
         for annotation in FIELDS
-        if (value := handled.token(annotation)) != former.token(annotation)
+        if (value := handled.token(annotation)) != handled_before.token(annotation)
     }
     stable = status_written.stable.version if status_written.stable else ""
     candidate = status_written.candidate.version if status_written.candidate else ""

@@ -21,7 +21,7 @@ from sluicegate.policy import probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
 from sluicegate.policy.rollout.new_versions import rollout_obstacle
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling_text, words_of
-from sluicegate.reconcile.live.pods import of_revision, problem_of
+from sluicegate.reconcile.live.pods import pods_of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.hints import first_reason, way_out
 from sluicegate.reconcile.report.restarting_pods import restarting_text
@@ -31,9 +31,9 @@ from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 from sluicegate.views.needs import is_missed_in_a_market, missed_markets_text, silence_of
 
-NAMED_AFTER_SECONDS: Final = 60
+MIN_WAIT_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
-_GOES_ON: Final = frozenset(
+_CONTINUING_REASONS: Final = frozenset(
     {
         DecisionReason.COLLECTING_EVIDENCE,
         DecisionReason.WAITING_FOR_PODS,
@@ -43,7 +43,7 @@ _GOES_ON: Final = frozenset(
 """Checks that a rollout waits for as it should: its phase says so."""
 
 
-_RECOVERS: Final = "it has recovered once that holds for an hour, and for twelve blocks"
+_RECOVERY_TEXT: Final = "it has recovered once that holds for an hour, and for twelve blocks"
 """What ends a degradation whose SLO is met again."""
 _EVIDENCE_FALLS: Final = (
     "it has recovered an hour, and twelve blocks, after as much evidence as found the fall shows that it"
@@ -72,7 +72,7 @@ def findings(
     if observation.one_sided:
         text = "; ".join(observation.one_sided)
         yield Finding(Type.EVIDENCE_ONE_SIDED, "True", Reason.EVIDENCE_NOT_COUNTED, text)
-    yield _pinned(observation)
+    yield _pinned_finding(observation)
     if observation.overlap:
         yield Finding(Type.OPERATOR_OVERLAP, "True", Reason.OPERATOR_OVERLAP, observation.overlap)
     yield from observation.reviews
@@ -99,8 +99,8 @@ def _ready(  # noqa: PLR0911 - one a reason
     stable = status.stable
     if stable is None:
         return _first_ready(observation, status)
-    if (loop := restarting_text(observation, status, Type.READY)) is not None:
-        return loop
+    if (restart_text := restarting_text(observation, status, Type.READY)) is not None:
+        return restart_text
     live = observation.live.get(stable.revision)
     ready, desired = (live.ready if live else 0), allocation.replicas(stable.revision)
     if ready == 0:
@@ -143,10 +143,10 @@ def _first_has_failed(observation: Observation, status: DataProductStatus) -> bo
     candidate = status.candidate
     if status.stable is not None or candidate is None:
         return False
-    pod = problem_of(of_revision(observation.pods, candidate.revision))
-    waited = observation.now - candidate.start_time
+    pod = problem_of(pods_of_revision(observation.pods, candidate.revision))
+    waited_seconds = observation.now - candidate.start_time
     deadline = observation.product.spec.serving.progress_deadline_seconds
-    return (pod is not None and pod.unrecoverable) or waited > deadline
+    return (pod is not None and pod.unrecoverable) or waited_seconds > deadline
 
 
 def _stalled(  # noqa: PLR0911 - one a reason
@@ -158,7 +158,7 @@ def _stalled(  # noqa: PLR0911 - one a reason
         return Finding(Type.STALLED, "True", Reason.APPLY_REFUSED, observation.write_refusal)
     if _first_has_failed(observation, status):
         assert status.candidate is not None
-        pod = problem_of(of_revision(observation.pods, status.candidate.revision))
+        pod = problem_of(pods_of_revision(observation.pods, status.candidate.revision))
         text = words_of(observation, status.candidate.revision) or "its pods don't become ready"
         live = observation.live.get(status.candidate.revision)
         correction = way_out(pod, pods_refused=live is not None and bool(live.refusal))
@@ -166,9 +166,9 @@ def _stalled(  # noqa: PLR0911 - one a reason
         return Finding(Type.STALLED, "True", first_reason(pod), text)
     if is_rolling(observation, status) and is_stuck(observation, status):
         return rolling_text(observation, status, Type.STALLED)
-    loop = restarting_text(observation, status, Type.STALLED)
-    if loop is not None and status.candidate is None:  # a candidate may be the correction
-        return loop
+    restart_text = restarting_text(observation, status, Type.STALLED)
+    if restart_text is not None and status.candidate is None:  # a candidate may be the correction
+        return restart_text
     if observation.stalled is not None:
         return observation.stalled
     if changed := _api_changed(observation, status):
@@ -198,12 +198,12 @@ def _degraded(status: DataProductStatus) -> Finding:
         case ProductState.HEALTHY | ProductState.DEGRADING:
             return Finding(Type.DEGRADED, "False", Reason.NOT_DEGRADED)
         case _:
-            return Finding(Type.DEGRADED, "Unknown", _why_unknown(status), _sentences(status))
+            return Finding(Type.DEGRADED, "Unknown", _unknown_reason(status), _sentences(status))
 
 
-def _why_unknown(status: DataProductStatus) -> str:
-    unknown = [slo.reason for slo in status.slos if slo.state is SloState.UNKNOWN]
-    return unknown[0] if unknown else Reason.NOT_YET_OBSERVED
+def _unknown_reason(status: DataProductStatus) -> str:
+    unknown_slos = [slo.reason for slo in status.slos if slo.state is SloState.UNKNOWN]
+    return unknown_slos[0] if unknown_slos else Reason.NOT_YET_OBSERVED
 
 
 def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
@@ -213,7 +213,7 @@ def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
     return "; ".join(messages)
 
 
-def _unjudged(observation: Observation, kind: Type) -> Finding:
+def _unjudged_text(observation: Observation, kind: Type) -> Finding:
     """Return the text for SLOs without evaluation: there are none, or no version serves yet."""
     if observation.product.spec.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
@@ -222,20 +222,20 @@ def _unjudged(observation: Observation, kind: Type) -> Finding:
 
 def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return _unjudged(observation, Type.SLO_MET)
+        return _unjudged_text(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
-        reason, text = _why_missed(status, bad)
+        reason, text = _missed_reason(status, bad)
         return Finding(Type.SLO_MET, "False", reason, text)
-    unknown = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
-    if unknown:
-        return Finding(Type.SLO_MET, "Unknown", _why_unknown(status), "; ".join(unknown))
+    unknown_slos = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
+    if unknown_slos:
+        return Finding(Type.SLO_MET, "Unknown", _unknown_reason(status), "; ".join(unknown_slos))
     return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
 
 
-def _why_missed(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[str, str]:
+def _missed_reason(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[str, str]:
     """Return why SLOs count as missed: at present, when last measured, or during a recovery."""
-    text = "; ".join(_missed(slo) for slo in bad)
+    text = "; ".join(_missed_text(slo) for slo in bad)
     diagnosis = status.diagnosis
     if diagnosis is not None and diagnosis.cause == DecisionReason.RECOVERED:
         return Reason.RECOVERING, f"{text}; {diagnosis.message}; {_EVIDENCE_FALLS}"
@@ -244,10 +244,10 @@ def _why_missed(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[st
         return missed.reason or Reason.OBJECTIVE_MISSED, text
     if any(slo.state is SloState.UNKNOWN for slo in bad):
         return Reason.OBJECTIVE_MISSED, text
-    return Reason.RECOVERING, f"{text}; {_RECOVERS}"  # it has to be calm for long enough
+    return Reason.RECOVERING, f"{text}; {_RECOVERY_TEXT}"  # it has to be calm for long enough
 
 
-def _missed(slo: SloStatus) -> str:
+def _missed_text(slo: SloStatus) -> str:
     """Return the message of an SLO that is missed, or was when last measured."""
     if slo.state is SloState.UNKNOWN:
         return f"{slo.name} was missed when it was last measured; {slo.message}"
@@ -263,30 +263,33 @@ def _markets_met(observation: Observation, status: DataProductStatus) -> Finding
     text = missed_markets_text(status)
     market_slos = (slo for slo in status.slos if slo.name in slo_names)
     if not text and all(slo.state is SloState.UNKNOWN for slo in market_slos):
-        return Finding(kind, "Unknown", _why_unknown(status))
+        return Finding(kind, "Unknown", _unknown_reason(status))
     if not text:
         text = "no market is shown to miss an SLO"
         return Finding(kind, "True", Reason.ALL_MET, text)
     missed_slos = [slo for slo in status.slos if not slo.degraded and is_missed_in_a_market(slo)]
-    ways = {
+    solutions = {
         str(slo.on_market_missed)
         for slo in observation.terms.slos
         if slo.name in {s.name for s in missed_slos}
     }
     if missed_slos:
-        text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(ways))}"
+        text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(solutions))}"
     return Finding(kind, "False", Reason.MARKET_MISSED, text)
 
 
 def _metrics_available(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return _unjudged(observation, Type.METRICS_AVAILABLE)
-    unknown = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
-    if len(unknown) == len(status.slos):
+        return _unjudged_text(observation, Type.METRICS_AVAILABLE)
+    unknown_slos = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
+    if len(unknown_slos) == len(status.slos):
         return Finding(
-            Type.METRICS_AVAILABLE, "False", unknown[0].reason or Reason.NO_DATA, unknown[0].message
+            Type.METRICS_AVAILABLE,
+            "False",
+            unknown_slos[0].reason or Reason.NO_DATA,
+            unknown_slos[0].message,
         )
-    text = "; ".join(slo.message for slo in unknown)
+    text = "; ".join(slo.message for slo in unknown_slos)
     return Finding(Type.METRICS_AVAILABLE, "True", Reason.MEASURED, text)
 
 
@@ -294,10 +297,10 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
     if candidate is not None and status.stable is not None and candidate.retry_time is not None:
-        again = f"at {rfc3339(candidate.retry_time)}"
+        retry_text = f"at {rfc3339(candidate.retry_time)}"
         if candidate.retry_time <= observation.now:
-            again = "as soon as no training runs and its service levels can be measured"
-        text = f"{candidate.decision_message}; the rollout is retried {again}"
+            retry_text = "as soon as no training runs and its service levels can be measured"
+        text = f"{candidate.decision_message}; the rollout is retried {retry_text}"
         if not text.startswith(f"{candidate.version} "):
             text = f"{candidate.version}: {text}"
         return Finding(kind, "False", Reason.WAITING_TO_RETRY, text)
@@ -324,24 +327,24 @@ def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
     if not problem and candidate.shadow is not None:
         problem = candidate.shadow.message
     if not problem:
-        problem = _not_taken(observation, candidate)
+        problem = _share_not_applied(observation, candidate)
     text, hold = f"{candidate.version} at {share_in_force(candidate)} %.", candidate.hold
     reason: str = Reason(candidate.phase)
     if hold is not None:
         request = f"; {hold.request} is pending until then" if hold.request else ""
         text = f"{hold.message}{request}."
-        reason = reason if hold.check in _GOES_ON else hold.check
+        reason = reason if hold.check in _CONTINUING_REASONS else hold.check
     return Finding(Type.ROLLOUT_PROGRESSING, "True", reason, f"{text} {problem}".strip())
 
 
-def _not_taken(observation: Observation, candidate: Candidate) -> str:
+def _share_not_applied(observation: Observation, candidate: Candidate) -> str:
     """Return the Gateway that a decision waits for; empty without a wait."""
     split = observation.split
     carried_out = candidate.phase in {CandidatePhase.PROMOTING, CandidatePhase.ROLLING_BACK}
     if not carried_out or split is None or split.level >= VerificationLevel.ACCEPTED:
         return ""
     rollout_start = candidate.wait_start_time or candidate.start_time
-    if observation.now - rollout_start < NAMED_AFTER_SECONDS:
+    if observation.now - rollout_start < MIN_WAIT_SECONDS:
         return ""
     return f"Its pods stay until the traffic has moved: {split.message}"
 
@@ -371,7 +374,7 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
     awaited_dependency = rollout_obstacle(observation.terms, status, observation.observed)
     if awaited_dependency is not None:
         return Finding(kind, "False", awaited_dependency.reason, awaited_dependency.message)
-    if (reason_and_text := _left_behind(status)) is not None:
+    if (reason_and_text := _unserved_model(status)) is not None:
         return reason_and_text
     if status.probation is not None:
         return Finding(
@@ -382,19 +385,19 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
     """Return a clause about the probation of the promoted version: its end and its previous version."""
-    least, max_hours = probation_limits(observation.terms.calendar)
+    min_blocks, max_hours = probation_limits(observation.terms.calendar)
     probation_start, block = probation.start_time, observation.terms.block_seconds
-    before = probation.against
-    if before == probation.version:
-        before = "its earlier revision"  # of another runtime image
+    previous_version = probation.against
+    if previous_version == probation.version:
+        previous_version = "its earlier revision"  # of another runtime image
     return (
         f"{probation.version} is on probation until its events suffice for a verdict, between"
-        f" {rfc3339(probation_start + least * block)} and {rfc3339(probation_start + max_hours * block)}: at the first"
-        f" evidence that it is worse, {before} returns"
+        f" {rfc3339(probation_start + min_blocks * block)} and {rfc3339(probation_start + max_hours * block)}: at the first"
+        f" evidence that it is worse, {previous_version} returns"
     )
 
 
-def _left_behind(status: DataProductStatus) -> Finding | None:
+def _unserved_model(status: DataProductStatus) -> Finding | None:
     """Return why spec.model isn't served although it wasn't rejected; None if it is served or was rejected."""
     model, stable = status.spec_model, status.stable
     if model is None or stable is None or model.image == stable.image:
@@ -462,14 +465,14 @@ def _dependents(observation: Observation) -> Iterator[Finding]:
     if observation.degrades:
         metadata = observation.product.metadata
         text = "; ".join(
-            f"{other} is degraded, and its SLO follows the release of {metadata.namespace}/{metadata.name}"
-            for other in observation.degrades
+            f"{consumer} is degraded, and its SLO follows the release of {metadata.namespace}/{metadata.name}"
+            for consumer in observation.degrades
         )
         text = f"{text}. Agree with its owner: roll the release back here, or retrain there"
         yield Finding(Type.DEGRADES_DEPENDENTS, "True", Reason.DEPENDENT_DEGRADED, text)
 
 
-def _pinned(observation: Observation) -> Finding:
+def _pinned_finding(observation: Observation) -> Finding:
     image = observation.desired.runtime_image
     if "@sha256:" in image:
         return Finding(Type.RUNTIME_PINNED, "True", Reason.PINNED_BY_DIGEST)

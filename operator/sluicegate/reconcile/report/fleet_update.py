@@ -26,15 +26,15 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
     # In blocks that were shorter until a moment ago, what happened lies far ahead.
     streaks = [first for first in first_bad_times if first <= now]
     job_name = _reserving_job(observation, status)
-    evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
+    is_evaluated = plan.evaluation is not None and status.state is not ProductState.UNKNOWN
     waiting_since = min(streaks, default=now) if _waits_for_slot(observation, plan) else None
-    challenged = None if waiting_since is None else _challenged_since(plan)
-    waiting_since = waiting_since if challenged is None else challenged
+    challenger_since = None if waiting_since is None else _challenged_since(plan)
+    waiting_since = waiting_since if challenger_since is None else challenger_since
     return ProductSnapshot(
         state=status.state or ProductState.UNKNOWN,
         block_seconds=seconds,
         bad_since=min(streaks, default=None),
-        fine_at=block * seconds if evaluated and not first_bad_times else None,
+        fine_at=block * seconds if is_evaluated and not first_bad_times else None,
         degraded_at=now if status.state is ProductState.DEGRADED else None,
         silent=_silent_by_kind(observation, status),
         depends_on=tuple(
@@ -46,7 +46,7 @@ def snapshot_of(observation: Observation, plan: Plan) -> ProductSnapshot:
         reserved=Reserved(job_name, now) if job_name else None,
         trained_at=now if observation.has_slot or job_name else None,
         waiting_since=waiting_since,
-        challenger=challenged is not None,
+        challenger=challenger_since is not None,
         judged_until=block * seconds,
         has_queue=bool(observation.product.queue),
         renews=renews_runtime(status),
@@ -108,11 +108,14 @@ def _waits_for_slot(observation: Observation, plan: Plan) -> bool:
         if evaluation is None:
             return False
         waiting = evaluation.waiting
-        challenges = waiting is not None and waiting.cause in CHALLENGER_CAUSES
-        reasons = {evaluation.decision.reason, waiting.reason if waiting and challenges else None}
+        is_challenger = waiting is not None and waiting.cause in CHALLENGER_CAUSES
+        reasons = {
+            evaluation.decision.reason,
+            waiting.reason if waiting and is_challenger else None,
+        }
         return DecisionReason.NO_SLOT in reasons
-    without = observation.job is None and not observation.job_runs and not observation.refusal
-    return without and observation.may_train(status) and not observation.starts_training(status)
+    has_no_job = observation.job is None and not observation.job_runs and not observation.refusal
+    return has_no_job and observation.may_train(status) and not observation.starts_training(status)
 
 
 def _challenged_since(plan: Plan) -> int | None:
@@ -155,8 +158,10 @@ def _silent_by_kind(observation: Observation, status: DataProductStatus) -> dict
     for slo in status.slos:
         if slo.name not in kinds:
             continue
-        unknown = slo.state is SloState.UNKNOWN
-        if not unknown or observation.observed.had_data(stable.version, slo.name):
-            mute = unknown and slo.reason == DecisionReason.NO_DATA
-            silent_by_kind[kinds[slo.name]] = silent_by_kind.get(kinds[slo.name], False) or mute
+        is_unknown = slo.state is SloState.UNKNOWN
+        if not is_unknown or observation.observed.had_data(stable.version, slo.name):
+            has_no_data = is_unknown and slo.reason == DecisionReason.NO_DATA
+            silent_by_kind[kinds[slo.name]] = (
+                silent_by_kind.get(kinds[slo.name], False) or has_no_data
+            )
     return silent_by_kind

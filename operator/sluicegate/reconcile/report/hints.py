@@ -9,12 +9,12 @@ from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, find_condition
-from sluicegate.reconcile.live.pods import PodState, of_revision, secret_lacks
+from sluicegate.reconcile.live.pods import PodState, missing_secret_key, pods_of_revision
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
 MAX_WORDS: Final = 400
 """Characters of an outage that a condition has; the log has all."""
-_AT_START: Final = "saw at its start"
+_START_PREFIX: Final = "saw at its start"
 """Words of a report that holds until pods of the version are read again."""
 
 
@@ -85,24 +85,35 @@ def _about_secret(observation: Observation, status: DataProductStatus, finding: 
     if feedback is None or version is None:
         return finding
     name = f"the Secret {feedback.secret_ref.name} of spec.serving.feedback.secretRef"
-    unlabelled = lacks_labels(product.spec, status)
-    lacks = secret_lacks(observation.pods, version.revision) if unlabelled else ""
-    if lacks:
-        what_is_lacking = f"{lacks}, as a pod of {version.version} saw at its start"
+    has_no_labels = lacks_labels(product.spec, status)
+    missing_key = missing_secret_key(observation.pods, version.revision) if has_no_labels else ""
+    if missing_key:
+        feedback_problem = f"{missing_key}, as a pod of {version.version} saw at its start"
     elif observation.observed.facts.secret_missing:
-        what_is_lacking = (
+        feedback_problem = (
             "doesn't exist or isn't usable, as running pods report"
             " (sluicegate_feedback_secret_usable is 0)"
         )
     else:
-        before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
-        unread = not of_revision(observation.pods, version.revision)
-        is_kept = before is not None and before.reason == Reason.FEEDBACK_SECRET_UNUSABLE
-        if is_kept and before is not None and unread and unlabelled and _AT_START in before.message:
-            return replace(finding, reason=before.reason, message=before.message)
+        condition_before = find_condition(product.status.conditions, Type.METRICS_AVAILABLE)
+        has_no_pods = not pods_of_revision(observation.pods, version.revision)
+        is_kept = (
+            condition_before is not None
+            and condition_before.reason == Reason.FEEDBACK_SECRET_UNUSABLE
+        )
+        if (
+            is_kept
+            and condition_before is not None
+            and has_no_pods
+            and has_no_labels
+            and _START_PREFIX in condition_before.message
+        ):
+            return replace(
+                finding, reason=condition_before.reason, message=condition_before.message
+            )
         return finding
     text = (
-        f"{name} {what_is_lacking}: give it the keys hmac and bearer, each of at least 16 bytes; predictions are"
+        f"{name} {feedback_problem}: give it the keys hmac and bearer, each of at least 16 bytes; predictions are"
         " served, and no label is counted"
     )
     return replace(finding, reason=Reason.FEEDBACK_SECRET_UNUSABLE, message=text)

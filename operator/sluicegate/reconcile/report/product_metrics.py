@@ -44,7 +44,7 @@ DEGRADED = Gauge(
     "Seconds for which the longest degraded product has been degraded, by remedy.",
     ["remedy"],
 )
-LEFT_OUT = Gauge(
+UNEXPORTED = Gauge(
     "sluicegate_product_metrics_left_out",
     "Products without metrics by name, because of SLUICEGATE_PRODUCT_METRICS.",
 )
@@ -99,7 +99,7 @@ PROMOTED = Gauge(
     _BY_PRODUCT,
 )
 _TOTALS: Final = (PRODUCTS, STALLED, CANDIDATES, RETRAININGS, DEGRADED)
-_OWN: Final = (
+_PRODUCT_METRICS: Final = (
     STATE, BUDGET, RATIO, OBJECTIVE, MARKET_MISSED, INFO, NEEDS_ACTION, VERSIONS, WEIGHT, PROMOTED,
 )  # fmt: skip
 
@@ -131,27 +131,29 @@ class ProductMetrics:
 
     def export(self, now: float) -> None:
         """Compute the gauges; `now` in seconds since 1970."""
-        for gauge in (*_TOTALS, *_OWN):
+        for gauge in (*_TOTALS, *_PRODUCT_METRICS):
             gauge.clear()
         figures = self._figures if self._leading else {}
-        exported = first_of_namespaces(figures, self._limit)
-        LEFT_OUT.set(len(figures) - len(exported))
-        READY.set(sum(figure.ready for figure in figures.values()))
-        OVERDUE.set(max((figure.overdue(now) for figure in figures.values()), default=0.0))
+        exported = in_turns_by_namespace(figures, self._limit)
+        UNEXPORTED.set(len(figures) - len(exported))
+        READY.set(sum(product_figures.ready for product_figures in figures.values()))
+        OVERDUE.set(
+            max((product_figures.overdue(now) for product_figures in figures.values()), default=0.0)
+        )
         if self._leading:
             _export_totals(figures.values(), now)
         _export_products({key: figures[key] for key in exported})
 
 
-def first_of_namespaces(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
+def in_turns_by_namespace(figures: Mapping[Key, ProductFigures], limit: int) -> list[Key]:
     """Return at most `limit` products in turns: the highest-ranked one of each namespace, then the second ones."""
     namespaces: dict[str, list[tuple[int, Key]]] = {}
-    for key, figure in figures.items():
-        namespaces.setdefault(key.namespace, []).append((figure.rank, key))
+    for key, product_figures in figures.items():
+        namespaces.setdefault(key.namespace, []).append((product_figures.rank, key))
     ranked = (
-        (turn, rank, key)
+        (namespace_turn, rank, key)
         for entries in namespaces.values()
-        for turn, (rank, key) in enumerate(heapq.nsmallest(limit, entries))
+        for namespace_turn, (rank, key) in enumerate(heapq.nsmallest(limit, entries))
     )
     return [key for _, _, key in heapq.nsmallest(limit, ranked)]
 
@@ -159,36 +161,46 @@ def first_of_namespaces(figures: Mapping[Key, ProductFigures], limit: int) -> li
 def _export_totals(figures: Iterable[ProductFigures], now: float) -> None:
     """Set the totals, zeros included: an absent series would be ambiguous."""
     figures = tuple(figures)
-    states = Counter((figure.state, figure.priority) for figure in figures)
+    states = Counter(
+        (product_figures.state, product_figures.priority) for product_figures in figures
+    )
     for state in STATES:
         for priority in Priority:
             PRODUCTS.labels(state, priority).set(states[state, priority])
-    phases = Counter(figure.phase for figure in figures)
+    phases = Counter(product_figures.phase for product_figures in figures)
     for phase in CandidatePhase:
         CANDIDATES.labels(phase).set(phases[phase])
-    trainings = Counter(figure.retraining for figure in figures)
+    trainings = Counter(product_figures.retraining for product_figures in figures)
     for training in RetrainingState:
         RETRAININGS.labels(training).set(trainings[training])
-    for reason, count in Counter(figure.stalled for figure in figures if figure.stalled).items():
+    for reason, count in Counter(
+        product_figures.stalled for product_figures in figures if product_figures.stalled
+    ).items():
         STALLED.labels(reason).set(count)
     for remedy in RemedyState:
-        since = (figure.degraded_since for figure in figures if figure.remedy is remedy)
-        longest = max((now - one for one in since if one is not None), default=0.0)
-        DEGRADED.labels(remedy).set(max(longest, 0.0))
+        since = (
+            product_figures.degraded_since
+            for product_figures in figures
+            if product_figures.remedy is remedy
+        )
+        longest_seconds = max((now - time for time in since if time is not None), default=0.0)
+        DEGRADED.labels(remedy).set(max(longest_seconds, 0.0))
 
 
 def _export_products(figures: Mapping[Key, ProductFigures]) -> None:
-    for key, figure in figures.items():
+    for key, product_figures in figures.items():
         labels = (key.namespace, key.name)
-        STATE.labels(*labels).set(STATES.index(figure.state))
-        VERSIONS.labels(*labels).set(figure.versions)
-        WEIGHT.labels(*labels).set(figure.weight)
-        if figure.promotion_time is not None:
-            PROMOTED.labels(*labels).set(figure.promotion_time)
-        INFO.labels(*labels, figure.owner, figure.priority, figure.stable_version).set(1)
-        if figure.stalled:
-            NEEDS_ACTION.labels(*labels, figure.stalled).set(1)
-        for slo in figure.slos:
+        STATE.labels(*labels).set(STATES.index(product_figures.state))
+        VERSIONS.labels(*labels).set(product_figures.versions)
+        WEIGHT.labels(*labels).set(product_figures.weight)
+        if product_figures.promotion_time is not None:
+            PROMOTED.labels(*labels).set(product_figures.promotion_time)
+        INFO.labels(
+            *labels, product_figures.owner, product_figures.priority, product_figures.stable_version
+        ).set(1)
+        if product_figures.stalled:
+            NEEDS_ACTION.labels(*labels, product_figures.stalled).set(1)
+        for slo in product_figures.slos:
             for gauge, number in (
                 (BUDGET, slo.budget),
                 (RATIO, slo.ratio),

@@ -40,7 +40,7 @@ class RetrainingState(StrEnum):
     """Three attempts in a row led to no promotion: a person has to look."""
 
 
-WAITS: Final = frozenset(
+WAITING_REASONS: Final = frozenset(
     {
         DecisionReason.RECOVERED,
         DecisionReason.UPSTREAM_DEGRADING,
@@ -110,7 +110,7 @@ class ProductFigures:
         return 0.0 if self.due is None else max(now - self.due, 0.0)
 
 
-REFUSED: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
+INVALID_PRODUCT: Final = ProductFigures(stalled=ConditionReason.INVALID_SPEC)
 """A product whose spec can't be read, so neither can its priority."""
 
 
@@ -140,13 +140,15 @@ def figures_of(
     """
     stable, candidate = status.stable, status.candidate
     ready = find_condition(status.conditions, ConditionType.READY)
-    stalled = find_condition(status.conditions, ConditionType.STALLED)
-    since, missed = _degraded_since(status), missed_markets_by_slo(status)
+    stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
+    since, missed_markets = _degraded_since(status), missed_markets_by_slo(status)
     return ProductFigures(
         state=status.state or ProductState.UNKNOWN,
         priority=product.spec.priority,
         ready=ready is not None and ready.status == "True",
-        stalled=stalled.reason if stalled is not None and stalled.status == "True" else "",
+        stalled=stalled_condition.reason
+        if stalled_condition is not None and stalled_condition.status == "True"
+        else "",
         retraining=_retraining(status, reason),
         phase=candidate.phase if candidate else None,
         weight=candidate.weight if candidate else 0,
@@ -158,18 +160,20 @@ def figures_of(
         owner=product.spec.owner,
         stable_version="" if stable is None else stable.version,
         slos=tuple(
-            _slo(slo, missed.get(slo.name, ())) for slo in status.slos if slo.total is not None
+            _slo(slo, missed_markets.get(slo.name, ()))
+            for slo in status.slos
+            if slo.total is not None
         ),
     )
 
 
-def _slo(slo: SloStatus, missed: tuple[str, ...]) -> SloFigures:
+def _slo(slo: SloStatus, missed_markets: tuple[str, ...]) -> SloFigures:
     return SloFigures(
         slo.name,
         _number(slo.budget_remaining),
         _number(slo.ratio),
         _number(slo.objective),
-        missed,
+        missed_markets,
     )
 
 
@@ -203,7 +207,7 @@ def _remedy(status: DataProductStatus, reason: DecisionReason | None) -> RemedyS
         return RemedyState.CANARY
     if status.blocked_training is not None:
         return RemedyState.NONE
-    return RemedyState.WAITING if reason in WAITS else RemedyState.NONE
+    return RemedyState.WAITING if reason in WAITING_REASONS else RemedyState.NONE
 
 
 def _waits_for_a_person(status: DataProductStatus) -> bool:

@@ -57,8 +57,8 @@ class Reporter:
             self.first_starts.forget(record.key)
         refusal = observation.route_refusal
         if refusal is not None and is_new_refusal(record.status):
-            other = self.writer.store.caches.products.get(refusal.other)
-            emit_refusal(self.writer.recorder, record, other, refusal)
+            other_record = self.writer.store.caches.products.get(refusal.other)
+            emit_refusal(self.writer.recorder, record, other_record, refusal)
         return written_record
 
     def measure(self, observation: Observation, plan: Plan) -> None:
@@ -68,7 +68,7 @@ class Reporter:
         self.measurements.follow(after, observation.now, warms_up=warms_up)
 
     # ---- around a pass ----------------------------------------------------------------------
-    async def skip_overlap(self, record: ProductRecord, proceed: Pass) -> Result:
+    async def skip_overlap(self, record: ProductRecord, next_step: Pass) -> Result:
         """Skip a product that another operator reconciles (an interceptor)."""
         overlap = self.writer.store.overlaps.check(
             record.key, record.written_by, record.has_readable_status, now=self.wall()
@@ -78,11 +78,11 @@ class Reporter:
             self.writer.emit(record, (event,))
         if overlap.requeue_after:
             return RequeueAfter(overlap.requeue_after)
-        return await proceed(record)
+        return await next_step(record)
 
-    async def refuse_invalid(self, record: ProductRecord, proceed: Pass) -> Result:
+    async def refuse_invalid(self, record: ProductRecord, next_step: Pass) -> Result:
         """Report an invalid spec (an interceptor)."""
         try:
-            return await proceed(record)
+            return await next_step(record)
         except InvalidProduct as error:
             return await self.writer.refuse(record, error.problems, now=int(self.wall()))

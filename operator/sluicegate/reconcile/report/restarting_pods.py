@@ -8,7 +8,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, Truth
-from sluicegate.reconcile.live.pods import of_revision
+from sluicegate.reconcile.live.pods import pods_of_revision
 from sluicegate.reconcile.live.restarts import Restarts
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -23,20 +23,20 @@ def restarting_text(
     stable = status.stable
     if stable is None:
         return None
-    pods = of_revision(observation.pods, stable.revision)
+    pods = pods_of_revision(observation.pods, stable.revision)
     all_restarts = [
         restart for pod in pods if (restart := pod.restarts) and restart.goes_on(observation.now)
     ]
     if not all_restarts:
         return None
-    worst = max(all_restarts, key=lambda one: one.count)
+    most_restarted = max(all_restarts, key=lambda restarts: restarts.count)
     text = (
         f"{stable.version}: the containers of {len(all_restarts)} of its {len(pods)} pods end again and"
-        f" again. Container {worst.container} was restarted {worst.count} times, most recently at"
-        f" {rfc3339(worst.ended_at)}: it {_end(observation, worst)}"
+        f" again. Container {most_restarted.container} was restarted {most_restarted.count} times, most recently at"
+        f" {rfc3339(most_restarted.ended_at)}: it {_end(observation, most_restarted)}"
     )
-    truth: Truth = "False" if kind is Type.READY else "True"
-    return Finding(kind, truth, Reason.PODS_RESTARTING, text)
+    condition_status: Truth = "False" if kind is Type.READY else "True"
+    return Finding(kind, condition_status, Reason.PODS_RESTARTING, text)
 
 
 def _end(observation: Observation, worst: Restarts) -> str:

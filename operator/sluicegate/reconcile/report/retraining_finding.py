@@ -34,7 +34,7 @@ _WITHOUT_SLO: Final = {
     str(DecisionReason.FOLLOW_UP): "a follow-up",
 }
 """What a training is for that no SLO and no person asked for."""
-_ENDS: Final = {
+_END_TEXTS: Final = {
     str(DecisionReason.INPUT_STALE): "with data that are fresh",
     str(DecisionReason.INPUT_CHANGED): "with data that keep their contract",
     str(DecisionReason.UPSTREAM_DEGRADED): "once that product is healthy",
@@ -64,32 +64,35 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
     text = _last_attempt(status_part)
     if (
         status_part is not None
-        and (reason_and_text := _held_back(observation, status, status_part)) is not None
+        and (reason_and_text := _obstacle(observation, status, status_part)) is not None
     ):
-        reason, why = reason_and_text
-        return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
-    if (cause_finding := _by_cause(observation, status)) is not None:
-        reason, why = cause_finding
-        return Finding(_KIND, "False", reason, f"{text}; {why}".removeprefix("; "))
+        reason, reason_text = reason_and_text
+        return Finding(_KIND, "False", reason, f"{text}; {reason_text}".removeprefix("; "))
+    if (cause_finding := _external_cause(observation, status)) is not None:
+        reason, reason_text = cause_finding
+        return Finding(_KIND, "False", reason, f"{text}; {reason_text}".removeprefix("; "))
     return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
 
 
-def _held_back(
+def _obstacle(
     observation: Observation, status: DataProductStatus, status_part: RetrainingStatus
 ) -> tuple[Reason, str] | None:
     """Return what blocks the next attempt and what ends it; None without an obstacle."""
     pending, reason = status_part.pending, status_part.waiting_for
     if status_part.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
-    if pending is not None and (reason_and_text := _due(observation, status, pending)) is not None:
+    if (
+        pending is not None
+        and (reason_and_text := _due_reason(observation, status, pending)) is not None
+    ):
         return reason_and_text
     pause_end = status_part.next_allowed_time or 0
     cooling_down = pending is not None and reason == DecisionReason.COOLING_DOWN and pause_end
     # A failed training pauses the next remedy also while the product needs none.
     terms = observation.terms.retraining
-    automatic = terms is not None and terms.mode is RetrainingMode.AUTOMATIC
+    is_automatic = terms is not None and terms.mode is RetrainingMode.AUTOMATIC
     failed = (
-        automatic
+        is_automatic
         and status_part.unsuccessful_attempts
         and status_part.last_reason not in HOLD_OUT_REASONS
     )
@@ -111,14 +114,16 @@ def _held_back(
     return None
 
 
-def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reason, str] | None:
+def _external_cause(
+    observation: Observation, status: DataProductStatus
+) -> tuple[Reason, str] | None:
     """Return the cause outside the model that blocks a training, and what ends it; None without one."""
     diagnosis, terms = status.diagnosis, observation.terms
-    if diagnosis is None or terms.retraining is None or diagnosis.cause not in _ENDS:
+    if diagnosis is None or terms.retraining is None or diagnosis.cause not in _END_TEXTS:
         return None
     if not any(slo.is_retrained and status.engine.slo(slo.name).degraded for slo in terms.slos):
         return None
-    end = _ENDS[diagnosis.cause]
+    end = _END_TEXTS[diagnosis.cause]
     if diagnosis.cause == DecisionReason.UPSTREAM_RELEASED and NO_TRAFFIC in diagnosis.message:
         end = "once labels of the time of that release come no more"
     text = (
@@ -128,7 +133,7 @@ def _by_cause(observation: Observation, status: DataProductStatus) -> tuple[Reas
     return Reason(diagnosis.cause), text
 
 
-def _due(
+def _due_reason(
     observation: Observation, status: DataProductStatus, pending: Trigger
 ) -> tuple[Reason, str] | None:
     """Return what a due training waits for; None if it is only the pause after an attempt."""
@@ -136,11 +141,11 @@ def _due(
         case DecisionReason.SERVING_SKEW | DecisionReason.CODE_NOT_DATA as cause:
             return Reason(cause), _contradicted(status, pending)
         case DecisionReason.NO_SLOT:
-            return Reason.WAITING_FOR_SLOT, _in_line(observation, pending)
+            return Reason.WAITING_FOR_SLOT, _slot_wait_text(observation, pending)
         case DecisionReason.MANUAL_MODE:
-            return Reason.MANUAL_MODE, _by_a_person(pending)
+            return Reason.MANUAL_MODE, _manual_text(pending)
         case DecisionReason.SCORE_UNDECIDED:
-            return Reason.SCORE_UNDECIDED, _scored_again(observation, status, pending)
+            return Reason.SCORE_UNDECIDED, _next_score_text(observation, status, pending)
         case DecisionReason.VERSION_TOO_YOUNG:
             return Reason.VERSION_TOO_YOUNG, _too_young(observation, pending)
         case _:
@@ -166,8 +171,10 @@ def _no_remedy(
         cooldown_given = (
             observation.terms.retraining is None or observation.terms.retraining.is_cooldown_given
         )
-        sooner = "" if cooldown_given else "once there are as many labels again, at the latest "
-        text = f"{text}. The next attempt follows {sooner}at {rfc3339(pause_end)}"
+        earlier_end_text = (
+            "" if cooldown_given else "once there are as many labels again, at the latest "
+        )
+        text = f"{text}. The next attempt follows {earlier_end_text}at {rfc3339(pause_end)}"
     return Reason.NO_REMEDY_FOUND, text
 
 
@@ -244,7 +251,7 @@ def _contradicted(status: DataProductStatus, pending: Trigger) -> str:
     )
 
 
-def _scored_again(observation: Observation, status: DataProductStatus, pending: Trigger) -> str:
+def _next_score_text(observation: Observation, status: DataProductStatus, pending: Trigger) -> str:
     """Return when the stable version is scored again after a score on too few rows, and what sooner ends the wait."""
     slos = (slo for slo in observation.terms.slos if slo.name == pending.slo)
     times = (next_score_time(observation.terms, status, slo) for slo in slos)
@@ -257,7 +264,7 @@ def _scored_again(observation: Observation, status: DataProductStatus, pending: 
     )
 
 
-def _by_a_person(pending: Trigger) -> str:
+def _manual_text(pending: Trigger) -> str:
     """Return the text for a training that waits for a person in mode Manual."""
     return (
         f"{_subject_text(pending)} of {pending.version} waits for a person, as spec.retraining.mode is Manual:"
@@ -272,20 +279,20 @@ def _too_young(observation: Observation, pending: Trigger) -> str:
     stable = observation.product.status.stable
     if stable is None:
         return text
-    old_enough_time = rfc3339(earliest_training_time(observation.terms, stable))
-    return f"{text}, at {old_enough_time}, or until a person asks for it with {REQUEST_RETRAIN}"
+    earliest_time = rfc3339(earliest_training_time(observation.terms, stable))
+    return f"{text}, at {earliest_time}, or until a person asks for it with {REQUEST_RETRAIN}"
 
 
 def _subject_text(pending: Trigger) -> str:
     return "a challenger" if pending.trains_challenger else f"a training for {pending.slo}"
 
 
-def _in_line(observation: Observation, pending: Trigger) -> str:
+def _slot_wait_text(observation: Observation, pending: Trigger) -> str:
     """Return a clause about the wait for a slot: its start, and the products that have one."""
-    behind = "; products that are degraded go first" if pending.trains_challenger else ""
+    priority_text = "; products that are degraded go first" if pending.trains_challenger else ""
     trainers_text = running_trainings_text(observation.observed.portfolio)
     since = rfc3339(pending.trigger_time)
-    return f"{_subject_text(pending)} of {pending.version} waits for a slot since {since}: {trainers_text}{behind}"
+    return f"{_subject_text(pending)} of {pending.version} waits for a slot since {since}: {trainers_text}{priority_text}"
 
 
 def _last_attempt(status_part: RetrainingStatus | None) -> str:

@@ -25,7 +25,7 @@ from sluicegate.reconcile.report.waiting_requests import refused_requests, waiti
 from sluicegate.reconcile.traffic.allocation import share_in_force
 from sluicegate.views.needs import REVIEW_NEEDS, needs_of_status
 
-_SHOWN: Final = frozenset(
+_DISPLAYED_KINDS: Final = frozenset(
     {
         Reason.SUSPENDED,
         Reason.WAITING_TO_RETRY,
@@ -46,21 +46,21 @@ _SHOWN: Final = frozenset(
     }
 )
 """What `kubectl get` shows beside what needs a person."""
-_TELLING: Final = (
+_REASON_ORDER: Final = (
     Type.ROLLOUT_PROGRESSING,
     Type.RETRAINING_ACTIVE,
     Type.METRICS_AVAILABLE,
     Type.SLO_MET,
 )
 """Conditions whose reasons these are, most pressing first."""
-_WORSE: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
+_STATE_RANK: Final = {SloState.MET: 0, SloState.UNKNOWN: 1, SloState.AT_RISK: 2, SloState.MISSED: 3}
 
 
 def report(observation: Observation, plan: Plan) -> DataProductStatus:
     """Return the status to write: the step's status with conditions, traffic and summary."""
     product = observation.product
-    known_status = _with_what_was_known(observation, plan.status)
-    status = known_status.replace(
+    status_with_results = _with_kept_results(observation, plan.status)
+    status = status_with_results.replace(
         observed_generation=product.metadata.generation,
         dependencies=observation.dependencies,
         problems=observation.invalid,
@@ -79,7 +79,7 @@ def report(observation: Observation, plan: Plan) -> DataProductStatus:
 
 
 def report_invalid(
-    before: DataProductStatus,
+    previous_status: DataProductStatus,
     problems: tuple[str, ...],
     *,
     requests: Iterable[tuple[str, str]] = (),
@@ -93,43 +93,49 @@ def report_invalid(
     problems = listed_problems(problems)
     text = "; ".join(problems)
     stalled_finding = [Finding(Type.STALLED, "True", Reason.INVALID_SPEC, text)]
-    if before.stable is None:
+    if previous_status.stable is None:
         text = f"no version is stable yet, and none can be started: {text}"
         stalled_finding.append(Finding(Type.READY, "False", Reason.INVALID_SPEC, text))
-    words = (before.summary or Summary()).replace(reason=str(Reason.INVALID_SPEC))
-    return before.replace(
+    words = (previous_status.summary or Summary()).replace(reason=str(Reason.INVALID_SPEC))
+    return previous_status.replace(
         observed_generation=generation,
         problems=problems,
-        pending_requests=refused_requests(before, requests, now),
+        pending_requests=refused_requests(previous_status, requests, now),
         summary=words,
         conditions=report_conditions(
-            before.conditions, stalled_finding, generation=generation, now=now
+            previous_status.conditions, stalled_finding, generation=generation, now=now
         ),
     )
 
 
-def _with_what_was_known(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+def _with_kept_results(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """Return the status; the last judgement stays while the new version has no measurements yet.
 
     That blocks are read back after a restart is the operator's affair, not the product's: saying
     so would cost two writes for each product. Nor is it news why a version that only just took
     over isn't judged yet: its blocks are read, its series appear, its caches fill.
     """
-    before = observation.product.status
+    previous_status = observation.product.status
     if (
-        before.stable is None
+        previous_status.stable is None
         or status.stable is None
-        or before.stable.revision != status.stable.revision
+        or previous_status.stable.revision != status.stable.revision
     ):
         return status
-    if [slo.name for slo in before.slos] != [slo.name for slo in status.slos] or not status.slos:
+    if [slo.name for slo in previous_status.slos] != [
+        slo.name for slo in status.slos
+    ] or not status.slos:
         return status
-    reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
+    is_reread = all(slo.reason == DecisionReason.BACKFILLING for slo in status.slos)
     seconds = observation.terms.block_seconds
     is_young = just_took_over(status.stable, seconds, now=observation.now)
-    if not (reread or (is_young and is_unread(before) and is_unread(status))):
+    if not (is_reread or (is_young and is_unread(previous_status) and is_unread(status))):
         return status
-    judgement_before = {"slos": before.slos, "state": before.state, "diagnosis": before.diagnosis}
+    judgement_before = {
+        "slos": previous_status.slos,
+        "state": previous_status.state,
+        "diagnosis": previous_status.diagnosis,
+    }
     return status.replace(**judgement_before)
 
 
@@ -141,7 +147,7 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
         canary = candidate.version
         canary += f"@{share}" if (share := share_in_force(candidate)) else f" {candidate.phase}"
     return Summary(
-        slo=_worst(status),
+        slo=_worst_slo_text(status),
         canary=canary,
         markets=",".join(observation.product.spec.markets),
         reason=reason_of(status, observation.product.metadata.key),
@@ -151,25 +157,30 @@ def summary(observation: Observation, status: DataProductStatus) -> Summary:
 def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
     """Return the reason why a person must act, as one word; else empty."""
     by_kind = {condition.type: condition for condition in status.conditions}
-    if (stalled := by_kind.get(Type.STALLED)) is not None:
-        return stalled.reason
+    if (stalled_condition := by_kind.get(Type.STALLED)) is not None:
+        return stalled_condition.reason
     ready = by_kind[Type.READY]
     if ready.status != "True":
         return ready.reason
     if (overlap := by_kind.get(Type.OPERATOR_OVERLAP)) is not None:
         return overlap.reason
     needs = needs_of_status(status, key)
-    pressing = (need.reason for need in needs if need.kind not in REVIEW_NEEDS)
-    reasons = (by_kind[kind].reason for kind in _TELLING if kind in by_kind)
+    urgent_reasons = (need.reason for need in needs if need.kind not in REVIEW_NEEDS)
+    reasons = (by_kind[kind].reason for kind in _REASON_ORDER if kind in by_kind)
     signatures = (need.reason for need in needs)
-    return next(chain(pressing, (reason for reason in reasons if reason in _SHOWN), signatures), "")
+    return next(
+        chain(
+            urgent_reasons, (reason for reason in reasons if reason in _DISPLAYED_KINDS), signatures
+        ),
+        "",
+    )
 
 
-def _worst(status: DataProductStatus) -> str:
+def _worst_slo_text(status: DataProductStatus) -> str:
     if not status.slos:
         return "-"
-    worst = max(status.slos, key=lambda slo: _WORSE[slo.state])
-    if worst.state is not SloState.MET:
-        return f"{worst.name} {worst.state}"
-    recovering = (slo.name for slo in status.slos if slo.degraded)
-    return next((f"{name} {Reason.RECOVERING}" for name in recovering), str(SloState.MET))
+    worst_slo = max(status.slos, key=lambda slo: _STATE_RANK[slo.state])
+    if worst_slo.state is not SloState.MET:
+        return f"{worst_slo.name} {worst_slo.state}"
+    recovering_slos = (slo.name for slo in status.slos if slo.degraded)
+    return next((f"{name} {Reason.RECOVERING}" for name in recovering_slos), str(SloState.MET))

@@ -13,7 +13,7 @@ from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.events import emit, emit_written
 from sluicegate.reconcile.report.product_metrics import ProductMetrics
-from sluicegate.reconcile.report.product_sample import REFUSED, observed_figures
+from sluicegate.reconcile.report.product_sample import INVALID_PRODUCT, observed_figures
 from sluicegate.reconcile.report.status import report, report_invalid
 from sluicegate.reconcile.report.status_due import status_due, verified_seconds
 from sluicegate.reconcile.report.status_store import StatusStore
@@ -42,11 +42,11 @@ class StatusWriter:
         events: tuple[EventNote, ...] = (),
     ) -> ProductRecord:
         """Write changed status and emit its events; return the new record."""
-        before = observation.product.status
+        previous_status = observation.product.status
         after = report(observation, plan)
         self.show(record, observation, plan, after)
         status_to_write = status_due(
-            before,
+            previous_status,
             after,
             now=observation.now,
             refresh_seconds=self.refresh_seconds,
@@ -65,12 +65,16 @@ class StatusWriter:
         self, record: ProductRecord, problems: Iterable[Problem], *, now: int
     ) -> Result:
         """Write only the problems of the spec into status."""
-        before, problem_texts = record.status, tuple(map(str, problems))
+        previous_status, problem_texts = record.status, tuple(map(str, problems))
         after = report_invalid(
-            before, problem_texts, requests=record.requests, generation=record.generation, now=now
+            previous_status,
+            problem_texts,
+            requests=record.requests,
+            generation=record.generation,
+            now=now,
         )
-        self.metrics.record(record.key, REFUSED)
-        if after != before:
+        self.metrics.record(record.key, INVALID_PRODUCT)
+        if after != previous_status:
             with contextlib.suppress(Invalid):  # the stored spec breaks a rule; an event has to do
                 await self.store.write(record, after)
             self.emit(

@@ -16,7 +16,7 @@ from sluicegate.reconcile.traffic.split_verification import (
     verify_acceptance,
 )
 
-_LEVELS = {
+_LEVEL_BY_VERIFICATION = {
     VerificationLevel.NONE: SplitLevel.WRITTEN,
     VerificationLevel.WRITTEN: SplitLevel.WRITTEN,
     VerificationLevel.ACCEPTED: SplitLevel.ACCEPTED,
@@ -28,13 +28,19 @@ def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic |
     """Return the present split; None before the first version serves."""
     if status.stable is None:
         return None
-    before = observation.product.status.traffic
+    previous_traffic = observation.product.status.traffic
     candidate = status.candidate
     weight = share_in_force(candidate) if candidate else 0
     stable = observation.product.status.stable
     stable_changed = stable is not None and stable.revision != status.stable.revision
-    same_split = before.weight == weight if before is not None else candidate is None
-    since = before.write_time if same_split and before is not None else observation.now
+    same_split = (
+        previous_traffic.weight == weight if previous_traffic is not None else candidate is None
+    )
+    since = (
+        previous_traffic.write_time
+        if same_split and previous_traffic is not None
+        else observation.now
+    )
     if observation.product.spec.route is None:
         return Traffic(
             mode=SplitMode.REPLICAS,
@@ -46,8 +52,10 @@ def traffic_of(observation: Observation, status: DataProductStatus) -> Traffic |
     split = observation.split
     level = SplitLevel.WRITTEN
     if split is not None and (same_split or stable_changed):
-        level = _LEVELS[split.level]
-    acceptance_time = before.acceptance_time if same_split and before is not None else None
+        level = _LEVEL_BY_VERIFICATION[split.level]
+    acceptance_time = (
+        previous_traffic.acceptance_time if same_split and previous_traffic is not None else None
+    )
     if level is not SplitLevel.WRITTEN and acceptance_time is None:
         acceptance_time = observation.now
     return Traffic(
@@ -68,9 +76,9 @@ def with_first_split(observation: Observation, plan: Plan) -> Observation:
 
     What was known is about the split before, or nothing.
     """
-    route, before = observation.product.spec.route, observation.product.status.stable
+    route, stable = observation.product.spec.route, observation.product.status.stable
     after = plan.status.stable
-    is_new = after is not None and (before is None or before.revision != after.revision)
+    is_new = after is not None and (stable is None or stable.revision != after.revision)
     if route is None or not is_new:
         return observation
     name = observation.product.metadata.name

@@ -23,32 +23,36 @@ _TRAINING_WAITS: Final = {
 
 def waiting_requests(observation: Observation, plan: Plan) -> tuple[PendingRequest, ...]:
     """Return the unhandled requests after a pass, each with the first reason for its wait."""
-    before, status = observation.product.status, plan.status
+    previous_status, status = observation.product.status, plan.status
     open_requests = (
         request for request in observation.observed.requests if is_pending(status, request)
     )
     reasons = ((request, *_reason(observation, plan, request)) for request in open_requests)
-    return tuple(_entries(before, reasons, observation.now))
+    return tuple(_entries(previous_status, reasons, observation.now))
 
 
 def refused_requests(
-    before: DataProductStatus, requests: Iterable[tuple[str, str]], now: int
+    previous_status: DataProductStatus, requests: Iterable[tuple[str, str]], now: int
 ) -> tuple[PendingRequest, ...]:
     """Return the requests of a product with an invalid spec; `now` in seconds."""
-    requests_given = (ManualRequest(name, value) for name, value in requests)
+    manual_requests = (ManualRequest(name, value) for name, value in requests)
     text = "the spec has a mistake: correct it"
-    reasons = ((request, str(ConditionReason.INVALID_SPEC), text) for request in requests_given)
+    reasons = ((request, str(ConditionReason.INVALID_SPEC), text) for request in manual_requests)
     return tuple(
-        _entries(before, (reason for reason in reasons if is_pending(before, reason[0])), now)
+        _entries(
+            previous_status,
+            (reason for reason in reasons if is_pending(previous_status, reason[0])),
+            now,
+        )
     )
 
 
 def _entries(
-    before: DataProductStatus, reasons: Iterable[tuple[ManualRequest, str, str]], now: int
+    previous_status: DataProductStatus, reasons: Iterable[tuple[ManualRequest, str, str]], now: int
 ) -> Iterator[PendingRequest]:
     since = {
         (pending.annotation, pending.value): pending.wait_start_time
-        for pending in before.pending_requests
+        for pending in previous_status.pending_requests
     }
     for request, reason, message in reasons:
         yield PendingRequest(

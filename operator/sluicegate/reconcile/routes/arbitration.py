@@ -92,8 +92,8 @@ class Claims:
 
     def learn(self, gateway: Gateway, listeners: tuple[Listener, ...]) -> None:
         """Record the hosts that the listeners of a Gateway admit; unknown without any."""
-        before = self._listeners.pop(gateway, ())
-        if before != listeners:
+        listeners_before = self._listeners.pop(gateway, ())
+        if listeners_before != listeners:
             self._refused_keys.clear()
         if listeners:
             self._listeners[gateway] = listeners
@@ -109,8 +109,8 @@ class Claims:
         uid, generation, read = self._read.get(key, (None, None, None))
         if (uid, generation) == (record.uid, record.generation) and read is route:
             return
-        before = entry_before if uid == record.uid else None
-        entry = read_entry(record, route, before)
+        previous_entry = entry_before if uid == record.uid else None
+        entry = read_entry(record, route, previous_entry)
         self._index.replace(key, (entry.desired, entry.live))
         self._entries[key] = entry
         self._read[key] = record.uid, record.generation, route
@@ -118,7 +118,7 @@ class Claims:
         if entry_before != entry:
             self._wake_waiting(key)
 
-    def settle(self, key: Key, *, contends: bool, now: float) -> RouteRefusal | None:
+    def settle(self, key: Key, *, contends_for_route: bool, now: float) -> RouteRefusal | None:
         """Return the refusal of a product's route; without one, reserve the route until `release`.
 
         Parameters
@@ -126,14 +126,14 @@ class Claims:
         contends_for_route : the operator would write that route now. now : in seconds.
         """
         entry = self._entries[key]
-        entry.contends_for_route = contends
+        entry.contends_for_route = contends_for_route
         refusal = self._refusal(entry, now)
-        self._reserve(entry, reserved=contends and refusal is None)
+        self._reserve(entry, is_reserved=contends_for_route and refusal is None)
         if (refusal is None) != (self.refusal(key) is None):
             self._wake_waiting(key)
         self._remember(key, refusal)
         if entry.reserved:
-            self._wake_denied(entry)
+            self._requeue_denied(entry)
         return refusal
 
     def serves(self, key: Key, now: float) -> tuple[Parent, ...]:
@@ -147,13 +147,13 @@ class Claims:
     def release(self, key: Key) -> None:
         """End the reservation of a product, whose live objects count from now on."""
         if (entry := self._entries.get(key)) is not None:
-            self._reserve(entry, reserved=False)
+            self._reserve(entry, is_reserved=False)
 
     def withdraw(self, key: Key) -> None:
         """Withdraw the claim of a route that won't be written and isn't live."""
         if (entry := self._entries.get(key)) is not None:
             entry.contends_for_route = False
-            self._reserve(entry, reserved=False)
+            self._reserve(entry, is_reserved=False)
             self._wake_waiting(key)
 
     def outlive(self, key: Key) -> None:
@@ -193,21 +193,21 @@ class Claims:
         """Return the last result of `settle`."""
         return self._refusals.get(key)
 
-    def _reserve(self, entry: RouteEntry, *, reserved: bool) -> None:
-        if entry.reserved != reserved and not entry.is_written:
+    def _reserve(self, entry: RouteEntry, *, is_reserved: bool) -> None:
+        if entry.reserved != is_reserved and not entry.is_written:
             self._refused_keys.clear()
-        entry.reserved = reserved
+        entry.reserved = is_reserved
 
-    def _wake_denied(self, entry: RouteEntry) -> None:
+    def _requeue_denied(self, entry: RouteEntry) -> None:
         """Requeue products with unaccepted routes whose requests are about to be claimed by another route.
 
         Or they would take it when they are admitted, or when their looks come round.
         """
         if entry.is_written:
             return
-        for other in self._near_entries(entry):
-            if other.denied_parents:
-                self._wake(other.key)
+        for other_key in self._near_entries(entry):
+            if other_key.denied_parents:
+                self._wake(other_key.key)
 
     def _wake_waiting(self, key: Key) -> None:
         for waiting_key in tuple(self._waiting.get(key, ())):
@@ -217,15 +217,15 @@ class Claims:
     def _refusal(self, entry: RouteEntry, now: float) -> RouteRefusal | None:
         if entry.desired is None:
             return None
-        weakest = entry.standing(entry.desired, now)
-        for other in self._near_entries(entry):
-            for standing, claim in other.parts(now):
-                if standing >= weakest:
+        lowest_standing = entry.standing(entry.desired, now)
+        for other_key in self._near_entries(entry):
+            for standing, claim in other_key.parts(now):
+                if standing >= lowest_standing:
                     break
-                refusal = self._refusal_against(entry, other.key, (standing, claim), now)
+                refusal = self._refusal_by(entry, other_key.key, (standing, claim), now)
                 if refusal is None:
                     continue
-                if standing[0] is Strength.WANTED and self._is_refused(other, now):
+                if standing[0] is Strength.WANTED and self._is_refused(other_key, now):
                     continue  # it never writes that route
                 return refusal
         return None
@@ -241,26 +241,26 @@ class Claims:
 
     def _is_refused_now(self, entry: RouteEntry, now: float) -> bool:
         return any(
-            self._refusal_against(entry, other.key, (standing, claim), now)
-            for other in self._near_entries(entry)
-            for standing, claim in other.parts(now)
+            self._refusal_by(entry, other_key.key, (standing, claim), now)
+            for other_key in self._near_entries(entry)
+            for standing, claim in other_key.parts(now)
             if standing[0] is not Strength.WANTED
         )
 
-    def _refusal_against(
-        self, entry: RouteEntry, other: Key, part: tuple[Standing, Claim], now: float
+    def _refusal_by(
+        self, entry: RouteEntry, other_key: Key, part: tuple[Standing, Claim], now: float
     ) -> RouteRefusal | None:
         """Return the refusal by another product whose claim has precedence; None without one."""
         standing, claim = part
         assert entry.desired is not None
-        as_equals = entry.key.namespace == other.namespace
+        as_equals = entry.key.namespace == other_key.namespace
         listeners = self._listeners
         shared_claim = entry.desired.shared_with(claim, as_equals=as_equals, listeners=listeners)
         if shared_claim is None or standing >= entry.standing(shared_claim, now):
             return None
         kept_claim = claim.shared_with(shared_claim, as_equals=as_equals, listeners=listeners)
         assert kept_claim is not None  # what meets one meets the other
-        return RouteRefusal(entry.key, other, shared_claim, kept_claim, standing[0])
+        return RouteRefusal(entry.key, other_key, shared_claim, kept_claim, standing[0])
 
     def _near_entries(self, entry: RouteEntry) -> Iterator[RouteEntry]:
         for key in self._index.near_keys(entry.desired, entry.key.namespace):
@@ -268,12 +268,12 @@ class Claims:
                 yield self._entries[key]
 
     def _remember(self, key: Key, refusal: RouteRefusal | None) -> None:
-        before = self._refusals.pop(key, None)
-        if before is not None:
-            waiting = self._waiting[before.other]
+        previous_refusal = self._refusals.pop(key, None)
+        if previous_refusal is not None:
+            waiting = self._waiting[previous_refusal.other]
             del waiting[key]
             if not waiting:
-                del self._waiting[before.other]
+                del self._waiting[previous_refusal.other]
         if refusal is not None:
             self._refusals[key] = refusal
             self._waiting.setdefault(refusal.other, {})[key] = None

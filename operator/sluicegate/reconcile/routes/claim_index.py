@@ -52,9 +52,9 @@ class RouteIndex:
         )
         if equal_entries:
             self._equal_entries[key] = tuple(equal_entries)
-        for match, at in equal_entries:
-            equals = self._equals.setdefault(key.namespace, {}).setdefault(match, {})
-            equals.setdefault(at, {})[key] = None
+        for match, position in equal_entries:
+            equal_products = self._equals.setdefault(key.namespace, {}).setdefault(match, {})
+            equal_products.setdefault(position, {})[key] = None
 
     def _remove(self, key: Key, entry: Entry) -> None:
         gateway, host, first = entry
@@ -92,13 +92,16 @@ class RouteIndex:
         if claim is None:
             return
         seen_keys: set[Key] = set()
-        for keys in (*self._equal(claim, namespace), *self._overlapping(claim, namespace)):
+        for keys in (
+            *self._equal_claims(claim, namespace),
+            *self._overlapping_claims(claim, namespace),
+        ):
             for key in keys:
                 if key not in seen_keys:
                     seen_keys.add(key)
                     yield key
 
-    def _equal(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
+    def _equal_claims(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
         """Yield products of the namespace with an equal match and host."""
         matches = self._equals.get(namespace, {})
         for match in claim.matches.distinct:
@@ -106,12 +109,16 @@ class RouteIndex:
             if hosts:
                 yield from (hosts[host] for host in (*claim.hosts, None) if host in hosts)
 
-    def _overlapping(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
+    def _overlapping_claims(self, claim: Claim, namespace: str) -> Iterator[Iterable[Key]]:
         """Yield products of other namespaces with an overlapping host and path prefix."""
         for gateway, host, first in claim.entries():
             for paths in self._paths(self._hosts.get(gateway, {}), host):
-                for products in _at(paths, first):
-                    yield from (keys for one, keys in products.items() if one != namespace)
+                for products in _products_on_path(paths, first):
+                    yield from (
+                        keys
+                        for other_namespace, keys in products.items()
+                        if other_namespace != namespace
+                    )
 
     def _paths(self, hosts: dict[str, Paths], host: str) -> Iterator[Paths]:
         yield from (hosts[parent_host] for parent_host in hosts_above(host) if parent_host in hosts)
@@ -123,9 +130,9 @@ class RouteIndex:
             )
 
 
-def _at(paths: Paths, first: str) -> Iterator[Products]:
+def _products_on_path(paths: Paths, first: str) -> Iterator[Products]:
     """Yield products with the same first path segment, and those for any path."""
     if not first:
         yield from paths.values()
         return
-    yield from (paths[one] for one in (first, "") if one in paths)
+    yield from (paths[segment] for segment in (first, "") if segment in paths)

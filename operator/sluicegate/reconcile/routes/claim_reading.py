@@ -89,12 +89,12 @@ def _match(parts: Mapping[str, Any]) -> Match:
     text += [f"header {name}" for name, _, _ in headers]
     text += [f"query parameter {name}" for name, _, _ in params]
     # A spec has no other type. What an HTTPRoute takes that was given one by hand isn't known.
-    plain = kind in ("Exact", "PathPrefix")
+    is_literal = kind in ("Exact", "PathPrefix")
     return Match(
         exact=kind == "Exact",
-        path=_segments(value) if plain else (),
+        path=_segments(value) if is_literal else (),
         method=method,
-        headers=frozenset((name.lower(), how, value) for name, how, value in headers),
+        headers=frozenset((name.lower(), match_type, value) for name, match_type, value in headers),
         params=frozenset(params),
         text=", ".join(text),
     )

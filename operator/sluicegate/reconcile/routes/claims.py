@@ -21,7 +21,7 @@ MAX_ENTRIES: Final = 64
 _INDEXED_SEGMENTS: Final = 8
 """Segments of a path by which its match is found; so the index of a long path stays small."""
 
-A = TypeVar("A")
+Item = TypeVar("Item")
 Gateway = tuple[str, str, Key]
 """Group, kind and name of a parent."""
 Condition = tuple[str, str, str]
@@ -53,8 +53,8 @@ class Parent:
         """Return whether both include a common listener."""
         return (
             self.gateway == other.gateway
-            and _may_be_one(self.section, other.section)
-            and _may_be_one(self.port, other.port)
+            and _may_be_equal(self.section, other.section)
+            and _may_be_equal(self.port, other.port)
         )
 
     @override
@@ -75,16 +75,16 @@ class Listener:
 
     def is_of(self, parent: Parent) -> bool:
         """Return whether the listener belongs to this parent."""
-        return _may_be_one(self.section, parent.section) and _may_be_one(self.port, parent.port)
+        return _may_be_equal(self.section, parent.section) and _may_be_equal(self.port, parent.port)
 
     def admits(self, hosts: Iterable[str], other_hosts: Iterable[str]) -> bool:
         """Return whether the listener admits a host of both claims."""
-        others_here = [host for host in other_hosts if hosts_may_meet(host, self.host)]
+        same_listener_hosts = [host for host in other_hosts if hosts_may_meet(host, self.host)]
         return any(
             hosts_may_meet(host, other)
             for host in hosts
             if hosts_may_meet(host, self.host)
-            for other in others_here
+            for other in same_listener_hosts
         )
 
 
@@ -116,18 +116,18 @@ class Match:
         """Return whether a request may satisfy both matches."""
         return (
             self._paths_meet(other)
-            and _may_be_one(self.method, other.method)
+            and _may_be_equal(self.method, other.method)
             and _conditions_meet(self.headers, other.headers)
             and _conditions_meet(self.params, other.params)
         )
 
     def _paths_meet(self, other: "Match") -> bool:
-        common = min(len(self.path), len(other.path))
-        if self.path[:common] != other.path[:common]:
+        common_length = min(len(self.path), len(other.path))
+        if self.path[:common_length] != other.path[:common_length]:
             return False
-        longer = len(self.path) > common or len(other.path) > common
-        shorter = self if len(self.path) == common else other
-        return not longer or not shorter.exact
+        is_longer = len(self.path) > common_length or len(other.path) > common_length
+        shorter_match = self if len(self.path) == common_length else other
+        return not is_longer or not shorter_match.exact
 
 
 class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need a __dict__
@@ -145,20 +145,20 @@ class MatchTable(tuple[Match, ...]):  # noqa: SLOT001  # cached properties need 
     @cached_property
     def _under(self) -> dict[tuple[str, ...], list[Match]]:
         """Return matches by each prefix of their path."""
-        under: dict[tuple[str, ...], list[Match]] = {}
+        by_prefix: dict[tuple[str, ...], list[Match]] = {}
         for match in self:
             path = match.path[:_INDEXED_SEGMENTS]
             for length in range(len(path) + 1):
-                under.setdefault(path[:length], []).append(match)
-        return under
+                by_prefix.setdefault(path[:length], []).append(match)
+        return by_prefix
 
     @cached_property
     def _at(self) -> dict[tuple[str, ...], list[Match]]:
         """Return matches by their path prefix."""
-        at: dict[tuple[str, ...], list[Match]] = {}
+        by_path: dict[tuple[str, ...], list[Match]] = {}
         for match in self:
-            at.setdefault(match.path[:_INDEXED_SEGMENTS], []).append(match)
-        return at
+            by_path.setdefault(match.path[:_INDEXED_SEGMENTS], []).append(match)
+        return by_path
 
     def on_path(self, path: tuple[str, ...]) -> Iterator[Match]:
         """Yield the matches whose path is a prefix of the given one, or vice versa."""
@@ -186,29 +186,33 @@ class Claim:
         as_equals : only where hosts and matches are the same, so that none is more specific.
         listeners : of Gateways that are known; those of others may admit any host.
         """
-        hosts, matches = self._common(other) if as_equals else self._overlap(other)
+        hosts, matches = self._common_hosts(other) if as_equals else self._overlapping_hosts(other)
         if not (hosts and matches):
             return None
-        doors = {
-            gateway: [listener for listener in known if listener.admits(self.hosts, other.hosts)]
-            for gateway, known in (listeners or {}).items()
+        listeners_by_gateway = {
+            gateway: [
+                listener
+                for listener in gateway_listeners
+                if listener.admits(self.hosts, other.hosts)
+            ]
+            for gateway, gateway_listeners in (listeners or {}).items()
             if any(parent.gateway == gateway for parent in self.parents)
         }
 
         def parents_meet(parent: Parent, other_parent: Parent) -> bool:
-            admitting = doors.get(parent.gateway)
+            gateway_listeners = listeners_by_gateway.get(parent.gateway)
             return parent.may_share_listener(other_parent) and (
-                admitting is None
+                gateway_listeners is None
                 or any(
                     listener.is_of(parent) and listener.is_of(other_parent)
-                    for listener in admitting
+                    for listener in gateway_listeners
                 )
             )
 
-        parents = _those_that_meet(self.parents, other.parents, parents_meet)
+        parents = _overlapping_items(self.parents, other.parents, parents_meet)
         return Claim(parents, hosts, matches) if parents else None
 
-    def _common(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
+    def _common_hosts(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
         """Return the equal hosts and matches."""
         hosts = frozenset(other.hosts)
         if hosts.isdisjoint(self.hosts):
@@ -219,9 +223,9 @@ class Claim:
             MatchTable(match for match in self.matches if match in distinct),
         )
 
-    def _overlap(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
+    def _overlapping_hosts(self, other: "Claim") -> tuple[tuple[str, ...], MatchTable]:
         """Return the hosts and matches that overlap."""
-        hosts = _those_that_meet(self.hosts, other.hosts, hosts_may_meet)
+        hosts = _overlapping_items(self.hosts, other.hosts, hosts_may_meet)
         if not hosts:
             return (), MatchTable()
         return hosts, MatchTable(
@@ -304,8 +308,10 @@ def _conditions_meet(
     conditions: frozenset[Condition], other_conditions: frozenset[Condition]
 ) -> bool:
     """Return whether a request may satisfy both sets; only different exact values of one name exclude it."""
-    exact, other_exact = _exact(conditions), _exact(other_conditions)
-    return all(value == other_exact[name] for name, value in exact.items() if name in other_exact)
+    exact_values, other_values = _exact(conditions), _exact(other_conditions)
+    return all(
+        value == other_values[name] for name, value in exact_values.items() if name in other_values
+    )
 
 
 def _exact(conditions: frozenset[Condition]) -> dict[str, str]:
@@ -318,12 +324,12 @@ def _exact(conditions: frozenset[Condition]) -> dict[str, str]:
     }
 
 
-def _those_that_meet(
-    items: tuple[A, ...], other_items: tuple[A, ...], meet: Callable[[A, A], bool]
-) -> tuple[A, ...]:
-    return tuple(item for item in items if any(meet(item, other) for other in other_items))
+def _overlapping_items(
+    items: tuple[Item, ...], other_items: tuple[Item, ...], overlaps: Callable[[Item, Item], bool]
+) -> tuple[Item, ...]:
+    return tuple(item for item in items if any(overlaps(item, other) for other in other_items))
 
 
-def _may_be_one(choice: str | int, other: str | int) -> bool:
+def _may_be_equal(choice: str | int, other: str | int) -> bool:
     """Return whether two choices may be equal; an empty choice means any."""
     return not choice or not other or choice == other

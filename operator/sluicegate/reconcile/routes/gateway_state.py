@@ -7,7 +7,7 @@ from typing import Any, Final
 from sluicegate.reconcile.routes.claim_reading import listeners_of
 from sluicegate.reconcile.routes.claims import Listener
 
-WHOLE: Final = ""
+GATEWAY_ITSELF: Final = ""
 """In place of a listener's name: the Gateway itself."""
 
 
@@ -27,17 +27,22 @@ class GatewayState:
 
     def objection(self, section: str | None) -> str:
         """Return why the listener or the Gateway isn't in service; empty if it is."""
-        return self.objections.get(WHOLE, "") or self.objections.get(section or WHOLE, "")
+        return self.objections.get(GATEWAY_ITSELF, "") or self.objections.get(
+            section or GATEWAY_ITSELF, ""
+        )
 
 
-ABSENT: Final = GatewayState({WHOLE: "doesn't exist"})
+ABSENT: Final = GatewayState({GATEWAY_ITSELF: "doesn't exist"})
 
 
 def gateway_state(body: Mapping[str, Any]) -> GatewayState:
     """Convert a Gateway into its state."""
     generation, status = body["metadata"].get("generation", 0), body.get("status") or {}
-    parts = {WHOLE: status.get("conditions") or ()}
-    parts |= {one["name"]: one.get("conditions") or () for one in status.get("listeners") or ()}
+    parts = {GATEWAY_ITSELF: status.get("conditions") or ()}
+    parts |= {
+        listener["name"]: listener.get("conditions") or ()
+        for listener in status.get("listeners") or ()
+    }
     all_objections = {
         name: _objection(conditions, generation) for name, conditions in parts.items()
     }

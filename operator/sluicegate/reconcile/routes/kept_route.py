@@ -18,7 +18,7 @@ from sluicegate.reconcile.routes.claims import Parent
 
 logger = logging.getLogger(__name__)
 
-_OF_THE_API: frozenset[str] = frozenset({"namespace", "name", "sectionName", "port"})
+_API_FIELDS: frozenset[str] = frozenset({"namespace", "name", "sectionName", "port"})
 
 
 def with_kept_route(
@@ -32,7 +32,7 @@ def with_kept_route(
     """
     spec, namespace = route.spec, route.key.namespace
     references = [
-        {name: value for name, value in reference.items() if name in _OF_THE_API}
+        {name: value for name, value in reference.items() if name in _API_FIELDS}
         for reference in spec["parentRefs"]
         if parent_of(reference, namespace) in parents
     ]

@@ -15,7 +15,7 @@ from sluicegate.reconcile.routes.claims import Claim, Parent
 SILENT_SECONDS: Final = 30
 """For so long a route counts as about to serve that its Gateway says nothing of, or denies after
 it took it: a Gateway that restarts may deny for a moment what it goes on to serve."""
-_NOT_WRITTEN: Final = "~"
+_LAST_TIME: Final = "~"
 """In place of a creationTimestamp: later than each of them."""
 
 
@@ -51,7 +51,7 @@ class RouteEntry:
     rank: tuple[str, str, str]
     desired: Claim | None = None
     live: Claim | None = None
-    creation_time: str = _NOT_WRITTEN
+    creation_time: str = _LAST_TIME
     held_parents: frozenset[Parent] = frozenset()
     denied_parents: frozenset[Parent] = frozenset()
     lapsed: Mapping[Parent, float] = field(default_factory=dict)
@@ -61,10 +61,16 @@ class RouteEntry:
 
     def open(self, now: float) -> frozenset[Parent]:
         """Return the parents that may accept the HTTPRoute soon, or again."""
-        again = frozenset(one for one, at in self.lapsed.items() if now - at <= SILENT_SECONDS)
+        lapsed_parents = frozenset(
+            parent
+            for parent, lapse_time in self.lapsed.items()
+            if now - lapse_time <= SILENT_SECONDS
+        )
         if self.live is None or now - _seconds(self.creation_time) > SILENT_SECONDS:
-            return again
-        return again | (frozenset(self.live.parents) - self.held_parents - self.denied_parents)
+            return lapsed_parents
+        return lapsed_parents | (
+            frozenset(self.live.parents) - self.held_parents - self.denied_parents
+        )
 
     def parts(self, now: float) -> Iterator[tuple[Standing, Claim]]:
         """Yield the claims with their ranks, best first."""
@@ -78,7 +84,7 @@ class RouteEntry:
         if self.desired is None or self.is_written:
             return
         if self.reserved:
-            yield (Strength.WRITTEN, _NOT_WRITTEN, self.rank), self.desired
+            yield (Strength.WRITTEN, _LAST_TIME, self.rank), self.desired
         elif self.contends_for_route:
             yield (Strength.WANTED, "", self.rank), self.desired
 
@@ -86,47 +92,49 @@ class RouteEntry:
         """Return the rank of the weakest part of a claim that is also desired."""
         if self.live is not None:
             parents: frozenset[Parent] = frozenset()
-            for strength, more in (
+            for strength, claims in (
                 (Strength.HELD, self.held_parents),
                 (Strength.WRITTEN, self.open(now)),
             ):
-                parents |= more
+                parents |= claims
                 part = self.live.at(parents)
                 if part is not None and claim.is_within(part):
                     return strength, self.creation_time, self.rank
         if self.reserved:
-            return Strength.WRITTEN, _NOT_WRITTEN, self.rank
+            return Strength.WRITTEN, _LAST_TIME, self.rank
         return Strength.WANTED, "", self.rank
 
 
 def read_entry(
-    record: ProductRecord, route: RouteRecord | None, before: RouteEntry | None
+    record: ProductRecord, route: RouteRecord | None, previous_entry: RouteEntry | None
 ) -> RouteEntry:
     """Return the entry of a product's route by its record and its HTTPRoute.
 
     Parameters
     ----------
-    route : its own HTTPRoute as it lives. before : what was known of the same product; None if it
+    route : its own HTTPRoute as it lives. previous_entry : what was known of the same product; None if it
         is reconciled for the first time.
     """
     key = record.key
     entry = RouteEntry(key, (record.created, key.namespace, key.name))
     entry.desired = claim_of(record.route, key.namespace)
     entry.contends_for_route = (
-        _is_about_to_serve(record) if before is None else before.contends_for_route
+        _is_about_to_serve(record) if previous_entry is None else previous_entry.contends_for_route
     )
     # A route that was deleted by hand is created again before another product takes its requests.
-    vanished = before is not None and route is None and bool(before.held_parents)
-    entry.reserved = before is not None and (before.reserved or vanished)
+    has_vanished = (
+        previous_entry is not None and route is None and bool(previous_entry.held_parents)
+    )
+    entry.reserved = previous_entry is not None and (previous_entry.reserved or has_vanished)
     if route is not None:
-        _take_in(entry, route, before, record)
+        _with_live_claim(entry, route, previous_entry, record)
     live, desired = entry.live, entry.desired
     entry.is_written = desired is None or (live is not None and desired.is_within(live))
     return entry
 
 
-def _take_in(
-    entry: RouteEntry, route: RouteRecord, before: RouteEntry | None, record: ProductRecord
+def _with_live_claim(
+    entry: RouteEntry, route: RouteRecord, previous_entry: RouteEntry | None, record: ProductRecord
 ) -> None:
     """Read the claim of an HTTPRoute, and the parents that accepted it.
 
@@ -149,17 +157,19 @@ def _take_in(
     }
     silent_parents = set(entry.live.parents) - held_parents - denied_parents
     since: Mapping[Parent, float] = {}
-    lapsing = frozenset(denied_parents) if _was_accepted(record) else frozenset[Parent]()
-    if before is not None:
-        held_parents |= silent_parents & before.held_parents
-        since = before.lapsed  # some Gateways give each answer a time of its own: the first counts
-        lapsing = before.held_parents | since.keys()
+    lapsing_parents = frozenset(denied_parents) if _was_accepted(record) else frozenset[Parent]()
+    if previous_entry is not None:
+        held_parents |= silent_parents & previous_entry.held_parents
+        since = (
+            previous_entry.lapsed
+        )  # some Gateways give each answer a time of its own: the first counts
+        lapsing_parents = previous_entry.held_parents | since.keys()
     elif not route.parents and _was_accepted(record):
         held_parents |= silent_parents
     entry.held_parents, entry.denied_parents = frozenset(held_parents), frozenset(denied_parents)
     entry.lapsed = {
         parent: since.get(parent, max(_seconds(status.decided_at) for status in words[parent]))
-        for parent in denied_parents & lapsing
+        for parent in denied_parents & lapsing_parents
     }
 
 

@@ -144,11 +144,11 @@ def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     """
     if weight == 0:
         return stable, 0
-    most = max_pods(stable)
+    max_stable_pods = max_pods(stable)
     candidate = max(1, ceil(weight * stable / (FULL_WEIGHT - weight)))
-    if stable + candidate > most:
-        candidate = min(ceil(weight * most / FULL_WEIGHT), most - 1)
-    return min(stable, most - candidate), candidate
+    if stable + candidate > max_stable_pods:
+        candidate = min(ceil(weight * max_stable_pods / FULL_WEIGHT), max_stable_pods - 1)
+    return min(stable, max_stable_pods - candidate), candidate
 
 
 def allocation_of(
@@ -171,8 +171,10 @@ def allocation_of(
     serving : the pods that serve now; None for all desired ones.
     kept_pods : pods that the versions don't give up for the moment, by revision; None for none.
     """
-    allocation = _asked(product, status, stable_pods, followed=route_followed, serving=serving)
-    return _once_each(_with_kept(allocation, stable_pods, kept_pods) if kept_pods else allocation)
+    allocation = _requested(product, status, stable_pods, followed=route_followed, serving=serving)
+    return _one_per_revision(
+        _with_kept(allocation, stable_pods, kept_pods) if kept_pods else allocation
+    )
 
 
 def with_predecessors(
@@ -197,9 +199,9 @@ def with_predecessors(
     missing = first.replicas - (candidate if selected == "" else 0)
     kept_placements: list[Placement] = []
     for version, pods in ready:
-        if (stays := min(pods, missing)) > 0:
-            kept_placements.append(Placement(version, stays))
-            missing -= stays
+        if (kept_pods_count := min(pods, missing)) > 0:
+            kept_placements.append(Placement(version, kept_pods_count))
+            missing -= kept_pods_count
     if not kept_placements:
         return allocation
     spare_pods = max_pods(first.replicas) - sum(placement.replicas for placement in kept_placements)
@@ -211,7 +213,7 @@ def _with_kept(
     allocation: Allocation, stable_pods: int, kept_pods: Mapping[str, int]
 ) -> Allocation:
     """Return the allocation in which no version loses pods, and one gains pods only within the surge."""
-    most = max_pods(stable_pods)
+    max_stable_pods = max_pods(stable_pods)
     placements: list[Placement] = []
     for placement in allocation.placements:
         kept_number, other_pods = (
@@ -219,13 +221,15 @@ def _with_kept(
             sum(placement.replicas for placement in placements),
         )
         desired = (
-            placement.replicas if not placements else min(placement.replicas, most - other_pods)
+            placement.replicas
+            if not placements
+            else min(placement.replicas, max_stable_pods - other_pods)
         )
         placements.append(replace(placement, replicas=max(desired, kept_number)))
     return replace(allocation, placements=tuple(placements))
 
 
-def _once_each(allocation: Allocation) -> Allocation:
+def _one_per_revision(allocation: Allocation) -> Allocation:
     """Return one placement per revision, as two with the same Deployment would overwrite each other."""
     by_revision: dict[str, Placement] = {}
     for placement in allocation.placements:
@@ -240,7 +244,7 @@ def _once_each(allocation: Allocation) -> Allocation:
     )
 
 
-def _asked(
+def _requested(
     product: DataProduct,
     status: DataProductStatus,
     stable_pods: int,
@@ -300,7 +304,7 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         weight = share_in_force(candidate)
         pairs = ((stable.revision, FULL_WEIGHT - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
-    placements += _previous(status)
+    placements += _previous_placements(status)
     mirrored_to = _mirrored_to(product, status)
     return Allocation(tuple(placements), tuple(weights), stable.revision, pods, mirrored_to)
 
@@ -328,17 +332,19 @@ def _beside_autoscaled(
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         parked_placements = (Placement(candidate, 0),) if candidate else ()
         return Allocation(
-            (stable_allocation, *parked_placements, *_previous(status)), (), stable.revision
+            (stable_allocation, *parked_placements, *_previous_placements(status)),
+            (),
+            stable.revision,
         )
     weight = target_weight(product.spec, candidate)
-    needed = _added(weight, stable_pods)
-    pods = max(needed, _added(candidate.weight, stable_pods))
-    placements = (stable_allocation, Placement(candidate, pods), *_previous(status))
+    needed = _surge_pods(weight, stable_pods)
+    pods = max(needed, _surge_pods(candidate.weight, stable_pods))
+    placements = (stable_allocation, Placement(candidate, pods), *_previous_placements(status))
     selected = {FULL_WEIGHT: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
 
 
-def _added(weight: int, stable_pods: int) -> int:
+def _surge_pods(weight: int, stable_pods: int) -> int:
     """Return the candidate's pods beside all of stable's, within the surge; as many as stable's for 100 %."""
     if weight in (0, FULL_WEIGHT):
         return stable_pods * weight // FULL_WEIGHT
@@ -388,7 +394,11 @@ def _by_replicas(
     assert stable is not None
     if candidate is None or candidate.phase is CandidatePhase.PARKED:
         parked_placements = (Placement(candidate, 0),) if candidate else ()
-        placements = (Placement(stable, stable_pods), *parked_placements, *_previous(status))
+        placements = (
+            Placement(stable, stable_pods),
+            *parked_placements,
+            *_previous_placements(status),
+        )
         return Allocation(placements, (), stable.revision)
     selected = {FULL_WEIGHT: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
     needed = part = 0
@@ -406,7 +416,7 @@ def _by_replicas(
     placements = (
         Placement(stable, stable_number),
         Placement(candidate, candidate_number),
-        *_previous(status),
+        *_previous_placements(status),
     )
     mirrored_to = _mirrored_to(product, status)
     return Allocation(placements, (), selected, needed, mirrored_to, part)
@@ -453,18 +463,18 @@ def _desired_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int)
 
 def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | None) -> int:
     """Return the pods of a version until it is drained: within the surge, none added."""
-    before = stable_pods
+    pods_before = stable_pods
     if candidate.weight < FULL_WEIGHT:
-        before = split_by_replicas(candidate.weight, stable_pods)[1]
+        pods_before = split_by_replicas(candidate.weight, stable_pods)[1]
     if serving is not None:
-        before = min(before, serving.candidate_replicas)
-    return min(before, max_pods(stable_pods) - stable_pods)
+        pods_before = min(pods_before, serving.candidate_replicas)
+    return min(pods_before, max_pods(stable_pods) - stable_pods)
 
 
 def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:
     """Return the revision that receives mirrored requests; empty without a mirror or a candidate under trial."""
-    mirrored = product.spec.rollout.mirror is not None and is_tried(status)
-    return status.trial.revision if mirrored and status.trial is not None else ""
+    is_mirrored = product.spec.rollout.mirror is not None and is_tried(status)
+    return status.trial.revision if is_mirrored and status.trial is not None else ""
 
 
 def share_in_force(candidate: Candidate) -> int:
@@ -480,6 +490,6 @@ def _kept_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int) ->
     return pods_for(spec, candidate.weight, stable_pods)
 
 
-def _previous(status: DataProductStatus) -> Iterator[Placement]:
+def _previous_placements(status: DataProductStatus) -> Iterator[Placement]:
     if (previous := previous_version(status)) is not None:
         yield Placement(previous, 0)

@@ -18,7 +18,7 @@ from sluicegate.views.numbers import percent
 
 FEW_REQUESTS: Final = 50
 """Requests since the change below which a share says nothing."""
-EXPECTED_AT_CANARY: Final = 20
+EXPECTED_REQUESTS: Final = 20
 """Requests the canary should have had before silence, or too small a share, means a fault."""
 QUIET_BLOCKS: Final = 2
 """Blocks without a request before a version's pods may go."""
@@ -196,25 +196,27 @@ def verify_share(
     if level < VerificationLevel.ACCEPTED:
         return Split(level, message, share, total)
     if total < FEW_REQUESTS:
-        patient = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
+        has_waited = requests.blocks >= PATIENCE_BLOCKS and seconds >= PATIENCE_SECONDS
         requests_text = "requests through the gateway" if gateway else "requests"
         text = f"{message}; {total} {requests_text} since then are too few to see the share"
         if not total and not requests.measured:
             text = f"{message}; the {requests_text} since then aren't measured"
-        return Split(level, text, share, total, enough=patient)
-    least = weight / TOO_LARGE / 100 if gateway else 0.0
+        return Split(level, text, share, total, enough=has_waited)
+    min_share = weight / TOO_LARGE / 100 if gateway else 0.0
     observed_share = requests.candidate / total
-    if (fault := _fault(weight, observed_share, total, least=least)) is not None:
-        return Split(level, fault, share, total, mismatched=True)
+    if (
+        mismatch_text := _mismatch_text(weight, observed_share, total, min_share=min_share)
+    ) is not None:
+        return Split(level, mismatch_text, share, total, mismatched=True)
     observed_text = f"{percent(observed_share)} of {total:,} requests went to the canary at a weight of {weight} %"
     return Split(VerificationLevel.OBSERVED, observed_text, share, total, enough=True)
 
 
-def _fault(weight: int, share: float, total: int, *, least: float) -> str | None:
+def _mismatch_text(weight: int, share: float, total: int, *, min_share: float) -> str | None:
     expected = total * weight / 100
-    if not share and expected >= EXPECTED_AT_CANARY:
+    if not share and expected >= EXPECTED_REQUESTS:
         return f"none of {total:,} requests reached the canary; {expected:.0f} were expected"
-    too_small = share < least and expected >= EXPECTED_AT_CANARY
+    too_small = share < min_share and expected >= EXPECTED_REQUESTS
     if too_small or share > TOO_LARGE * weight / 100:
         return (
             f"{percent(share)} of {total:,} requests reached the canary at a weight of {weight} %"

@@ -73,7 +73,7 @@ class Watched(World):
         if observation.route is not None:
             route = observation.route
             caches[HTTP_ROUTES]._store(replace(route, version=self.numbers.of(route)), None)
-        basis = InSyncCache(caches).basis(product_record(body), observation, step)
+        basis = InSyncCache(caches).inputs_digest(product_record(body), observation, step)
         children = build_children(
             product, step.allocation, observation.live, service_kind=ServiceKind.HEADLESS
         )

@@ -26,7 +26,7 @@ def serving(changes: tuple[str, ...] | None, **spec) -> World:
 
 
 def events(world: World) -> list[str]:
-    return [told.message for step in world.history for told in step.events if not told.quiet]
+    return [told.message for step in world.history for told in step.events if not told.log_only]
 
 
 @pytest.mark.slow

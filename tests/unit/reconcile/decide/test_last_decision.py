@@ -21,7 +21,7 @@ def test_a_rollout_emits_one_event_when_the_candidate_receives_its_first_share()
     begun = len(world.history)
     world.push("b", "v2")
     world.until(lambda one: one.current.candidate and one.current.candidate.weight == 5).run(2)
-    told = [note for step in world.history[begun:] for note in step.events if not note.quiet]
+    told = [note for step in world.history[begun:] for note in step.events if not note.log_only]
     assert [note.reason for note in told] == ["CanaryWeightIncreased"]
 
 

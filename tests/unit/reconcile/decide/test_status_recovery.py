@@ -14,9 +14,9 @@ from sluicegate.manifests.plan import spec_version
 from sluicegate.policy.rollout.candidates import first_candidate
 from sluicegate.reconcile.decide.status_recovery import (
     Children,
-    known_status,
+    had_stable_version,
+    recovered_status,
     restored_status,
-    was_there_before,
 )
 from tests.support.decisions.rollout_world import RUNTIME, START, World, document
 from tests.support.decisions.rollouts import ROUTES, serving, watched
@@ -52,7 +52,7 @@ def test_a_status_without_versions_keeps_its_other_fields_and_restores_the_versi
     product, before = world.product, world.current
     read = {key: world._deployment(key, one) for key, one in world.pods.items()}
     children = Children(live=lambda: read, route=world._route, kinds=lambda: ())
-    found, told = known_status(
+    found, told = recovered_status(
         product.model_copy(update={"status": before.replace(stable=None)}),
         spec_version(product, RUNTIME),
         children,
@@ -161,7 +161,7 @@ def test_a_starting_first_version_has_no_status_to_restore():
     ids=["new", "refused", "starting", "route", "job", "attempts", "spec.model"],
 )  # fmt: skip
 def test_a_product_is_not_new_if_it_has_a_status_or_a_child(status, kinds, was_there):
-    assert was_there_before(read_status(status), kinds) is was_there
+    assert had_stable_version(read_status(status), kinds) is was_there
 
 
 def test_a_restored_status_has_no_baseline():

@@ -61,13 +61,13 @@ def test_refused_products_are_requeued_when_a_block_length_is_free():
     lengths = of_many(range(MAX_LENGTHS + 2))
     late, later = key(MAX_LENGTHS), key(MAX_LENGTHS + 1)
     assert refused(lengths, late, later) == [late, later]
-    assert lengths.relieved("catalog") == ()
+    assert lengths.requeued_products("catalog") == ()
     lengths.forget(key(0))
-    assert lengths.relieved("catalog") == (late,)
+    assert lengths.requeued_products("catalog") == (late,)
     lengths.record(key(1), 62, created(1))
-    assert set(lengths.relieved("catalog")) == {late, later}
+    assert set(lengths.requeued_products("catalog")) == {late, later}
     assert refused(lengths, late, later) == []
-    assert lengths.relieved("catalog") == ()
+    assert lengths.requeued_products("catalog") == ()
 
 
 async def test_a_namespace_has_at_most_six_block_lengths_and_newer_products_are_refused(server):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, Together
+from sluicegate.reconcile.fleet.common_cause import Overlaps, Silence, SimultaneousProducts
 
 
 def test_without_degradations_no_products_overlap():
-    assert Overlaps([], {}).largest("catalog") == Together(0, 0, 0.0)
+    assert Overlaps([], {}).largest("catalog") == SimultaneousProducts(0, 0, 0.0)
 
 
 def test_degradation_spans_that_share_one_moment_overlap():
@@ -19,9 +19,9 @@ def test_degradation_spans_that_share_one_moment_overlap():
 def test_another_namespace_counts_as_at_most_one_product_by_its_degraded_share():
     spans = [("catalog", (0, 10)), *[("pricing", (5, 9))] * 3]
     overlaps = Overlaps(spans, {"catalog": 2, "pricing": 4})
-    assert overlaps.largest("catalog") == Together(1, 1, 0.75)
-    assert overlaps.largest("pricing") == Together(3, 1, 0.5)
-    assert overlaps.largest("of-nobody") == Together(0, 2, 1.25)
+    assert overlaps.largest("catalog") == SimultaneousProducts(1, 1, 0.75)
+    assert overlaps.largest("pricing") == SimultaneousProducts(3, 1, 0.5)
+    assert overlaps.largest("of-nobody") == SimultaneousProducts(0, 2, 1.25)
     assert overlaps.largest("catalog").parties == 2
 
 

@@ -15,7 +15,7 @@ from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
-from sluicegate.reconcile.live.failure_attribution import attribution_of, failing
+from sluicegate.reconcile.live.failure_attribution import attribution_of, traffic_failure
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
 from tests.support.decisions.kubelet_words import RUNNING, condition, ended, pod, waiting
@@ -206,7 +206,7 @@ def test_the_retry_pause_of_a_rollout_doubles_from_one_minute_to_thirty():
     ],
 )
 def test_a_candidate_keeps_its_share_while_one_healthy_pod_serves(ready, body, reason):
-    attribution = failing(deployment(ready), (pod_state(body),), deployment(1))
+    attribution = traffic_failure(deployment(ready), (pod_state(body),), deployment(1))
     assert (attribution.reason if attribution else None) is reason
 
 

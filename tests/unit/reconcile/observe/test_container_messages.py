@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sluicegate.reconcile.live.pods import of_job, pod_state
+from sluicegate.reconcile.live.pods import job_exit, pod_state
 from sluicegate.reconcile.observe.shadow_result import shadow_result
 from sluicegate.reconcile.observe.training_result import training_result
 from tests.support.decisions.kubelet_words import job
@@ -40,7 +40,7 @@ def pod(
 def failures(body, *, log_tails: bool) -> dict[str, str]:
     """Each text about a pod that people may read."""
     state = pod_state(body, log_tails=log_tails)
-    ended = of_job([state], JOB)
+    ended = job_exit([state], JOB)
     texts = {"problem": state.problem, "restarts": state.restarts.words if state.restarts else ""}
     if ended.exit_code is not None:
         condition = "Failed" if ended.exit_code else "Complete"
@@ -76,7 +76,7 @@ def test_with_the_setting_status_names_the_log_command_instead_of_log_lines(code
 def test_a_training_result_is_read_unchanged():
     message = json.dumps(GOOD | {"version": "zq3vt8xk1mn6br2wy9pl4sd7fg0h"})
     for log_tails in (True, False):
-        ended = of_job([pod_state(pod(0, message), log_tails=log_tails)], JOB)
+        ended = job_exit([pod_state(pod(0, message), log_tails=log_tails)], JOB)
         result = training_result(job(condition="Complete"), ended, "t", PARENT, output=OUTPUT)
         assert result.release.version == "zq3vt8xk1mn6br2wy9pl4sd7fg0h"
 

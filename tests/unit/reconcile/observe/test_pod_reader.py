@@ -11,7 +11,7 @@ from sluicegate.api.engine import SloRecord, Streak
 from sluicegate.api.product import read_status
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.observe.pod_reader import PodReads, ahead
+from sluicegate.reconcile.observe.pod_reader import PodReads, read_offset
 from tests.support.decisions.rollout_world import START, World, serving_world
 
 STARTING_SECONDS = 10
@@ -21,7 +21,7 @@ UNREADY_SECONDS = 10
 BELIEVED_SECONDS = 60
 
 KEY = Key("catalog", "search")
-MINUTE = START - (START + ahead(KEY)) % BELIEVED_SECONDS
+MINUTE = START - (START + read_offset(KEY)) % BELIEVED_SECONDS
 """When one begins for the product."""
 
 

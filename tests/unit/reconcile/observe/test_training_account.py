@@ -6,7 +6,7 @@ import pytest
 
 from sluicegate.kube.errors import NotFound
 from sluicegate.kube.resources import SERVICE_ACCOUNTS, Key
-from sluicegate.reconcile.observe.training_account import forbidden
+from sluicegate.reconcile.observe.training_account import account_problem
 from tests.support.decisions.rollout_world import World, document
 
 ALLOWED = {"sluicegate.dev/allow-training": "true"}
@@ -35,7 +35,7 @@ def observation(account):
 
 async def verdict(labels, account="trainer"):
     api = Api(labels)
-    return await forbidden(api, observation(account).product), api.asked
+    return await account_problem(api, observation(account).product), api.asked
 
 
 async def test_a_labelled_service_account_may_train():

@@ -10,7 +10,7 @@ import pytest
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import TrainingFailed, TrainingScored, TrainingSucceeded
-from sluicegate.reconcile.live.pods import TrainingExit, of_job, pod_state
+from sluicegate.reconcile.live.pods import TrainingExit, job_exit, pod_state
 from sluicegate.reconcile.observe.training_result import training_result
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
@@ -57,27 +57,27 @@ def pod(*containers, evicted: bool = False, owner: str = "Job"):
 def test_the_training_result_comes_from_the_succeeded_pod_of_the_job(reverse):
     """The last by name was taken: beside an evicted pod that was the wrong one half of the time."""
     pods = [pod(container(0)), pod(container(137, at="11:00:00"), evicted=True)]
-    assert of_job(pods[::-1] if reverse else pods, JOB).exit_code == 0
+    assert job_exit(pods[::-1] if reverse else pods, JOB).exit_code == 0
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_without_a_succeeded_pod_the_training_result_comes_from_the_last_ended_pod(reverse):
     pods = [pod(container(1, at="10:00:00")), pod(container(2, at="11:00:00"))]
-    assert of_job(pods[::-1] if reverse else pods, JOB).exit_code == 2
+    assert job_exit(pods[::-1] if reverse else pods, JOB).exit_code == 2
 
 
 def test_a_pod_that_has_the_label_of_a_job_and_another_controller_has_no_training_result():
     for owner in ("", "ReplicaSet"):
-        assert of_job([pod(container(0), owner=owner)], JOB) == TrainingExit()
+        assert job_exit([pod(container(0), owner=owner)], JOB) == TrainingExit()
 
 
 def test_a_sidecar_of_a_service_mesh_does_not_affect_the_training_result():
     one = pod(container(0, name="linkerd-proxy"), container(3))
-    assert of_job([one], JOB).message == "trainer 3"
+    assert job_exit([one], JOB).message == "trainer 3"
 
 
 def test_an_out_of_memory_training_names_the_resource_to_raise():
-    killed = of_job([pod(container(137, reason="OOMKilled"))], JOB)
+    killed = job_exit([pod(container(137, reason="OOMKilled"))], JOB)
     failed = result(killed, condition="Failed")
     assert isinstance(failed, TrainingFailed)
     assert "exited with 137 (OOMKilled): raise the memory limit in retraining.resources" in (

@@ -18,9 +18,9 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.resources import Key
-from sluicegate.reconcile.report.product_metrics import ProductMetrics, first_of_namespaces
+from sluicegate.reconcile.report.product_metrics import ProductMetrics, in_turns_by_namespace
 from sluicegate.reconcile.report.product_sample import (
-    REFUSED,
+    INVALID_PRODUCT,
     ProductFigures,
     RemedyState,
     RetrainingState,
@@ -103,7 +103,7 @@ PRODUCTS = st.dictionaries(
 
 @given(PRODUCTS, st.integers(0, 40))
 def test_each_namespace_has_an_equal_share_of_series_for_its_most_urgent_products(figures, limit):
-    shown = first_of_namespaces(figures, limit)
+    shown = in_turns_by_namespace(figures, limit)
     assert len(shown) == len(set(shown)) == min(limit, len(figures))
     counts = {place: sum(key.namespace == place for key in shown) for place in "abcd"}
     left = {place: sum(key.namespace == place for key in figures) for place in "abcd"}
@@ -230,8 +230,8 @@ async def test_the_worst_of_several_products_is_exported():
 async def test_stalled_products_are_counted_by_reason():
     metrics = ProductMetrics()
     async with leading(metrics):
-        metrics.record(Key("shop", "a"), REFUSED)
-        metrics.record(Key("shop", "b"), REFUSED)
+        metrics.record(Key("shop", "a"), INVALID_PRODUCT)
+        metrics.record(Key("shop", "b"), INVALID_PRODUCT)
         metrics.export(NOW)
         assert series("products_stalled") == {("InvalidSpec",): 2}
         metrics.record(Key("shop", "a"), ProductFigures())

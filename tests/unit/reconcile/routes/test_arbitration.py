@@ -94,9 +94,9 @@ def test_a_product_without_a_written_route_claims_no_requests(world):
     waiting, other = (world.create(f"{name}/search", routed("/search")) for name in "ab")
     for key in (waiting, other):
         world.see(key)
-    assert world.claims.settle(waiting, contends=False, now=world.now) is None
-    assert world.claims.settle(other, contends=True, now=world.now) is None
-    assert world.claims.settle(waiting, contends=True, now=world.now) is not None
+    assert world.claims.settle(waiting, contends_for_route=False, now=world.now) is None
+    assert world.claims.settle(other, contends_for_route=True, now=world.now) is None
+    assert world.claims.settle(waiting, contends_for_route=True, now=world.now) is not None
 
 
 def test_a_product_with_a_denied_route_is_requeued_once_when_another_writes_the_route(world):
@@ -202,7 +202,7 @@ async def test_a_route_that_was_written_before_a_pass_failed_is_claimed(world):
     one = world.products[key]
 
     async def write_and_fail(_: Any) -> Any:
-        assert world.claims.settle(key, contends=True, now=world.now) is None
+        assert world.claims.settle(key, contends_for_route=True, now=world.now) is None
         one.live, one.written = one.asked(), world.now
         raise Invalid("deployments.apps is invalid")
 
@@ -272,10 +272,10 @@ def test_a_route_that_is_being_written_is_claimed(world):
     younger = world.create("catalog/younger", routed("/x"))
     world.products[younger].created += 60
     world.see(younger)
-    assert world.claims.settle(younger, contends=True, now=world.now) is None
+    assert world.claims.settle(younger, contends_for_route=True, now=world.now) is None
     elder = world.create("b/elder", routed("/x"))
     world.see(elder)
-    assert world.claims.settle(elder, contends=True, now=world.now).other == younger
+    assert world.claims.settle(elder, contends_for_route=True, now=world.now).other == younger
 
 
 def test_a_claim_is_released_when_its_product_is_deleted_or_changes_its_route(world):
