@@ -296,8 +296,8 @@ class DecisionReason(StrEnum):
     INSUFFICIENT_DATA = "InsufficientData"
     NO_FEEDBACK_KEY = "NoFeedbackKey"
     NO_LABELS = "NoLabels"
-    LABELS_SETTLING = "LabelsSettling"
     """serving.feedback is set, and no label of the version has been counted for a day."""
+    LABELS_SETTLING = "LabelsSettling"
     # what an SLO says
     WITHIN_OBJECTIVE = "WithinObjective"
     OBJECTIVE_MISSED = "ObjectiveMissed"

@@ -29,7 +29,7 @@ WRITE_COUNTER = Counter(
 
 
 class WriteGate(Protocol):
-    """The gate that every write passes directly before it is sent."""
+    """A check that every write passes before it is sent."""
 
     async def admit(self) -> None:
         """Wait until a write may be sent; raise WriteFenced if none may be."""
@@ -84,7 +84,7 @@ class KubeApi:
                 return
 
     async def served(self, resource: Resource) -> bool:
-        """Return whether the API server serves this kind: its definition may be installed and removed."""
+        """Return whether the API server serves this kind, whose CRD may be installed or removed at run time."""
         try:
             api_answer = await self._read(requests.discovery_request(resource))
         except NotFound:

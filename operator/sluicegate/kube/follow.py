@@ -41,17 +41,17 @@ class Sink(Protocol):
         """Drop an object that was deleted."""
 
     def listed(self, kept_keys: set[Key], namespace: str) -> None:
-        """Drop all objects of a namespace (of all, if it is empty) that are not in `kept_keys`, after a list."""
+        """Drop the objects of a namespace (empty for all) that a complete list didn't contain."""
 
     def mark_current(self) -> None:
-        """Note that the API server has answered, so that the copy is current."""
+        """Record that the API server answered, so that the copy is current."""
 
     def mark_unreachable(self) -> None:
-        """Note that a list or a watch has failed, so that the copy may be out of date."""
+        """Record a failed list or watch, so that the copy may be outdated."""
 
 
 class _Outdated(Exception):  # noqa: N818 - says what is the case
-    """The watch can't continue from its version: list again."""
+    """The watch's resourceVersion expired, so that a new list is needed."""
 
 
 class Follower:

@@ -52,7 +52,7 @@ def owned_part(body: Mapping[str, Any], field_manager: str) -> dict[str, Any]:
 
 
 def pick_fields(value: Any, fields: Mapping[str, Any]) -> Any:
-    """Return the part of `value` that a FieldsV1 set selects; an empty set selects all of it."""
+    """Return the part of `value` that a FieldsV1 set selects; an empty set selects all."""
     if not fields.keys() - {"."}:
         return value
     if isinstance(value, dict):

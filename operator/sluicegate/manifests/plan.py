@@ -84,6 +84,6 @@ def example_training(product: DataProduct, version: VersionBase) -> list[Manifes
 
 
 def _example(product: DataProduct, version: VersionBase) -> ShadowInterval:
-    """Return an interval in which the version would be compared with itself."""
+    """Return an example interval in which the version is compared with itself."""
     name = shadow_job_name(product.metadata.name, version.revision, 0, 1)
     return ShadowInterval(name=name, stable=version, candidate=version, since=0, until=0)

@@ -211,7 +211,7 @@ def _consumers(product: DataProduct) -> list[str]:
 
 
 def _upstreams(product: DataProduct) -> list[str]:
-    """Return the products by whose versions the library counts this one's outcomes."""
+    """Return the products by whose versions the library counts this product's outcomes."""
     return sorted(
         f"{dependency.namespace or product.metadata.namespace}/{dependency.name}"
         for dependency in product.spec.depends_on

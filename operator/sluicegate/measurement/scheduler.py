@@ -98,7 +98,7 @@ class BlockScheduler:
         self._due.setdefault(length, asyncio.get_running_loop().time() + self.pause(length, now))
 
     def _call(self, moved_keys: Sequence[Key], length: Length) -> None:
-        """Requeue these products: canaries at once, idle ones within half a block at most."""
+        """Requeue these products: canaries at once, idle products within half a block."""
         pace_seconds = min(PACE_SECONDS, length.block_seconds / 2 / max(len(moved_keys), 1))
         for number, key in enumerate(moved_keys):
             urgency = self._measurements.urgency(key)

@@ -49,7 +49,7 @@ class BlockLateness:
         self._complete: dict[int, int] = {}
 
     def expect(self, block_lengths: Iterable[int], now: float) -> None:
-        """Expect blocks of these lengths: of a new length from its newest block, never future ones."""
+        """Track when blocks of these lengths are due, from the newest block on."""
         newest_by_length = {
             length: self._timing.newest_complete(now, length) for length in block_lengths
         }
@@ -148,7 +148,7 @@ class Measurements:
         return QueuePriority.NORMAL if is_in_canary else QueuePriority.BACKGROUND
 
     def follow(self, product: DataProduct, now: float, *, warms_up: bool = False) -> None:
-        """Measure from now on what a product needs by its spec and status; `now` is in seconds.
+        """Set the measurements of a product by its spec and status; `now` is in seconds.
 
         With `warms_up`, its blocks are ignored until the warm-up of its stable version has ended.
         """
@@ -156,7 +156,7 @@ class Measurements:
         self.want(Key(*product.metadata.key), target, warms_up=warms_up)
 
     def want(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
-        """Set the measurements that a product needs from now on; None if it needs none any more.
+        """Set the measurements of a product; None removes them.
 
         With `warms_up`, its blocks are ignored until the warm-up of its stable version has ended.
         """
@@ -244,7 +244,7 @@ class Measurements:
         self._failed[readings.block_seconds] = readings.failed
 
     def _note_problem(self, readings: Readings) -> None:
-        """Keep why counts couldn't be read, and log it when it is new or has ended."""
+        """Record why counts couldn't be read; log its start and its end."""
         length, previous_problem = (
             readings.block_seconds,
             self._problems.get(readings.block_seconds, ""),
@@ -303,7 +303,7 @@ class Measurements:
     async def _fill(
         self, evaluation: BlockReader, targets: Iterable[Target], now: float
     ) -> set[ProductKey]:
-        """Read the past of new products; return those whose past is read now.
+        """Read the past of new products; return the products whose past is complete.
 
         A version that was just accepted has no past, so it isn't queried: thousands may be created
         at once.
@@ -325,7 +325,7 @@ class Measurements:
         return filled_keys
 
     def _still_wants(self, requested_target: Target) -> bool:
-        """Return whether a product's past is still needed: it may be deleted, or need another block length."""
+        """Return whether a product's past is still needed: not if it was deleted or has another block length."""
         target = self.targets.get(Key(*requested_target.key))
         return target is not None and target.block_seconds == requested_target.block_seconds
 

@@ -36,7 +36,7 @@ def export_unreadable(products: Collection[Key]) -> None:
 
 
 def named_products(products: Collection[Key]) -> list[Key]:
-    """Return the products that are named: one of each namespace, by name, before a second one of any."""
+    """Return the products to name in the metric, in turns by namespace."""
     namespaces: dict[str, list[Key]] = {}
     for key in sorted(products):
         namespaces.setdefault(key.namespace, []).append(key)

@@ -131,14 +131,14 @@ class Cursor:
 
     @property
     def is_quiet(self) -> bool:
-        """Return whether no state is open whose end is reported."""
+        """Return whether the product has no open state whose end is reported."""
         return not (
             self.degraded or self.stalled or self.unready or self.lost or self.approval or self.held
             or self.dependents or self.requests or self.markets or self.secret or self.suspended or self.refused or self.late or self.reviews
         )  # fmt: skip
 
     def without_levels(self) -> "Cursor":
-        """Return a cursor with the same events and no open state, to compare a new product with."""
+        """Return a cursor with the same events and no open state, as the start for a new product."""
         return replace(
             self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False,
             dependents=False, approval="", held="", answers="", paused=False, requests="", retries=0, refused=False, suspended=False, late=False, reviews={},
@@ -358,7 +358,7 @@ def _is_paused(rollout: Condition | None) -> bool:
 def _missed_markets(
     status: DataProductStatus, previous_cursor: Cursor, met_markets: Condition | None
 ) -> str:
-    """Return the SLOs and markets that are missed; those of before too while none is judged."""
+    """Return the missed SLOs by market, completed by the previous ones while none is judged."""
     missed_now = {
         f"{slo}/{market}"
         for slo, missed_markets in missed_markets_by_slo(status).items()

@@ -29,7 +29,7 @@ RELEASES: Final[Mapping[Kind, Kind]] = {
 
 
 def consumers_to_answer(status: DataProductStatus) -> frozenset[str]:
-    """Return `namespace/name` of the consumers that status lists and whose answer it waits for now."""
+    """Return `namespace/name` of the consumers whose answer the status awaits."""
     approvals = _awaited_approvals(status)
     parties = () if approvals is None else approvals.waiting_for
     return frozenset(party for party in parties if "/" in party)
@@ -116,7 +116,7 @@ def _deprecation_transition(
 def _suspension_transitions(
     cursors: tuple[Cursor, Cursor], status: DataProductStatus, upstream: Origin
 ) -> Iterator[Transition]:
-    """Yield that the upstream is suspended, or resumed."""
+    """Yield the transition of a suspended or resumed upstream."""
     previous_cursor, new_cursor = cursors
     if previous_cursor.paused == new_cursor.paused:
         return

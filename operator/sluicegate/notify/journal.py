@@ -140,7 +140,7 @@ class Journal:
     async def take(
         self, key: Key, cursor: Cursor | None, transitions: Sequence[Transition]
     ) -> None:
-        """Store a product's cursor and the transitions before it, in one write.
+        """Store a product's cursor and its transitions in one write.
 
         Raises
         ------

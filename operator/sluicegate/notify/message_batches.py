@@ -168,7 +168,7 @@ def _place(entry: Collected) -> tuple[str, Topic]:
 def _split_held(
     collected: Sequence[Collected], recent_changes: Recent, configuration: Configuration, now: int
 ) -> tuple[list[Collected], dict[tuple[str, Topic], list[Collected]]]:
-    """Split transitions into those to send, and those to hold by topic.
+    """Split transitions into those to send and those to hold by topic.
 
     A transition is held if the same one was sent a short time ago, and with it all later ones of
     its topic.
@@ -204,7 +204,7 @@ def _unfolded(
     configuration: Configuration,
     now: int,
 ) -> tuple[list[Collected], list[list[Collected]]]:
-    """Return the held transitions whose time has ended: the last of each topic, with all that it replaces.
+    """Return the held transitions that are due: the last of each topic, with those that it replaces.
 
     One that ends as it began is sent, too, if it was an outage in between, which it names.
     """
@@ -232,7 +232,7 @@ def _remembered(
     configuration: Configuration,
     now: int,
 ) -> Recent:
-    """Return the last messages, with the new ones and without those that are too old."""
+    """Return the recorded last messages, with the new ones and without outdated ones."""
     recent_by_place = {
         topic_place: LastSent({kind: number for kind, number in sent.times.items() if now - number < 2 * configuration.fold_seconds}, sent.last)
         for topic_place, sent in recent_changes.items()

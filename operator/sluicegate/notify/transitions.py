@@ -595,7 +595,7 @@ def remedy_of(status: DataProductStatus) -> str:
 
 
 def answer_text(approvals: CandidateApprovals, approval_answers: Iterable[ApprovalAnswer]) -> str:
-    """Return who answered on what evidence, and who is waited for, in sentences."""
+    """Return who answered on what evidence, and which parties are awaited, in sentences."""
     text_parts = []
     for approval_answer in approval_answers:
         reason = f" ({approval_answer.reason})" if approval_answer.reason else ""
@@ -613,7 +613,7 @@ def answer_text(approvals: CandidateApprovals, approval_answers: Iterable[Approv
 
 
 def next_training_text(status: DataProductStatus, now: int) -> str:
-    """Return when the operator may train again after an attempt that ended; empty if no time holds it.
+    """Return when the operator may train again after an ended attempt; empty if no pause applies.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ def _place_text(transition: Transition) -> str:
 
 
 def now_of(transition: Transition) -> str:
-    """Return what the operator does now, in plain text; empty if nothing is open."""
+    """Return the operator's present action as plain text; empty without an open state."""
     return plain_text(transition.now or _fill_in(transition.kind.entry.now, transition))
 
 

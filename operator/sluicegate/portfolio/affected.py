@@ -39,7 +39,7 @@ class Graph:
     edges: tuple[tuple[str, str], ...]
 
     def near(self, name: str) -> "Graph":
-        """Return the part with all that a product depends on, and all that depends on it."""
+        """Return the subgraph of a product's dependencies and dependents."""
         callees, callers = _adjacent(self.edges), _adjacent((b, a) for a, b in self.edges)
         return self._part({name, *_walk(name, callees), *_walk(name, callers)})
 
@@ -48,7 +48,7 @@ class Graph:
         return self._part({name for edge in self.edges for name in edge})
 
     def affected(self) -> dict[str, list[str]]:
-        """Return each product with those that have it among their causes, by name."""
+        """Return for each degraded product the products that it may affect, by name."""
         affected_by_cause: dict[str, list[str]] = {name: [] for name in self.nodes}
         for name, node in sorted(self.nodes.items()):
             for cause in node.causes:

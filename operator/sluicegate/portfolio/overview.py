@@ -93,7 +93,7 @@ def overview_of(products: Sequence[ProductFacts]) -> PortfolioOverview:
 def of_person(
     overview: PortfolioOverview, products: Iterable[ProductFacts], user: str
 ) -> tuple[tuple[ProductFacts, Need], ...]:
-    """Return the needs that concern this person: of products whose team lists the user, and answers that these must give."""
+    """Return the needs that a person can act on: of products whose team lists the user, and awaited answers."""
     own_products = [product for product in products if user in product.people]
     paths = {"/".join(product.key) for product in own_products}
     callee_keys = {upstream.key for product in own_products for upstream in product.upstream}

@@ -81,11 +81,11 @@ class BlockCache:
                     cached_means.record_sum(block_mean.index - 1, block_mean.value)
 
     def record_filled(self, targets: Iterable[Target]) -> None:
-        """Note that the past of these targets is read: only later blocks are still to be read."""
+        """Record that the past of these targets was read."""
         self._filled_until |= {target.key: target.block_seconds for target in targets}
 
     def record_unfilled(self, products: Iterable[ProductKey]) -> None:
-        """Note that missing blocks of these products can be read now: their past is read again."""
+        """Record that missing blocks of these products are readable, so that their past is read again."""
         for product in products:
             self._filled_until.pop(product, None)
 

@@ -109,7 +109,7 @@ class _FetchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """One set of queries: blocks of one length, of all products or of those in a canary."""
+    """A set of queries: blocks of one length, of all products or of products in a canary."""
 
     block_seconds: int
     canary: bool
@@ -281,7 +281,7 @@ class BlockReader:
     async def _go_on(
         self, length: Length, group: tuple[Target, ...], newest_block: int
     ) -> Readings | None:
-        """Return the blocks that completed since the last fetch; None if there are none."""
+        """Return the blocks that completed since the last fetch; None without one."""
         last_read = self._read.get(length, newest_block - 1)
         if newest_block <= last_read:
             return None
@@ -354,7 +354,7 @@ class BlockReader:
         return lambda _: (Scope(namespaces=self._settings.namespaces),)
 
     def _is_apart(self, length: Length, group: tuple[Target, ...]) -> bool:
-        """Return whether the queries name these products, and are sent without those of other products."""
+        """Return whether these products are queried by name, separately from other products."""
         return length.canary or len(group) < self._products * NAMED_PRODUCTS_SHARE
 
     async def _ask(

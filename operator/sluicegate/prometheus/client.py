@@ -148,7 +148,7 @@ class Prometheus:
         return awaited_answer
 
     async def _place(self, *, is_urgent: bool, own_of: str) -> Callable[[], None]:
-        """Wait for a free place for a query; return the function that releases it."""
+        """Wait for a free query slot; return the function that releases it."""
         query_queues: list[asyncio.Lock | asyncio.Semaphore] = [] if is_urgent else [self._others]
         if own_of:
             namespace_queue = self._namespaces.setdefault(own_of, asyncio.Lock())

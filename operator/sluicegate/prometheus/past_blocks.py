@@ -121,7 +121,7 @@ def with_every_version(query_answers: Answers, targets: Sequence[Target]) -> lis
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """A time in which one version was stable: the first of the target's versions.
+    """An interval in which one version was stable.
 
     Attributes
     ----------

@@ -59,7 +59,7 @@ class Quarantine:
         """Kinds that were refused for all targets, with the block until which the search is paused."""
 
     def note(self, quarantine_place: Place, entry: Entry) -> None:
-        """Quarantine a place, and log it once."""
+        """Quarantine a product or namespace, and log it once."""
         if quarantine_place not in self._entries:
             logger.warning(
                 _TEXT,
@@ -206,7 +206,7 @@ def covered_by(scope: Scope, targets: Iterable[Target]) -> tuple[Target, ...]:
 
 
 def halve_scope(scope: Scope, targets: Sequence[Target]) -> list[tuple[Scope, tuple[Target, ...]]]:
-    """Return narrower scopes that read the same products; none for one product alone.
+    """Return narrower scopes that together read the same products; empty for a single product.
 
     Namespaces are halved until one is left; then only its products are named, which excludes pods
     that belong to none of them; then the names are halved.

@@ -180,7 +180,7 @@ class Batch:
             self._remember()
 
     async def _ask_alone(self, retried_targets: Sequence[Target]) -> None:
-        """Send products' own queries: after all others, and those in quarantine last."""
+        """Send products' own queries one by one: after all others, quarantined ones last."""
         random.shuffle(self._alone)  # so that a timeout doesn't always affect the same products
         retry_tasks = (
             self._quarantine.due(self._newest, only_own_queries=True) if retried_targets else []
@@ -293,7 +293,7 @@ class Batch:
                 await self._search_beside(query_part, query_pieces, "" if is_oversized else reason)
 
     def _fail(self, query_part: Part, reason: str) -> None:
-        """Mark a kind as failed; for a query on behalf of other products their own answer remains."""
+        """Record a failed query kind; products with a successful query of their own keep their result."""
         if query_part.needs is None:
             self.failures.setdefault(query_part.query.kind, reason)
 
@@ -377,7 +377,7 @@ class Batch:
     async def _search_beside(
         self, query_part: Part, query_pieces: Sequence[Part], reason: str
     ) -> None:
-        """Search the other pods that cause a failure, as each product of a part succeeds alone.
+        """Find other pods that cause a failure, as each product's query succeeds alone.
 
         Without a `reason` the size of the whole answer may be the only cause.
         """
@@ -429,7 +429,7 @@ class Batch:
             )
 
     async def _search_by_chance(self, query_part: Part, reason: str) -> None:
-        """Find the namespace whose pods have the name of another namespace's product.
+        """Find the namespace with pods whose name equals another namespace's product.
 
         Two names in two namespaces match four pairs.
         """
@@ -504,7 +504,7 @@ def _needs_of_query(query: Query, targets: Iterable[Target]) -> Needs:
 
 
 def _asking_targets(query_part: Part) -> list[Target]:
-    """Return the products that a query is for; other products may have matching series, too."""
+    """Return the products that a query is for, as other products may also have matching series."""
     kind = query_part.query.kind
     if query_part.needs is not None:
         return list(query_part.targets)

@@ -86,7 +86,7 @@ class Scrapes:
         return self._facts.get(owner, {}).keys()
 
     def of(self, owner: Labels, index: int) -> Scrape | None:
-        """Return the scrapes of a block; None if nothing of the owner was scraped or attempted.
+        """Return the scrapes of a block; None without any scrape target.
 
         `owner` is (namespace, product) or (namespace, product, version).
         """

@@ -14,7 +14,7 @@ from sluicegate.views.lift import Lift, change_text, headline_lift, lift_of
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """The gains and losses of one version whose canary ended in the period.
+    """The gains and losses of a version whose canary ended in the period.
 
     Attributes
     ----------

@@ -187,7 +187,7 @@ class CallerFacts:
 
     @property
     def failures_before(self) -> str:
-        """Return the same of the days before; empty without requests in them."""
+        """Return the failed share of the days before with its 95 % interval; empty without requests."""
         return failures_text(self.before) if self.before.total else ""
 
     def document(self) -> dict[str, Any]:

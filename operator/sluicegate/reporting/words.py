@@ -142,7 +142,7 @@ def brought_by_market(version: Brought) -> tuple[str, ...]:
 
 
 def first_period(version: ReviewVersion) -> tuple[str, ...]:
-    """Return the events of a version until the end of its first period, beside those of the version before, by SLO.
+    """Return the events of a version in its first period, and of the version before it, by SLO.
 
     The days differ, so the change is not that of the version alone.
     """
@@ -176,7 +176,7 @@ def api_rows(report: ReportFacts) -> Sequence[ApiRow]:
 
 
 def together_text(report: ReportFacts) -> str:
-    """Return the sum of the gains of a period's versions; empty with less than two of them."""
+    """Return the summed gains of a period's versions; empty for fewer than two."""
     if sum(brought_lift.kept for brought_lift in report.brought) < 2:  # noqa: PLR2004 - there is nothing to add up
         return ""
     return "; ".join(total_text(lift) for lift in total_lifts(report.brought))

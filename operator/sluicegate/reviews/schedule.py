@@ -332,7 +332,7 @@ class Reviews:
         )
 
     async def _sweep(self, now: float) -> None:
-        """Seal open reviews that aren't visited any more, and drop old ones without a product."""
+        """Seal open reviews that are no longer updated, and drop old reviews of deleted products."""
         failures: list[str] = []
         actions = ActionIndex()
         try:
@@ -365,7 +365,7 @@ class Reviews:
                 self._requeue(key)
 
     async def _follow_actions(self, now: float) -> int:
-        """Read the reviews with late actions again, so that those done since are dropped; return the number of reads.
+        """Read reviews with late actions again to drop completed actions; return the number of reads.
 
         What has become late since is found by the daily sweep.
         """
@@ -394,7 +394,7 @@ class Reviews:
             await seal_review(self._store, review, now, seal_reason=seal_reason)
 
     def _left(self, review: DataProductReview, now: float) -> str | None:
-        """Return why an open review is no longer updated; None if it is updated, or that is unknown."""
+        """Return why an open review is no longer updated; None if it is updated or unknown."""
         key = Key(review.metadata.namespace, review.spec.product_ref.name)
         if not self._exists(key, review.spec.product_ref.uid):
             return PRODUCT_GONE
@@ -425,7 +425,7 @@ class Reviews:
 
 @contextmanager
 def _noted_failures(failures: list[str]) -> Iterator[None]:
-    """Record the failure of one review, so that the others are written."""
+    """Log the failure of a review, so that the other reviews are still written."""
     try:
         yield
     except _ERRORS_OF_ONE_PRODUCT as error:

@@ -60,7 +60,7 @@ def sealed_review(
 
 
 def differs_from_seal(review: DataProductReview) -> bool:
-    """Return whether the ledger was changed after it was sealed: its digest doesn't match."""
+    """Return whether the ledger differs from its sealed digest."""
     return bool(review.status.digest) and review.status.digest != digest_of(review)
 
 

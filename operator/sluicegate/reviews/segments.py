@@ -100,7 +100,7 @@ def _counts(name: str, days: list[ReviewDay]) -> list[Count]:
 def _market_pairs(
     name: str, days: list[ReviewDay], days_before: list[ReviewDay]
 ) -> dict[str, tuple[int, ...]]:
-    """Return bad events and all of a version, then those of the one before, of the markets with most events."""
+    """Return the bad and all events of a version and of its previous version, in the largest markets."""
     own, before = (
         {
             market: summed(

@@ -77,7 +77,7 @@ class Cache:
         )
 
     def forget(self, body: Mapping[str, Any]) -> Change | None:
-        """Drop a deleted object, unless a later one of its name is stored."""
+        """Drop a deleted object, unless a newer object of its name is stored."""
         key, uid, _ = identity_of(body)
         if self._listings:
             self._buried.add(uid)
@@ -120,7 +120,7 @@ class Cache:
         return max(versions, default=0)
 
     def outdate(self, namespace: str) -> None:
-        """Mark the records of a namespace, or of all, so that any following object replaces them."""
+        """Mark the records of a namespace, or of all, as replaceable by any following object."""
         self._buried.clear()
         for key, cached_record in self._records.items():
             if namespace in ("", key.namespace):
@@ -173,7 +173,7 @@ class Listing:
         self._cache.end_listing()
 
     def precedes_what_was_known(self, version: int) -> bool:
-        """Return whether a list at `version` is older than the state at its request."""
+        """Return whether a list at `version` is older than the cache was when it was requested."""
         return version < self._known
 
     def add(self, body: Mapping[str, Any]) -> Iterator[Change]:

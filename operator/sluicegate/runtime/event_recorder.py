@@ -227,7 +227,7 @@ class EventRecorder:
         await self._try(UnsentEvent(object_name, send_request))
 
     async def _try(self, unsent_event: UnsentEvent) -> None:
-        """Send a write; after a temporary failure it is repeated at the next check of the series."""
+        """Send a write; after a temporary failure it is retried at the next check of the series."""
         try:
             await unsent_event.send()
         except NotFound:

@@ -58,7 +58,7 @@ class LeaseTiming:
 
 
 class Elector:
-    """Contender for one Lease under one identity, which no other process may use."""
+    """Candidate for one Lease under a unique identity."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Elector:
         return self._renewed_at + self._timing.renew_deadline
 
     async def run(self, lead_work: Callable[[], Awaitable[None]]) -> None:
-        """Contend until cancelled: each time the lease is acquired, run `lead` until it is lost."""
+        """Compete for the lease until cancelled; run `lead` while it is held."""
         while True:
             await self._acquire()
             try:

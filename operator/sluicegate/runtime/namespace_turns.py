@@ -21,7 +21,7 @@ class WaitingKey:
 
 
 class NamespaceTurns:
-    """Ready keys of one priority; each operation takes the same time for any number of keys."""
+    """Ready keys of one priority in round-robin order by namespace; each operation takes constant time."""
 
     def __init__(self) -> None:
         self._namespaces: OrderedDict[str, OrderedDict[Key, WaitingKey]] = OrderedDict()
@@ -61,7 +61,7 @@ class NamespaceTurns:
         return None if keys is None else next(iter(keys.values()))
 
     def take(self) -> tuple[Key, WaitingKey]:
-        """Remove the next key; the turn after it belongs to the next namespace.
+        """Remove the next key; the following key is from the next namespace.
 
         Raises
         ------

@@ -92,7 +92,7 @@ class Resync:
         self._returned.set()
 
     async def prime(self) -> None:
-        """Fill all caches, however long the API server is down; writes must wait for it.
+        """Fill all caches before the first write, however long the API server is unreachable.
 
         A refused namespace doesn't delay the others. If one list covers all namespaces, it must
         succeed.
@@ -250,7 +250,7 @@ class Resync:
             self._on_change(change)
 
     async def _take_in(self, cache_listing: Listing, items: Iterable[Mapping[str, Any]]) -> None:
-        """Store a page in slices of a few milliseconds, with other tasks in between."""
+        """Store a page in slices of a few milliseconds, so that other tasks run in between."""
         for number, body in enumerate(items, start=1):
             for change in cache_listing.add(body):
                 self._on_change(change)

@@ -44,7 +44,7 @@ class Refusals:
         return True
 
     def hides(self, namespace: str) -> bool:
-        """Return whether some kind can't be listed there, and has no cached objects."""
+        """Return whether a kind of a namespace can't be listed and has no cached objects."""
         return any(where in ("", namespace) for _, where in self._since.keys() - self._listed)
 
     def lists(self, resource: Resource, namespace: str) -> bool:

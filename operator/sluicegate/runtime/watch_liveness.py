@@ -57,7 +57,7 @@ class Watches:
         self._open: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
     def begun(self, resources: Iterable[Resource]) -> None:
-        """Record that these kinds, and no others, are being watched from now on.
+        """Record the kinds that are being watched from now on.
 
         The age of a kind that was watched before continues, so that watches that end repeatedly
         become old. The age of a new one begins here.

@@ -67,7 +67,7 @@ class Workers:
         metrics.MAX_WORKERS.labels(metrics.NAME).set(count)
 
     async def run(self) -> None:
-        """Work until the queue is shut down and each worker has finished its key."""
+        """Process keys until the queue is shut down and empty of running keys."""
         self._idle.clear()
         try:
             async with asyncio.TaskGroup() as group:

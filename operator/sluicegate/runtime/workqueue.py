@@ -83,7 +83,7 @@ class WorkQueue:
         return frozenset(self._working)
 
     def add(self, key: Key, priority: QueuePriority = QueuePriority.NORMAL) -> None:
-        """Make a key ready, or, if it waits already, raise it to a higher priority.
+        """Make a key ready, or raise the priority of a waiting key.
 
         A waiting key moves behind the others of its namespace and priority, so that one reconcile handles a burst of
         changes. It isn't moved by background work or by a less urgent change: otherwise keys that
@@ -158,7 +158,7 @@ class WorkQueue:
         return key
 
     def done(self, key: Key) -> None:
-        """Return a key to the queue; it is ready again if it was added meanwhile."""
+        """Return a processed key; it is ready again if it was added meanwhile."""
         self._working.pop(key, None)
         if (waiting_key := self._again.pop(key, None)) is not None:
             self._make_ready(key, waiting_key)
@@ -180,7 +180,7 @@ class WorkQueue:
         raise ShutDown
 
     def shut_down(self) -> None:
-        """Give out no more keys; workers keep theirs until `done`."""
+        """Return no more keys; workers finish theirs and call `done`."""
         self._open = False
         self._wakeup.set()
 

@@ -125,7 +125,7 @@ class Replay:
         return ReplayStep(block.at, evaluation, self.status)
 
     def take_in(self, block: ReplayBlock) -> int:
-        """Apply due events and read the block; return the time of its evaluation, in seconds."""
+        """Apply due events and read a block; return its evaluation time in seconds."""
         self._let_happen(block.at)
         self._end_follow_up(block.at)
         self._blocks.record(block, self.status)
@@ -162,7 +162,7 @@ class Replay:
         )
 
     def expect(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Add future events, each with the time, in seconds, at which it is applied."""
+        """Schedule events, each at its time in seconds."""
         self._events = deque(sorted((*self._events, *events), key=lambda event: event[0]))
 
     # ---- what happens -------------------------------------------------------------------
@@ -219,7 +219,7 @@ class Replay:
                 pass
 
     def _stated(self) -> Facts:
-        """Return the facts of the cluster in the file, with usual values for the others.
+        """Return the cluster facts of the file, completed by defaults.
 
         Without a limit in the spec, containers aren't at their limit; with one, this is unknown.
         """

@@ -41,7 +41,7 @@ Values = Mapping[str, BlockValue]
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Values of one block of the file, for known and other versions.
+    """The values of a block in the file, for known and unknown versions.
 
     `aged`: labels by age of each version that has any.
     """

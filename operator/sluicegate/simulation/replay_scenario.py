@@ -104,7 +104,7 @@ class ModelChanged:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """A version became stable in the recorded history; a replay decides on that itself."""
+    """A promotion in the recorded history, which a replay decides by itself."""
 
     version: str
 

@@ -124,7 +124,7 @@ class Sequential:
         return verdicts_of(has_passed, rolled_back)
 
     def _all_spoke(self, runs: Ints, speaks: Bools) -> Bools:
-        """Return which runs have evidence for the candidate in all required SLOs, as policy.canary counts it."""
+        """Return which runs have favourable evidence in all required SLOs, as policy.canary counts it."""
         required = self.required(runs)
         spoke: Bools = np.logical_and.reduce(speaks | ~required, axis=0)
         needed = (self.step[runs] + 1) / len(self._steps) * self._bound

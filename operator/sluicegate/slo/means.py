@@ -41,7 +41,7 @@ class Means:
     Keys contain the inputs."""
 
     def __init__(self, values: Iterable[tuple[int, float]] = ()) -> None:
-        """Begin with the means of these blocks, oldest first."""
+        """Store the means of consecutive blocks, oldest first."""
         self._newest = -1
         self.derived = {}
         self._singles = array("d", [nan] * SINGLE_BLOCKS)
@@ -110,7 +110,7 @@ class Means:
         return None if isnan(value) else value
 
     def of_sum(self, number: int) -> Values:
-        """Add up the means of the twelve blocks of a sum, as far as they have means."""
+        """Add up the block means of a group of twelve blocks."""
         slot = number % HOURS
         if self._numbers[slot] != number or number <= self._last_sum - HOURS:
             return Values(0.0, 0)

@@ -46,7 +46,7 @@ _SOURCE_PATHS: Final = {"name": ("metadata", "name"), "objective": ("spec", "obj
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """What of an SLO isn't in the result, with its line and the way out.
+    """A part of an SLO that isn't imported, with its line and a solution.
 
     Attributes
     ----------
@@ -191,7 +191,7 @@ def _slo_of(
 
 
 def _of_other_products(document: Located, spec: Located) -> RemarkList:
-    """Return a remark if the queries select another product: counters and gauges are read of their own one."""
+    """Return a remark if the queries select another product, as counters are read from their own product."""
     product_name = document.text("metadata", "annotations", openslo.PRODUCT).rpartition("/")[2]
     matchers = sorted(set(_PRODUCT_MATCHER.findall(json.dumps(spec.value).replace('\\"', '"'))))
     foreign_matchers = [

@@ -396,7 +396,7 @@ def _dispersion(
 def _discount_earlier(
     earlier_counts: tuple[float, float], count: Count, correlation: float
 ) -> tuple[float, float]:
-    """Add a block's labels, divided by their dispersion; earlier labels are discounted by the same number."""
+    """Add a block's labels divided by their dispersion, and discount earlier labels by the same number."""
     independent_fraction = independent_share(count.total, correlation)
     weight = exp(-count.total * independent_fraction / REMEMBERED_LABELS)
     return earlier_counts[0] * weight + count.bad * independent_fraction, earlier_counts[

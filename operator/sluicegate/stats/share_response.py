@@ -190,7 +190,7 @@ def _lasting_step(sample: "_Sample", model: "_Model", later: Sequence[int]) -> t
 
 
 def _since_improvement(bins: list[Bin]) -> list[Bin]:
-    """Return the bins after the improvement that explains most; all of them if none is shown."""
+    """Return the bins after the improvement with the strongest evidence; all bins without one."""
     sample = _Sample.of([interval.events for interval in bins])
     reversed_sample = replace(sample, ratios=[-ratio for ratio in sample.ratios])
     improved = _model_of_share_and_step(reversed_sample, [0.0] * len(bins))
@@ -217,7 +217,7 @@ class _Delay(NamedTuple):
         return covered_share / (interval.end - interval.start)
 
     def _covered(self, start: float, bin_end: float) -> float:
-        """Integrate the part of the labels whose predictions were made after a change, by the seconds since it."""
+        """Integrate the share of labels whose predictions followed a change, over the seconds since it."""
         if not self.exponential:
             return max(bin_end - self.seconds, 0.0) - max(start - self.seconds, 0.0)
         start, bin_end = max(start, 0.0), max(bin_end, 0.0)

@@ -30,7 +30,7 @@ class JourneyShares:
 
 
 def shares_of(product: DataProduct) -> JourneyShares | None:
-    """Return a product's shares in its journeys; None for one without journeys.
+    """Return a product's shares in its journeys; None without journeys.
 
     Of several SLOs of a kind, the one with the smallest share counts.
     """

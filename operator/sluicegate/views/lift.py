@@ -107,7 +107,7 @@ def headline_lift(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
 
 
 def lift_text(lift: Lift) -> str:
-    """Return a change in words: accuracy rose by 15.0 points [14.3, 15.7]; of a hold-out's rows it says so."""
+    """Return a change as text, e.g. accuracy rose by 15.0 points [14.3, 15.7]; with a note for hold-out rows."""
     text = f"{lift.slo} {change_text(lift.gain, lift.lower, lift.upper, indicator=lift.indicator)}"
     return f"on the hold-out {text}" if lift.hold_out else text
 
@@ -136,7 +136,7 @@ def change_text(gain: float, lower: float, upper: float, *, indicator: str = "")
 
 
 def market_texts(lifts: Iterable[Lift], main: Lift | None = None) -> tuple[str, ...]:
-    """Return the change in each market in words: that of the main SLO, or without one of each.
+    """Return the change in each market as text, for the main SLO or for every SLO.
 
     Those in which it fell most come first: accuracy in AT fell by 3.0 points [1.0, 5.1]: 87.0 % (n=900) against …
     """

@@ -351,7 +351,7 @@ def _missing_answer_needs(candidate: Candidate, key: Key) -> Iterator[Need]:
 
 
 def silence_of(approvals: CandidateApprovals) -> str:
-    """Return when silence counts, or that spec.suspend holds its effect; empty if it never counts."""
+    """Return when silence counts as an answer; empty if it never does."""
     if approvals.silence_time is None:
         return ""
     parties = parties_text(approvals.waiting_for, approvals.more_waiting)

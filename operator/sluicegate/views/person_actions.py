@@ -28,7 +28,7 @@ GIT_OPS_MARKERS: Final = {
 
 
 class Stale(SluicegateError):  # noqa: N818 - says what is the case
-    """The object has changed since it was shown; nothing was written."""
+    """The object changed after it was displayed, so nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class PersonAction:
-    """A kind of request.
+    """A kind of manual request.
 
     Attributes
     ----------
@@ -203,7 +203,7 @@ def _abort_request(product: facts.Body, version: str) -> Request:
 
 # ---- roll back ------------------------------------------------------------------------------
 def _rollback_request(product: facts.Body, version: str) -> Request:
-    """Return the rollback to a version of the history."""
+    """Return the request to roll back to a version of the history."""
     stable = facts.section(product, "status", "stable")
     accepted_versions = [
         entry

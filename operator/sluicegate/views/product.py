@@ -120,7 +120,7 @@ def is_observed(product: Body) -> bool:
 
 
 def age(timestamp: str, now: datetime) -> str:
-    """Return how long ago a time of the API is, as kubectl shows it; empty for no time."""
+    """Return the age of an API time in kubectl's format; empty without a time."""
     if not timestamp:
         return ""
     seconds = max(0, int((now - parse_time(timestamp)).total_seconds()))
@@ -316,7 +316,7 @@ def initial_distances(product: Body) -> dict[str, InitialDistance]:
 
 
 def distance_line(slo: Body, original_distance: InitialDistance | None) -> str:
-    """Return an SLO's distance from both its baselines, that of the stable version and the first one; empty without any."""
+    """Return an SLO's distance from the baselines of stable and of the first version; empty without any."""
     distance_texts = []
     if (drop := slo.get("drop")) is not None:
         interval = [float(interval_bound) for interval_bound in slo.get("interval") or ()]

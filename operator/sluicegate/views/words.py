@@ -7,7 +7,7 @@ from typing import Final
 
 
 class Tone(StrEnum):
-    """How good a state is; each reader has a colour and a shape for it."""
+    """How good a state is; each output has a colour and a symbol for it."""
 
     GOOD = "good"
     WARN = "warn"

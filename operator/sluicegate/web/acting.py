@@ -103,7 +103,7 @@ class Acting:
     async def offered(
         self, reader: PageReader, product: facts.Body, upstreams: Iterable[facts.Body] = ()
     ) -> list[Intent]:
-        """Return what this reader may ask of a product now, as of a minute ago; nothing if the API server is away.
+        """Return the requests that this reader may send now, cached for a minute; empty while the API server is unreachable.
 
         `upstreams` are products whose candidates wait for an answer of this one.
         """
@@ -117,7 +117,7 @@ class Acting:
         return [intent for intent in intents if intent.needs in verbs]
 
     async def _cached_verbs(self, reader: PageReader, product: facts.Body) -> frozenset[str]:
-        """Return the verbs of RBAC that a reader has, those of the managers in spec.team included."""
+        """Return the reader's RBAC verbs, including those of managers in spec.team."""
         missing_verbs = frozenset(answer_verbs(missing_parties(product)))
         if reader.own:
             return frozenset(
@@ -229,7 +229,7 @@ class Acting:
         change: dict[str, Any],
         upstream: facts.Body | None,
     ) -> dict[str, Any]:
-        """Patch the product; one whose status alone changed meanwhile is read again by the page's account."""
+        """Patch the product; after a conflict in status alone, read it again with the page's account."""
         key = key_of(product)
         words = WriteWords(
             "request",
@@ -264,7 +264,7 @@ class Acting:
 
 
 def _token(seconds: float) -> str:
-    """Return a token that is used once: the time in microseconds, as RFC 3339 writes it."""
+    """Return a single-use token: the time in microseconds, as RFC 3339."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 

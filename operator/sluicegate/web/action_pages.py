@@ -88,7 +88,7 @@ class ActionPages:
         return self._visible_product(request, (request.match["namespace"], request.match["name"]))
 
     def _upstream(self, request: ReaderRequest) -> facts.Body | None:
-        """Return the product whose candidate the reader answers; None for other requests."""
+        """Return the upstream whose candidate the reader approves; None for other requests."""
         key = upstream_in(request.match["verb"])
         return None if key is None else self._visible_product(request, key)
 

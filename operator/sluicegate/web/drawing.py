@@ -18,7 +18,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """A call, as the path of a curve; `affected` if a degradation spreads along it."""
+    """A call in the graph, as a curve; `affected` if a degradation spreads along it."""
 
     path: str
     affected: bool
@@ -84,7 +84,7 @@ def _curve_path(caller: Box, gaps: Sequence[Corner], callee: Box) -> str:
 
 
 def _is_affected(graph: Graph, caller: str, callee: str) -> bool:
-    """Return whether a degradation of the called product, or one behind it, reaches the caller."""
+    """Return whether a degradation of the called product, or of a product behind it, reaches the caller."""
     callee_node = graph.nodes[callee]
     return callee_node.state == "Degraded" or any(cause != caller for cause in callee_node.causes)
 

@@ -55,7 +55,7 @@ class PageReader:
 
 
 class AccessRefused(SluicegateError):  # noqa: N818 - the request was refused; nothing failed
-    """A request is refused: the status, and a sentence for its sender."""
+    """A refused request: the HTTP status and a sentence for the client."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -105,7 +105,7 @@ class LocalLogin:
 
     @staticmethod
     def cookie(host: str) -> str:
-        """Return the name of the cookie: cookies ignore ports, and two pages must not share one."""
+        """Return the name of the cookie, distinct for each port, as cookies ignore ports."""
         return f"sluicegate-{host.rpartition(':')[2]}"
 
 

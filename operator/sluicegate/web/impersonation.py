@@ -38,7 +38,7 @@ class WriteRefused(SluicegateError):  # noqa: N818 - the request was refused; no
 
 @dataclass(frozen=True, slots=True)
 class WriteWords:
-    """Words of the refusals of one kind of write.
+    """The texts for refused writes of one kind.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ def may_write(reader: PageReader) -> bool:
 
 
 def form_token(reader: PageReader, *subjects: str) -> str:
-    """Return the token of a form of this reader about these things, unknown to other sites."""
+    """Return a form token for this reader and these values, which other sites can't guess."""
     text = "\0".join(subjects)
     return hmac.new(reader.session, text.encode(), sha256).hexdigest()
 
@@ -120,7 +120,7 @@ def matches_token(token: str, expected_token: str) -> bool:
 
 
 def in_the_name_of(reader: PageReader, request: requests.ApiRequest) -> requests.ApiRequest:
-    """Return the request as the reader sends it.
+    """Return the request with impersonation of the reader.
 
     Raises
     ------

@@ -93,7 +93,7 @@ class Intent:
 
     @property
     def command(self) -> str:
-        """Return the words of the plugin that ask for the same, without the product."""
+        """Return the plugin's command for the same request, without the product."""
         if self.answer is None:
             return self.verb
         word = next(word for word, verdict in ANSWERS.items() if verdict == self.answer.verdict)
@@ -134,7 +134,7 @@ class Asked:
 
 
 def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | None:
-    """Return what this verb asks of a product as it is; None where there is nothing of the kind."""
+    """Return the request that this verb makes for the present product; None if there is none."""
     if verb.partition("-")[0] in ANSWERS:
         return _role_answer(product, verb, version)
     if verb not in ACTIONS:
@@ -244,7 +244,7 @@ def answer_identities(product: facts.Body) -> Iterator[str]:
 
 
 def state_of(product: facts.Body) -> tuple[str, str]:
-    """Return the object, and the last note: each request of the page changes it, so none is sent twice."""
+    """Return the object with its last note, which each request changes, so that none is sent twice."""
     meta = facts.section(product, "metadata")
     return str(meta.get("uid", "")), str(facts.section(meta, "annotations").get(REQUEST_NOTE, ""))
 
@@ -307,7 +307,7 @@ def absence_text(product: facts.Body, verb: str, version: str = "") -> str:
 def resolved_intent(
     product: facts.Body, verb: str, version: str = "", *, upstream: facts.Body | None = None
 ) -> Intent | None:
-    """Return what a verb asks of a product, or answers for it to an upstream; None where there is nothing."""
+    """Return the request of a verb for a product, or its answer to an upstream; None without one."""
     if upstream_in(verb) is None:
         return intent_of(product, verb, version)
     return None if upstream is None else _consumer_answer(product, upstream, verb, version)

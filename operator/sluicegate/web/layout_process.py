@@ -29,7 +29,7 @@ class NotDrawnError(Exception):
 
 
 class LayoutProcesses:
-    """Computes layouts, at most two at a time and one for each reader."""
+    """Computes layouts in processes, at most two at a time and one per reader."""
 
     def __init__(self) -> None:
         self._free_processes = asyncio.Semaphore(_PROCESSES)

@@ -16,7 +16,7 @@ WEEK: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """Requests by caller from one day until another one, both included."""
+    """Requests by caller from one day to another, both included."""
 
     first: str
     last: str
@@ -37,7 +37,7 @@ class Calling:
 def calling_of(
     ledgers: Iterable[DataProductReview], conceal: Callable[[str], str]
 ) -> Calling | None:
-    """Return requests by caller, without the names of hidden products; None if they aren't counted by caller."""
+    """Return requests by caller, without hidden products; None if they aren't counted by caller."""
     days = [day for day in _days(ledgers)[-HISTORY_DAYS:] if day.callers]
     if not days:
         return None

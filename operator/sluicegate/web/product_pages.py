@@ -69,7 +69,7 @@ class PortfolioPages:
         router.add_get("/{rest:.*}", self._handling.handler(self.missing))
 
     async def missing(self, request: ReaderRequest) -> web.Response:  # noqa: ARG002 - the parameter of all handlers
-        """Answer that there is no such page."""
+        """Answer 404 with a page."""
         raise web.HTTPNotFound
 
     async def portfolio(self, request: ReaderRequest) -> web.Response:

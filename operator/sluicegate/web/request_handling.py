@@ -203,7 +203,7 @@ class RequestHandling:
         return web.Response(status=status, text=page, content_type="text/html", headers=headers)
 
     def visit(self, request: ReaderRequest) -> Visit | None:
-        """Return the visit of the portfolio that a request belongs to; None for a reader who is no person."""
+        """Return the reader's visit of the portfolio for a request; None for technical readers."""
         return visit_of(request.raw, request.reader, self.store.clock())
 
     async def still_sees(self, request: ReaderRequest, namespace: str) -> bool:

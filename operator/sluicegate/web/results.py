@@ -22,7 +22,7 @@ from sluicegate.web.store import ReviewFacts
 
 @dataclass(frozen=True, slots=True)
 class ReviewResult:
-    """One review with what its period brought.
+    """A review with the result of its period.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Histories:
                 self._open[action.review].append(action)
 
     def of(self, product: ProductFacts) -> list[ReviewFacts]:
-        """Return the reviews of a product that have a day; one without a uid is of any product of this name."""
+        """Return the reviews of a product that have a day; a review without a uid matches by name."""
         for uid in (product.uid, ""):
             if reviews := self._reviews.get((*product.key, uid)):
                 return [review for review in reviews if review.summary.read_days]

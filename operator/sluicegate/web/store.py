@@ -143,7 +143,7 @@ class _Objects(Generic[Facts]):
         self.outage_start = None
 
     def mark_unreachable(self) -> None:
-        """Note that a list or a watch has failed: since the first failure after an answer."""
+        """Record a failed list or watch; the outage starts at the first failure."""
         if self.outage_start is None:
             self.outage_start = self._clock()
 

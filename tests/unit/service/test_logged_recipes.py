@@ -104,7 +104,7 @@ def test_first_rows_are_taken_without_a_log_and_the_same_are_held_out(monkeypatc
     assert held_out(Known()) == held_out(Known())
 
 
-def test_a_recipe_without_first_rows_is_refused(monkeypatch):
+def test_a_recipe_with_empty_first_rows_is_refused(monkeypatch):
     class Bare(Known):
         @override
         def first_rows(self) -> Rows:

@@ -91,7 +91,7 @@ def test_a_gain_requires_events_of_both_versions():
     assert lift_of("accuracy", (1, 100), (0, 0)) is None
 
 
-def test_the_main_change_of_a_rollout_is_that_of_its_cause_or_the_largest_proved_one():
+def test_the_main_change_of_a_rollout_is_of_the_slo_that_caused_it_or_the_largest_proved_change():
     equal = lift_of("availability", (0, 700), (0, 700))
     better = lift_of("accuracy", (80, 1000), (230, 1000))
     assert equal is not None

@@ -299,7 +299,7 @@ async def test_a_side_that_counts_alone_is_named_on_its_object_until_the_other_a
 
 
 @on_virtual_time
-async def test_a_named_consumer_that_is_absent_or_has_no_slo_that_counts_is_named_without_a_canary(
+async def test_an_absent_consumer_or_one_without_counting_slos_is_reported_also_without_a_canary(
     world,
 ):
     world.apply(pricing([RANKING.name]))

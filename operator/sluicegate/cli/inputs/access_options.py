@@ -62,6 +62,6 @@ def selection() -> Selection:
 
 
 def chosen_namespace() -> str:
-    """Return the namespace that the command that runs is given by -n; empty without one."""
+    """Return the namespace given by -n for the running command; empty without one."""
     namespace = getattr(_ARGUMENTS.get(), "namespace", "")
     return namespace if isinstance(namespace, str) else ""

@@ -12,12 +12,12 @@ from sluicegate.policy.model.consumers import consumer_names, upstream_names
 
 
 async def consumers_of(product: DataProduct) -> list[dict[str, Any]]:
-    """Read the products that `rollout.consumers` names; one that can't be read is named on standard error."""
+    """Read the products named by `rollout.consumers`; report unreadable ones on standard error."""
     return await _products_named(consumer_names(product), missing="its SLOs are left out")
 
 
 async def related_products(product: DataProduct) -> list[dict[str, Any]]:
-    """Read the products that `rollout.consumers` names, and those that the product calls."""
+    """Read the products named by `rollout.consumers` and the product's upstreams."""
     consumers = consumer_names(product)
     upstreams = [name for name in upstream_names(product) if name not in consumers]
     return [
@@ -27,7 +27,7 @@ async def related_products(product: DataProduct) -> list[dict[str, Any]]:
 
 
 async def _products_named(names: Iterable[str], *, missing: str) -> list[dict[str, Any]]:
-    """Read products by `namespace/name`; one that can't be read is named on standard error, with what is missing."""
+    """Read products by `namespace/name`; report unreadable ones and the missing permission on standard error."""
     products = []
     for name in names:
         try:
@@ -40,7 +40,7 @@ async def _products_named(names: Iterable[str], *, missing: str) -> list[dict[st
 def related_among(
     product: DataProduct, bodies: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
-    """Return the products of a file that `rollout.consumers` names, and those that the product calls."""
+    """Return a file's products that `rollout.consumers` names, and the product's upstreams."""
     named = {*consumer_names(product), *upstream_names(product)}
     return [
         body

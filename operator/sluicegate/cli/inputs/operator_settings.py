@@ -30,7 +30,7 @@ OF_THE_POD: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
-    """Settings, and a sentence that says where they come from."""
+    """The operator's settings, with a sentence about their source."""
 
     settings: Settings
     source: str
@@ -80,7 +80,7 @@ def _of_shell(environment: Mapping[str, str], why: str) -> OperatorSettings:
 
 
 def _variables(deployment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the operator's variables that have a value and hold outside its pod, too."""
+    """Yield the operator's environment variables that have a value and apply outside its pod."""
     pod = deployment.get("spec", {}).get("template", {}).get("spec", {})
     for container in pod.get("containers", ()):
         for variable in container.get("env", ()):

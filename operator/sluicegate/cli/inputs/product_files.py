@@ -43,7 +43,7 @@ def read_documents(file: str) -> list[dict[str, Any]]:
 
 
 def _flat(documents: list[Any]) -> Iterator[Any]:
-    """Yield the documents, and in the place of a List (`kubectl get -o yaml`) its items."""
+    """Yield the documents, with the items of a List (`kubectl get -o yaml`) in its place."""
     for document in documents:
         if isinstance(document, dict) and document.get("kind") in LISTS:
             items = document.get("items")

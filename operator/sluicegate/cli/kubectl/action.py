@@ -88,7 +88,7 @@ class Action:
         )
 
     def run(self, args: argparse.Namespace) -> int:
-        """Show what is asked for, ask the person, then the operator; print what came of it."""
+        """Show the request, confirm it, send it and print its result."""
         seconds = seconds_of(args.timeout)
         with opened(args) as session:
             key = session.key(args.product)
@@ -118,7 +118,7 @@ class Shown(Protocol):
 
     @property
     def sentence(self) -> str:
-        """Return the action."""
+        """Return the sentence that describes the request."""
 
     @property
     def details(self) -> Sequence[str]:
@@ -146,7 +146,7 @@ def stopped_before(
 
 
 def written_reason(reason: str) -> str:
-    """Return the reason that a person wrote, if it is valid.
+    """Return the --reason option if it is valid; raise otherwise.
 
     Raises
     ------

@@ -75,7 +75,7 @@ class AnswerCommand:
         parser.epilog = CODES
 
     def run(self, args: argparse.Namespace) -> int:
-        """Show what is answered, ask the person, write the answer, and print what came of it."""
+        """Show the answer, confirm it, write it and print its result."""
         seconds = seconds_of(args.timeout)
         if self.verdict == REFUSE and not args.reason:
             raise invalid("--reason", "is missing: write why the candidate is refused")

@@ -106,7 +106,7 @@ def _of_command(parser: argparse.ArgumentParser, before: Sequence[str], last: st
 
 
 def _products(before: Sequence[str]) -> list[str]:
-    """Return names of products in the namespace that the words name; none where it takes too long."""
+    """Return the product names in the given namespace; empty if the request takes too long."""
     options_given = {"namespace": "", "context": "", "kubeconfig": ""}
     for name, value in pairwise(before):
         long = {"-n": "namespace"}.get(name, name.removeprefix("--"))

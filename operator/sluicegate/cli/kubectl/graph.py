@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _items(session: Session, product: str) -> list[dict[str, Any]]:
-    """Return the products of the namespace; with a product those of all, as dependencies cross namespaces."""
+    """Return the namespace's products; for a single product those of all namespaces, as dependencies cross them."""
     if product and session.namespace:
         try:
             return list(session.client.items(DATA_PRODUCTS))

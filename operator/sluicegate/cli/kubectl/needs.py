@@ -46,7 +46,7 @@ def in_team(product: facts.Body, user: str) -> bool:
 
 
 def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
-    """Return the products whose team lists a user, and those that wait for an answer of one of these."""
+    """Return the products whose team lists a user, and those that await an answer of such a product."""
     own_products = [product for product in products if in_team(product, user)]
     parties = {"/".join(key_of(product)) for product in own_products}
     upstreams = {upstream for product in own_products for upstream in _upstreams(product)}
@@ -60,7 +60,7 @@ def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
 
 
 def _upstreams(product: facts.Body) -> Iterator[tuple[str, str]]:
-    """Yield namespace and name of the products that one depends on."""
+    """Yield namespace and name of the products that a product depends on."""
     for dependency in facts.entries(product, "spec", "dependsOn"):
         yield (
             str(dependency.get("namespace") or key_of(product).namespace),

@@ -29,12 +29,12 @@ Body = dict[str, Any]
 
 
 class Refused(SluicegateError):  # noqa: N818 - says what is the case
-    """The API server refuses; the message has the verb and who may."""
+    """The API server refused a request; the message has the verb and the roles that permit it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Where a command works.
+    """The API server and namespace of a command.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Session:
 
 
 def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    """Declare the argument NAME of a product, and the option for its namespace."""
+    """Declare the argument NAME and the namespace option of a product."""
     parser.add_argument(
         "product", metavar="NAME", nargs=nargs, help="name of a DataProduct, or NAMESPACE/NAME"
     )
@@ -87,7 +87,7 @@ def add_product(parser: argparse.ArgumentParser, *, nargs: str | None = None) ->
 
 @contextmanager
 def opened(args: argparse.Namespace) -> Iterator[Session]:
-    """Yield the API server that the arguments and the kubeconfig name; its connection is closed at the end."""
+    """Yield a session with the API server of the kubeconfig; close its connection at the end."""
     access = read_access(selection_of(args), os.environ)
     everywhere = getattr(args, "all_namespaces", False)
     namespace = "" if everywhere else (args.namespace or access.namespace)
@@ -109,7 +109,7 @@ def key_of(text: str, namespace: str) -> Key:
 
 @contextmanager
 def refusals(verb: str, resource: Resource, namespace: str) -> Iterator[None]:
-    """Convert Forbidden into a message with the missing verb and the roles that have it."""
+    """Convert Forbidden into a message with the missing verb and the roles that permit it."""
     try:
         yield
     except Forbidden as error:

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the state; wait for it, if asked to."""
+    """Print the state; wait for a state if requested."""
     seconds = seconds_of(args.timeout)
     if args.version and args.goal != "promoted":
         raise invalid("--version", "is about a promotion: add --for=promoted")
@@ -83,7 +83,7 @@ def _judge(
 
 
 def healthy(product: facts.Body) -> WaitResult:
-    """Return whether the product is Healthy and Ready as its spec is now."""
+    """Return whether the product is Healthy and Ready for its present spec."""
     if not facts.is_observed(product):
         return WaitResult(None, "the operator has not reconciled this spec yet")
     if stalled := _stalled(product):

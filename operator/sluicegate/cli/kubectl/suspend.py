@@ -34,7 +34,7 @@ def configure(
 
 
 def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
-    """Show the change, or make it and wait until the operator has reconciled it."""
+    """Print the change, or write it and wait for its reconcile."""
     seconds = seconds_of(args.timeout)
     with opened(args) as session:
         key = session.key(args.product)

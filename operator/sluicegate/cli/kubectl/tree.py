@@ -34,7 +34,7 @@ MARKS: Final = {"": " ", "ok": "✔", "failed": "✖", "waiting": "◌"}
 
 @dataclass(slots=True)
 class TreeNode:
-    """An object or a version, with what belongs to it; `state` is a key of MARKS."""
+    """An object or a version with its children; `state` is a key of MARKS."""
 
     kind: str
     name: str
@@ -100,7 +100,7 @@ def _objects(session: Session, key: Key) -> tuple[dict[str, list[facts.Body]], l
 
 
 def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNode:
-    """Return the product, below it its versions with their objects, then what all versions share."""
+    """Return the product with its versions and their objects, then the objects shared by all versions."""
     status, name = facts.section(product, "status"), product["metadata"]["name"]
     state = facts.state_of(product)
     mark = {"Healthy": "ok", "Degraded": "failed", "Degrading": "waiting"}.get(state, "")
@@ -133,7 +133,7 @@ def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNo
 
 
 def _parties(trial: facts.Body) -> Iterator[TreeNode]:
-    """Yield the parties that must agree to a candidate, each with its answer."""
+    """Yield the parties that must approve a candidate, each with its answer."""
     approvals = facts.section(trial, "approvals")
     for answer in facts.entries(approvals, "answers"):
         agrees = answer.get("verdict") == "Agree" and not answer.get("problem")
@@ -148,7 +148,7 @@ def _parties(trial: facts.Body) -> Iterator[TreeNode]:
 
 
 def _explain_training(product: facts.Body, nodes: list[TreeNode]) -> None:
-    """Add the wait of the training under way to its Job's node."""
+    """Add the reason why the running training waits to its Job's node."""
     job = facts.section(product, "status", "retraining").get("job")
     active = facts.condition(product, "RetrainingActive")
     for node in nodes:

@@ -64,7 +64,7 @@ def wait(
     session: Session, key: Key, judge: Callable[[Body], WaitResult], seconds: float,
     *, progress: Callable[[str], None],
 ) -> tuple[WaitResult, Body]:  # fmt: skip
-    """Follow a product until `judge` has a code; return it with the product as it was then.
+    """Watch a product until `judge` returns a code; return the code and the product at that time.
 
     Progress is each message of `judge` that is new. With 0 seconds it is judged once. A wait that
     times out names an operator that doesn't lead.
@@ -100,7 +100,7 @@ def wait(
 def _changes(
     session: Session, key: Key, seconds: float, *, again: bool
 ) -> Iterator[tuple[str, Body]]:
-    """Yield each change of a product; a watch that begins again reads it first.
+    """Yield each change of a product; read it again when a watch restarts.
 
     A watch by name sends nothing of a product that was deleted before it began.
     """

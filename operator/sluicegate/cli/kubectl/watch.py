@@ -91,7 +91,7 @@ def _judge(product: facts.Body, until: str | None) -> Judge:
 
 
 def idle(product: facts.Body) -> WaitResult:
-    """Return whether nothing is under way: no rollout, no training, and no request that waits."""
+    """Return whether no rollout, training or request is in progress."""
     under_way = next(_under_way(product), "")
     if under_way:
         return WaitResult(None, under_way)
@@ -118,7 +118,7 @@ def _under_way(product: facts.Body) -> Iterator[str]:
 # ---- what comes ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One change of the product or an event; with an error or the deletion, the last one.
+    """A change of the product or an event; the last one has an error or is the deletion.
 
     Attributes
     ----------
@@ -238,7 +238,7 @@ class _Watches:
             self.ended.wait(PAUSE_SECONDS)
 
     def _read(self) -> facts.Body:
-        """Read the product with a client of its own: clients aren't thread-safe."""
+        """Read the product with a separate client, as clients aren't thread-safe."""
         try:
             with (
                 refusals("get", DATA_PRODUCTS, self.key.namespace),
@@ -258,7 +258,7 @@ class _Watches:
                 yield _Change(product=body)
 
     def events(self, product: facts.Body) -> Iterator[_Change]:
-        """Yield the events of the product; a person who may not read events sees the rest."""
+        """Yield the events of the product; none if the user may not read events."""
         uid, kind_of_product = product["metadata"].get("uid"), DATA_PRODUCTS.kind
         fields = f"regarding.kind={kind_of_product},regarding.name={self.key.name}"
         try:
@@ -274,7 +274,7 @@ class _Watches:
             print_progress("events are not shown: the verb watch on events.events.k8s.io is needed")
 
     def _endless_events(self, fields: str) -> Iterator[tuple[str, facts.Body]]:
-        """Yield each change of a watch; one that ends begins again."""
+        """Yield the changes of a watch; restart it when it ends."""
         while not self.ended.is_set():
             with suppress(Gone, Transient):
                 yield from self.session.client.watch(
@@ -309,7 +309,7 @@ class _Shown:
         self._outage = None
 
     def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
-        """Print what is new."""
+        """Print what changed since the last call."""
         if self.as_json:
             self._print_object(product)
             return
@@ -327,7 +327,7 @@ class _Shown:
                 _append(f"{now:%H:%M:%S} event {line}")
 
     def redraw(self, product: facts.Body, events: list[facts.Body]) -> None:
-        """Draw again, though nothing has changed but the time."""
+        """Draw again after time has passed without a change."""
 
     def _print_object(self, product: facts.Body) -> None:
         version = str(product["metadata"].get("resourceVersion", ""))
@@ -345,12 +345,12 @@ class _Terminal(_Shown):
 
     @override
     def interrupted(self, outage: live.Outage) -> None:
-        """Keep the outage for the screen."""
+        """Show the outage on the screen."""
         self._outage = outage
 
     @override
     def resumed(self) -> None:
-        """Keep for a while that the outage is over."""
+        """Show for a while that the outage has ended."""
         if self._outage is not None and self._outage.end is None:
             self._outage = replace(self._outage, end=datetime.now(UTC))
 

@@ -146,7 +146,7 @@ def _absent_file(
 
 
 def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the files, relative to src, one of which the command starts; None if it isn't a Python command."""
+    """Return the candidate files, relative to src, that the command starts; None if it isn't a Python command."""
     words = list(command)
     if not words or not Path(words[0]).name.startswith("python"):
         return None

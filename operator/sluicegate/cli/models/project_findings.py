@@ -19,7 +19,7 @@ SERVICE_FILE: Final = "service.py"
 
 
 def is_project(folder: Path) -> bool:
-    """Return whether `bentoml build` would find a project there."""
+    """Return whether `bentoml build` accepts the folder as a project."""
     return any((folder / name).is_file() for name in (*BUILD_FILES, SERVICE_FILE))
 
 
@@ -56,7 +56,7 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
 
 
 def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
-    """Return the file with the options of the build, and the options; None if it can't be read."""
+    """Return the file with the build options, and the options; None if it can't be read."""
     bentofile = folder / "bentofile.yaml"
     try:
         if bentofile.is_file():
@@ -74,7 +74,7 @@ def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
 
 
 def options_in_code(source: str) -> dict[str, Any]:
-    """Return the options of a build that a service's `bentoml.images.Image` has, as bentofile.yaml has them.
+    """Return the build options in a service's `bentoml.images.Image`, named as in bentofile.yaml.
 
     Calls with literals are read: `python_packages`, `requirements_file`, `system_packages`, `run`, `run_script` and
     `Image(lock_python_packages=…)`. Raises SyntaxError.

@@ -62,7 +62,7 @@ class TrainingTrial:
 
     @property
     def retraining(self) -> Retraining | None:
-        """Return the product's settings of it."""
+        """Return the retraining settings of the product."""
         return self.product.spec.retraining if self.product else None
 
 
@@ -187,7 +187,7 @@ def _command(words: Sequence[str], python: str) -> list[str]:
 
 
 def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
-    """Return the environment of the training: the variables of its Job, and few of this shell.
+    """Return the environment variables of the training: those of its Job and a few of this shell.
 
     A training that works by a variable of the shell, PYTHONPATH say, would fail in the cluster.
     """

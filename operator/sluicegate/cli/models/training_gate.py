@@ -39,7 +39,7 @@ def worst(
 
 
 def objection(report: Report, slo: str) -> str:
-    """Return why a version that passes the gate gets no canary; empty where it gets one.
+    """Return why a version that passes the gate gets no canary; empty if it gets one.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def objection(report: Report, slo: str) -> str:
 def lines(
     report: Report, margins: Mapping[str, HoldOutMargin], gated_slos: Collection[str], slo: str = ""
 ) -> Iterator[str]:
-    """Yield the table, and the verdict in a sentence; `slo` is the one that is degraded."""
+    """Yield the table and the verdict as a sentence; `slo` is the degraded SLO."""
     new, stable = counts_of(report.evaluation), counts_of(report.stable_evaluation)
     results = [
         judge(

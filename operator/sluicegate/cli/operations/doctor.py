@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _reach(prometheus_url: str, output: str) -> int:
-    """Print each finding as it is known; return 1 if a needed server does not answer."""
+    """Print each finding as soon as it is known; return 1 if a required server doesn't answer."""
     findings = []
     settings = parse_settings(os.environ, refuse_unknown=False)
     async for finding in reach_findings(settings, prometheus_url):

@@ -143,7 +143,7 @@ async def _operators(cluster: _Cluster) -> list[Finding]:
 
 
 def _unmeasured(products: list[Body]) -> Iterator[Finding]:
-    """Yield what the operator itself reports of a Prometheus that does not answer it, each report once."""
+    """Yield each of the operator's reports about an unreachable Prometheus once."""
     names_by_message: dict[str, list[str]] = {}
     for body in products:
         meta = body["metadata"]
@@ -237,7 +237,7 @@ async def _gateways(cluster: _Cluster) -> list[Finding]:
 
 
 def programming_problem(gateway: Body) -> str:
-    """Return why a Gateway isn't programmed, and what that means; empty if it is."""
+    """Return why a Gateway isn't programmed and the consequence; empty if it is."""
     status = gateway.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     programmed = conditions.get("Programmed", {})

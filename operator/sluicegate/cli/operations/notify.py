@@ -123,7 +123,7 @@ def _document(path: Path) -> dict[str, Any]:
 def _dry_run(
     configuration: Configuration, before: dict[str, Any], after: dict[str, Any], *, as_json: bool
 ) -> int:
-    """Print the messages of one transition, as if no message had been sent before."""
+    """Print the messages of a transition without earlier messages."""
     now = int(time.time())
     transitions = _transitions(before, after)
     collected = [Collected(at, 0, transition) for at, transition in enumerate(transitions)]

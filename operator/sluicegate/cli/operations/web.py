@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Refuse arguments that would open the page to other people."""
+    """Refuse arguments that would make the page accessible to other users."""
     problems = []
     if args.auth == "Local" and args.address not in {"", "127.0.0.1", "::1"}:
         text = f'is "{args.address}": with --auth Local the page is for this machine only; leave it out'
@@ -171,7 +171,7 @@ def _login_problems(args: argparse.Namespace) -> Iterator[Problem]:
 
 
 def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
-    """Yield problems by which others than the proxy could send its headers, or the proxy could not."""
+    """Yield settings by which others than the proxy may send its headers, or the proxy may not."""
     if not args.proxy_cidr:
         text = "name the addresses of the proxy, e.g. 10.0.0.0/24: others could send the headers"
         yield Problem("--proxy-cidr", text)
@@ -181,7 +181,7 @@ def _proxy_problems(args: argparse.Namespace) -> Iterator[Problem]:
 
 
 def _secret_problem(file: Path | None) -> str:
-    """Return why no request of the proxy could ever be accepted; empty if it could."""
+    """Return why every request of the proxy would be refused; empty if none would."""
     if file is None:
         return "name a file with a secret that only the proxy and this page know"
     try:
@@ -231,7 +231,7 @@ async def _serve(args: argparse.Namespace) -> None:
 
 
 async def readable(transport: Transport, namespaces: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the namespaces that the user of the kubeconfig may list, of the named ones; empty for all.
+    """Return those of the given namespaces that the kubeconfig's user may list; empty for all.
 
     Without a name: all of them, or else the namespace of the kubeconfig, with a note.
 

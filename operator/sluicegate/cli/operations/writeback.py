@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
-    """Return why nothing is changed; empty if something is."""
+    """Return why the file isn't changed; empty if it is."""
     status = live.get("status") or {}
     if not image:
         return "no version is stable yet: nothing to write"

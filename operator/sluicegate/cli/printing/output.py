@@ -33,12 +33,12 @@ def add_output(parser: argparse.ArgumentParser, *, formats: Sequence[str] = FORM
 
 
 def document(kind: str, **fields: Any) -> Document:
-    """Return a document of the plugin's own, by its schema."""
+    """Return a document in the plugin's own schema."""
     return {"apiVersion": API_VERSION, "kind": kind, **fields}
 
 
 def objects(items: Sequence[Document], *, single: bool) -> Document:
-    """Return objects of the API server as kubectl prints them: one, or a List; without managed fields."""
+    """Return API objects as kubectl prints them: an object or a List, without managed fields."""
     for item in items:
         item.get("metadata", {}).pop("managedFields", None)
     if single and len(items) == 1:

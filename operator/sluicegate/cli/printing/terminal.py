@@ -32,7 +32,7 @@ def paint(text: str, colour: str, *, on: bool) -> str:
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the columns of the terminal; 0 if the output is no terminal, so that nothing is left out."""
+    """Return the number of columns of the terminal; 0 for other outputs, which aren't cut."""
     if not stream.isatty():
         return 0
     try:
@@ -99,7 +99,7 @@ def _total(widths: Sequence[int]) -> int:
 def _cut_columns(
     lines: Sequence[list[str]], kept_columns: Sequence[int], least: Mapping[int, int], width: int
 ) -> None:
-    """Cut the widest of the columns of `least` until the table fits, none below its number there."""
+    """Cut the widest columns until the table fits, each to no less than its minimum width."""
     sizes = dict(zip(kept_columns, _widths(lines, kept_columns), strict=True))
     rooms = {column: sizes[column] for column in least}
     for _ in range(_total(list(sizes.values())) - width):

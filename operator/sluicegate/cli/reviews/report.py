@@ -113,7 +113,7 @@ def choose(
     open_too: bool = False,
     now: int = 0,
 ) -> list[ReportFacts]:
-    """Return the facts of the selected reviews, each with those before it.
+    """Return the facts of the selected reviews, each with the reviews before it.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def period_name(review: DataProductReview) -> str:
 
 
 def _place(ordered: Sequence[DataProductReview], period: str) -> int | None:
-    """Return the index of the period's review; without a period, that of the newest sealed one."""
+    """Return the index of the period's review; without a period that of the newest sealed review."""
     places = [
         place
         for place, review in enumerate(ordered)
@@ -233,7 +233,7 @@ def readable(bodies: Iterable[Mapping[str, Any]]) -> Iterator[DataProductReview]
 async def _read_cluster(
     product: tuple[str, str] | None, among: Sequence[str], *, live: bool
 ) -> list[DataProductReview]:
-    """Read the reviews of one product, or of all; live ones with the days missing in their ledger."""
+    """Read the reviews of a product, or of all; with --live also the days missing in open ledgers."""
     settings = parse_settings(os.environ, refuse_unknown=False)
     if live and not settings.prometheus_url:
         raise invalid("live", "set SLUICEGATE_PROMETHEUS_URL to where Prometheus answers")

@@ -27,7 +27,7 @@ async def with_what_is_new(
     settings: Settings,
     now: float,
 ) -> list[DataProductReview]:
-    """Return the reviews; open ones with the counts of each day that is missing in their ledger.
+    """Return the reviews, with the counts of missing days added to open ones.
 
     Nothing is written: the operator adds these days to the ledger once they are over.
 

@@ -90,7 +90,7 @@ async def import_status(
 
 @dataclass(slots=True)
 class _Restore:
-    """An import under way: the uids of the products that it has seen, by their former ones."""
+    """An import in progress, with the uids of the restored products by their former uids."""
 
     api: KubeApi
     overwrite: bool
@@ -98,7 +98,7 @@ class _Restore:
     uids: dict[str, str] = field(default_factory=dict)
 
     async def object(self, resource: Resource, document: Mapping[str, Any]) -> str:
-        """Restore one object, and return what was done."""
+        """Restore an object and return the action as text."""
         key, status = key_of(document), document.get("status") or {}
         live = await self._live(resource, key)
         if live is not None and self._is_kept(resource, live):
@@ -158,7 +158,7 @@ class _Restore:
 
 
 def observed_at(status: Mapping[str, Any], generation: int) -> dict[str, Any]:
-    """Return a status that observed this generation; generations of the former object mean nothing here."""
+    """Return a status with this observed generation in place of the former object's."""
     result = dict(status)
     if "observedGeneration" in result:
         result["observedGeneration"] = generation

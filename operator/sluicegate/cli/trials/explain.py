@@ -120,7 +120,7 @@ def status_lines(product: DataProduct) -> Iterator[str]:
 
 
 def _hold_lines(hold: CandidateHold | None) -> Iterator[str]:
-    """Yield the check that holds the candidate, and the request that waits for it."""
+    """Yield the check that holds the candidate, and the pending request for it."""
     if hold is None:
         return
     yield f"    held by {hold.check} since {rfc3339(hold.start_time)}: {hold.message}"

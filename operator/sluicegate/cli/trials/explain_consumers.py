@@ -9,7 +9,7 @@ from sluicegate.views.numbers import events, percent
 
 
 def consumer_lines(assessment: Assessment | None) -> Iterator[str]:
-    """Yield a line for each SLO of consumers, and for each consumer whose outcomes are no evidence."""
+    """Yield a line for each SLO of consumers, and for each consumer without valid outcomes."""
     for case in _cases(assessment):
         evidence = case.evidence
         yield (

@@ -33,7 +33,7 @@ def compare_markets_live(
 
 
 def in_words(state: MarketState) -> str:
-    """Return one market of an SLO, as a line."""
+    """Return a line about an SLO in a market."""
     if not state.count.total:
         return f"{state.market} {state.state}: no events"
     low, high = interval_of(state.count)
@@ -45,7 +45,7 @@ def in_words(state: MarketState) -> str:
 
 
 def of_candidate(harm: MarketHarm) -> str:
-    """Return the comparison of a candidate with stable in one market, as a line."""
+    """Return a line that compares candidate and stable in a market."""
     candidate_arm, stable_arm = (
         f"{_share(count)} ({events(count.total)})" for count in (harm.candidate, harm.stable)
     )

@@ -93,7 +93,7 @@ async def record(
 
 
 def _begin(body: Mapping[str, Any], first: Stint, begin: int) -> Recording:
-    """Return an empty record; a baseline that was measured later isn't known at its begin."""
+    """Return an empty record, without baselines that were measured after its start."""
     return Recording(
         product=_without_status(body),
         version=series_of(first.version),
@@ -124,7 +124,7 @@ def _versions_since(status: DataProductStatus, begin: int) -> dict[str, VersionB
 
 @dataclass(frozen=True, slots=True)
 class RecordBuilder:
-    """A record while it is built: versions have their names in series until it is complete."""
+    """A record under construction, in which versions have their series names until it is complete."""
 
     product: DataProduct
     reader: PastReader
@@ -197,7 +197,7 @@ class RecordBuilder:
         return problems
 
     def _rollouts(self, newest: int) -> Iterator[tuple[int, int]]:
-        """Yield begin and end of each time with another version than the first one."""
+        """Yield the interval of each rollout in the record."""
         recording = self.recording
         earliest, covered = min(recording.blocks) - self.seconds, 0
         names = {name for read in recording.blocks.values() for name in read}

@@ -68,7 +68,7 @@ def _changes(args: argparse.Namespace, settings: Settings) -> Iterator[PlannedCh
 
 
 def _misplaced(key: Key, namespace: str, *, twice: bool) -> Iterator[Problem]:
-    """Yield why a document is no object of its own; `namespace` is that of -n."""
+    """Yield why a document isn't a separate object; `namespace` is the -n option."""
     if not key.name:
         yield Problem("metadata.name", "is required: set it")
     elif namespace and key.namespace != namespace:

@@ -102,7 +102,7 @@ def refused_change(key: Key, problems: Iterable[Problem]) -> PlannedChange:
 
 
 def _reused(live: DataProduct | None, edited: DataProduct) -> Iterator[Problem]:
-    """Yield that the bento has another one's version name, so that no rollout starts."""
+    """Yield that the bento's version name belongs to another bento, so that no rollout starts."""
     if live is None or live.status.stable is None:
         return
     bento = edited.spec.model.bento
@@ -119,7 +119,7 @@ def _reused(live: DataProduct | None, edited: DataProduct) -> Iterator[Problem]:
 def _rollout(
     live: DataProduct, edited: DataProduct, settings: Settings, running: Running | None
 ) -> Iterator[Effect]:
-    """Yield the rollout that the edit starts, and the candidate that it ends."""
+    """Yield the rollout that the edit starts and the candidate that it replaces."""
     before, after = (
         desired_model_of(
             live.status,

@@ -128,7 +128,7 @@ def _rendered(live: DataProduct, product: DataProduct, settings: Settings) -> Na
 
 
 def _by_running(running: Running, after: Named, live: DataProduct) -> Iterator[Effect]:
-    """Yield the differences from the running objects; with a candidate only those of stable's pods."""
+    """Yield the differences from the running objects; during a rollout only those of stable's pods."""
     without_candidate = live.status.candidate is None
     kinds = running.kinds if without_candidate else running.kinds & {DEPLOYMENTS.kind}
     before = running.named()

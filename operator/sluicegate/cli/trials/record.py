@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _products_of(args: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Mapping[str, Any]]]:
-    """Return the product, those that `rollout.consumers` names and those that it calls, as far as they are there."""
+    """Return the product, its consumers in `rollout.consumers` and its upstreams, as far as they exist."""
     key = parse_name(args.product, argument="product")
     if args.from_file is None:
         return asyncio.run(_with_others(key))
@@ -118,7 +118,7 @@ def _read_single(file: str) -> dict[str, Any]:
 async def _record(
     bodies: Sequence[Mapping[str, Any]], settings: Settings, days: float, now: float
 ) -> tuple[Recording, Iterator[str]]:
-    """Record the first of these products; the others are its consumers, and those that it calls."""
+    """Record the first product with the others as its consumers and upstreams."""
     product, timing = DataProduct.parse(bodies[0]), timing_of(settings)
     async with Prometheus(endpoint_of(settings)) as source:
         reader = PastReader(source, timing, GATEWAYS[settings.gateway_metrics])

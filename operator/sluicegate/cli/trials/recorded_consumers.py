@@ -18,7 +18,7 @@ from sluicegate.stats.counts import summed
 
 @dataclass(frozen=True, slots=True)
 class RecordedConsumer:
-    """A consumer, what it asks of canaries, and its document for the file."""
+    """A consumer, its conditions for canaries, and its document for the file."""
 
     product: DataProduct
     terms: ConsumerTerms
@@ -53,7 +53,7 @@ class RecordedConsumer:
     async def put_usual(
         self, recording: Recording, reader: PastReader, indexes: range, step: int
     ) -> list[str]:
-        """Read all its outcomes, those of its versions together; return the problems in words."""
+        """Read the outcomes of all versions together; return the problems as text."""
         target = target_of(self.product, reader.timing)
         if target is None:
             return []

@@ -145,7 +145,7 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
 
 
 def _consumers(product: DataProduct, others: Iterable[DataProduct]) -> Iterator[ConsumerTerms]:
-    """Yield what the consumers that the product names ask of its canaries."""
+    """Yield the conditions that the product's consumers set for its canaries."""
     named = consumer_names(product)
     for other in others:
         terms = consumer_terms(other, product.metadata.key)

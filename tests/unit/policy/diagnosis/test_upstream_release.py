@@ -136,7 +136,7 @@ def test_a_drop_at_another_moment_than_a_release_waits_for_no_more_blocks():
     assert undecided(share_at=RELEASED - 48).awaited_until == 0
 
 
-def test_a_change_by_itself_beside_a_release_waits_for_no_more_blocks():
+def test_a_change_without_the_release_is_decided_without_more_blocks():
     decay = undecided(worse=8, worse_from=RELEASED + 18, hours=3)
     assert decay.own
     assert decay.awaited_until == 0
@@ -174,7 +174,7 @@ def test_a_release_that_was_the_cause_remains_it_at_evidence_that_does_not_show_
 
 
 @pytest.mark.parametrize("named_by", ["diagnosis", "alert"])
-def test_a_release_that_was_the_cause_is_it_no_longer_once_a_change_by_itself_is_shown(named_by):
+def test_a_release_is_no_longer_the_cause_once_the_slo_is_shown_to_change_without_it(named_by):
     response = undecided(worse=3, worse_from=RELEASED + 18, named_by=named_by, hours=4)
     assert (response.follows, response.own) == (False, True)
 
