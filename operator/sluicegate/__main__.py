@@ -73,7 +73,7 @@ ROOMS: Final = {
     },
 }
 """Summaries of commands, by the package below `sluicegate.cli` that has their modules."""
-COMMANDS: Final = {name: text for room in ROOMS.values() for name, text in room.items()}
+COMMANDS: Final = {name: text for group in ROOMS.values() for name, text in group.items()}
 EXIT_FAILED: Final = 1
 EXIT_WRONG_INPUT: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -245,9 +245,9 @@ def _parser(selected: str | None, program: str = "sluicegate") -> argparse.Argum
 
 def module_of(command: str) -> str:
     """Return the name of the module that implements a command."""
-    room = next(room for room, commands in ROOMS.items() if command in commands)
+    group = next(group for group, commands in ROOMS.items() if command in commands)
     name = f"{command}_" if keyword.iskeyword(command) else command.replace("-", "_")
-    return f"sluicegate.cli.{room}.{name}"
+    return f"sluicegate.cli.{group}.{name}"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Forbidden(KubeError):
 
 
 class NamespaceTerminating(Forbidden):
-    """The namespace is being deleted, so nothing is created in it; nothing is to be corrected."""
+    """The namespace is being deleted, so that nothing can be created in it."""
 
 
 class NotFound(KubeError):
@@ -53,11 +53,11 @@ class NotFound(KubeError):
 
 
 class Conflict(KubeError):
-    """The object changed since it was read: observe and decide again."""
+    """The object changed after it was read."""
 
 
 class AlreadyExists(Conflict):
-    """An object with the name of the one to create exists."""
+    """An object with the requested name exists."""
 
 
 class Gone(KubeError):
@@ -69,7 +69,7 @@ class Invalid(KubeError):
 
 
 class Unapplicable(Invalid):
-    """The stored object breaks its schema, so that the server applies nothing to it."""
+    """The stored object violates its schema, so that the server refuses to apply changes."""
 
 
 class AnswerTooLarge(KubeError):
@@ -77,7 +77,7 @@ class AnswerTooLarge(KubeError):
 
 
 class Transient(KubeError):
-    """No answer, or the server's own failure: the same call may succeed later."""
+    """A missing answer or a server failure; the same request may succeed later."""
 
 
 class TimedOut(Transient):
@@ -103,7 +103,7 @@ class TooManyRequests(Transient):
 
 
 class WriteFenced(KubeError):
-    """The write was not sent, because the lease doesn't cover it any more."""
+    """The write was not sent because the lease no longer covers it."""
 
 
 ERROR_BY_STATUS: Mapping[int, type[KubeError]] = {

@@ -45,7 +45,7 @@ def read_version(labels: Mapping[str, str], annotations: Mapping[str, str]) -> V
 
 
 def read_identity(labels: Mapping[str, str], annotations: Mapping[str, str]) -> VersionBase | None:
-    """Return the version in a Deployment's annotations, accepted or not; None if there is none."""
+    """Return the version in a Deployment's annotations, accepted or not; None without one."""
     try:
         document = json.dumps(_identity(labels, annotations))
         return VersionBase.model_validate_json(document, by_name=False)

@@ -133,7 +133,7 @@ class Arms:
         return (candidate.count.total, stable.count.total) if is_counted else None
 
     def _outcomes(self, index: int) -> Pairs | None:
-        """Return the labelled requests of one block that both versions predicted for; None if not counted."""
+        """Return a block's labelled requests that both versions predicted; None if not counted."""
         right_rows, wrong_rows = (
             self.canaries.blocks(self.series(self.candidate, name)).value(index)
             for name in PAIRED_SERIES.values()

@@ -347,7 +347,7 @@ def answers_to(candidate: Candidate | None) -> tuple[ApprovalAnswer, ...]:
 
 
 def answer_mark(answer: ApprovalAnswer) -> str:
-    """Return what distinguishes an answer from others to the candidate, without spaces."""
+    """Return a key that distinguishes an answer from other answers to the candidate."""
     return f"{answer.party}={answer.verdict}@{answer.answer_time}"
 
 

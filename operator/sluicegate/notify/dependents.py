@@ -105,7 +105,7 @@ def _release_transitions(
 def _deprecation_transition(
     change: Transition, stable: Version, upstream: Origin
 ) -> Iterator[Transition]:
-    """Yield that the promoted version deprecates operations of the version before it."""
+    """Yield the transition of a promoted version that deprecates operations."""
     operations = stable.api_changes.deprecated if stable.api_changes is not None else ()
     if operations:
         text = f"{stable.version} deprecates {', '.join(operations)}"
@@ -138,7 +138,7 @@ def _suspension_transitions(
 
 
 def _request(change: Transition, upstream: Origin, origin: Origin) -> Transition:
-    """Return the request of an answer, with the command that gives it."""
+    """Return the pending request for an answer, with the command that answers it."""
     command = answer_command((upstream.namespace, upstream.name), change.version, origin.path)
     return replace(
         _of_upstream(change, Kind.UPSTREAM_ASKS, upstream), needs_person=True, command=command

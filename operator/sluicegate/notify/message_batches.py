@@ -154,7 +154,7 @@ def _outage(transition: Transition) -> str:
 
 
 def _mark(transition: Transition) -> str:
-    """Return the key by which two transitions of a topic are the same; of some, with the reason."""
+    """Return the key that identifies equal transitions of a topic, for some topics with the reason."""
     by_reason = transition.kind in {Kind.STALLED, *OUTAGES}
     return f"{transition.kind}/{transition.reason}" if by_reason else str(transition.kind)
 

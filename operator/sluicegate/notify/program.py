@@ -74,7 +74,7 @@ def receiver_of(
     client: Http,
     wall_clock: Clock,
 ) -> Receiver:
-    """Return the receiver of a sink that gets messages."""
+    """Return the receiver for a sink's kind."""
     cluster, portfolio = configuration.cluster, configuration.portfolio_url or ""
     if isinstance(sink, AppriseSink):
         return AppriseReceiver(sink, load_library(), cluster, portfolio)

@@ -568,7 +568,7 @@ class _Comparison:
         )  # fmt: skip
 
     def _numbers(self, message: str) -> str:
-        """Add the numbers that a person approves: those of the last decision, if the condition has none."""
+        """Return the message with the last decision's numbers, unless the condition has the numbers to approve."""
         decision = self.status.decision
         if self.after.approval == ConditionReason.API_CHANGED or decision is None:
             return message

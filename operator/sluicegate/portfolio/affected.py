@@ -114,7 +114,7 @@ def _with_causes(nodes: dict[str, Node], edges: list[tuple[str, str]]) -> dict[s
 
 
 def _spread(cause: str, callers: Mapping[str, list[str]], causes: dict[str, list[str]]) -> None:
-    """Add a degraded product to the causes of all that depend on it.
+    """Add a degraded product to the causes of all its direct and indirect dependents.
 
     Those that depend on a product with all of its causes have causes enough, too: so each product is
     passed through once for each cause that it has.

@@ -75,7 +75,7 @@ class Answers:
 
     @cached_property
     def silent(self) -> Mapping[int, Block]:
-        """Return the blocks of series that don't exist, shared by all of them."""
+        """Return the shared blocks of series that don't exist."""
         return {index: Block(index, Quality.NO_SERIES) for index in self.indexes}
 
     @cached_property

@@ -63,7 +63,7 @@ class CanaryBlocks:
         self._outdate(readings, changed_products)
 
     def _outdate(self, readings: Readings, changed_products: set[ProductKey]) -> None:
-        """Drop values that were derived from blocks whose value has changed."""
+        """Drop cached values of blocks that have changed."""
         if readings.gateway is not None:  # it concerns all products
             changed_products |= {product for product, _ in self._derived}
         for (product, _), (_, derived) in self._derived.items():

@@ -87,7 +87,7 @@ def _unread_blocks(
 def _counts_by_owner(
     query_answers: Answers,
 ) -> dict[ProductKey, dict[tuple[str, str], CountsByConsumer]]:
-    """Return the values of each consumer by upstream and revision; the key ("", "") has all of its outcomes."""
+    """Return the outcomes of each consumer by upstream and revision; key ("", "") holds all of them."""
     by_owner: dict[ProductKey, dict[tuple[str, str], CountsByConsumer]] = defaultdict(dict)
     for labels, values in query_answers.table(QueryKind.UPSTREAMS).items():
         namespace, product, upstream, revision, indicator, outcome, age, result = labels

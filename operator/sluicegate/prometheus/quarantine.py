@@ -136,7 +136,7 @@ class Quarantine:
         }
 
     def due(self, index: int, *, only_own_queries: bool = False) -> list[Place]:
-        """Return the places that are retried at this block; those that have waited longest come first.
+        """Return the entries to retry at this block, longest waiting first.
 
         Products' own queries are retried separately, so that they don't delay the retry of others.
         """

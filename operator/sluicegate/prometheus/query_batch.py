@@ -73,7 +73,7 @@ class Part:
 
     @property
     def owner(self) -> ProductKey:
-        """Return the product whose spec has this query; None for the operator's own queries."""
+        """Return the product whose spec defines this query; None for the operator's queries."""
         return self.targets[0].key
 
 

@@ -117,7 +117,7 @@ class Target:
 
     @property
     def requests(self) -> str:
-        """Return the SLO whose totals are all requests: traffic, and the observed share."""
+        """Return the SLO that counts all requests, for the traffic and the observed share."""
         own_names = (name for name, indicator in self.slos.items() if indicator.availability)
         return next(own_names, REQUESTS)
 

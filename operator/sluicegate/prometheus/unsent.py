@@ -21,7 +21,7 @@ _WITHOUT_PODS: Final = frozenset({Quality.NO_SERIES, Quality.LOW_COVERAGE})
 
 
 class Unsent:
-    """Requests of each product that its gateways sent to no pod, by block."""
+    """Requests that gateways received but sent to no pod, by product and block."""
 
     def __init__(self, table: Table, targets: Iterable[Target]) -> None:
         """Store the counts; if two products' routes have the same name, a request can't be attributed."""

@@ -78,7 +78,7 @@ def delivery_of(review: DataProductReview) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _Promotion:
-    """Lead time of a promotion in seconds, and its cause."""
+    """The lead time of a promotion in seconds, and its cause."""
 
     lead: float | None
     reworked: bool

@@ -320,7 +320,7 @@ def _period_marks(ledgers: Sequence[DataProductReview]) -> tuple[Mark, ...]:
 
 
 def conceal_marks(line: EvolutionLine, conceal_text: Callable[[str], str]) -> EvolutionLine:
-    """Return the line whose marks don't name hidden products."""
+    """Return the line without names of hidden products in its marks."""
     marks = tuple(
         replace(chart_mark, text=conceal_text(chart_mark.text)) for chart_mark in line.marks
     )

@@ -77,7 +77,7 @@ class Summarized(Protocol):
 
     @property
     def gains(self) -> Sequence[str]:
-        """Return what the versions that were kept brought, in words."""
+        """Return the gains of the versions that remained stable, as text."""
 
     @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:

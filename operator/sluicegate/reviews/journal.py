@@ -76,7 +76,7 @@ class DayCounts:
 
 
 def _is_code(bucket_bound: str) -> bool:
-    """Return whether a key of the counts is a status code, such as 503, and not a latency bound, such as 0.25."""
+    """Return whether a key of the counts is a status code, such as 503, rather than a latency bound, such as 0.25."""
     return len(bucket_bound) == 3 and bucket_bound.isdigit()  # noqa: PLR2004 - the digits of a code
 
 

@@ -196,7 +196,7 @@ class ReviewStore:
         await self.api.patch(DATA_PRODUCT_REVIEWS, key, {"metadata": metadata})
 
     async def drop_beyond(self, product: Key, kept_reviews: int, newest_key: Key) -> int:
-        """Delete old sealed reviews of a product's name beyond `keep`; return the number of kept ones.
+        """Delete the oldest sealed reviews of a product beyond `kept_reviews`; return the number of remaining ones.
 
         This includes reviews of a former cycle, and of a former product of that name.
 

@@ -196,7 +196,7 @@ class EventRecorder:
             await self._begin(note)
 
     async def _begin(self, note: Note) -> None:
-        """Write a note as a new Event, in place of a held note of its object's series."""
+        """Write a note as a new Event that replaces a held note of the object's series."""
         held_series = self._series.get(self._holding.pop(note.subject.uid, note.series))
         if held_series is not None:
             held_series.held = None

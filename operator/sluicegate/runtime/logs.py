@@ -115,6 +115,6 @@ def configure_logging(log_level: str, log_formatter: logging.Formatter) -> None:
 
 
 def is_fault_of_this_side(log_record: logging.LogRecord) -> bool:
-    """Return whether a record is about more than a malformed request, which any client can send."""
+    """Return whether a record is about a server error rather than a malformed request."""
     error = log_record.exc_info[1] if log_record.exc_info else None
     return not isinstance(error, HttpProcessingError)

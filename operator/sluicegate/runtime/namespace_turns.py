@@ -14,7 +14,7 @@ from sluicegate.runtime.interfaces import QueuePriority
 
 @dataclass(frozen=True, slots=True)
 class WaitingKey:
-    """A key that is ready, and the time since when (by the queue's clock)."""
+    """A ready key and the time since which it waits, by the queue's clock."""
 
     priority: QueuePriority
     since: float

@@ -152,7 +152,7 @@ class Resync:
         return min((due_list.at for due_list in self._due.values()), default=float("inf"))
 
     async def _list_due(self) -> None:
-        """Make each list that is due; a failed one remains due, for later."""
+        """Make each due list; a failed one is retried later."""
         event_loop = asyncio.get_running_loop()
         for (cache, namespace), due_list in tuple(self._due.items()):
             if due_list.at > event_loop.time():
@@ -196,7 +196,7 @@ class Resync:
                 self._on_change(change)
 
     def _apply_decision(self, namespace: str) -> None:
-        """Requeue the products of a namespace once all of its kinds are listed again."""
+        """Requeue the products of a namespace after all of its kinds were listed."""
         if not self._refusals.hides(namespace):
             for key in self._caches.products:
                 if namespace in ("", key.namespace):

@@ -130,7 +130,7 @@ def _degradation_of(
 def _counts_of_degrading(
     traffic: SimulatedTraffic, bad_events: Floats, total: Floats
 ) -> tuple[Floats, Floats]:
-    """Return the same products with the candidate's ratio after the longest window."""
+    """Return the counts of the same products with the candidate's ratio after the longest window."""
     later_counts = traffic.span(LONGEST_WINDOW, len(bad_events), candidate=True)
     return (
         np.concatenate([bad_events[:LONGEST_WINDOW], later_counts[0][:, 0]]),

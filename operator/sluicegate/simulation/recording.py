@@ -134,7 +134,7 @@ class Recording:
     """Those of consumers, by the second of their end, then by consumer."""
 
     def drop(self, block_end: int) -> None:
-        """Remove the block that ends at a time, as shorter blocks replace it."""
+        """Remove the block that ends at a time and is replaced by shorter blocks."""
         self.blocks.pop(block_end, None)
         self.outcomes.pop(block_end, None)
 

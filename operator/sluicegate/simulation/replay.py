@@ -178,7 +178,7 @@ class Replay:
                 self._apply_event(event)
 
     def _end_follow_up(self, now: int) -> None:
-        """End a follow-up without a version where the file has no result of it in its time.
+        """End a follow-up training whose result isn't in the file.
 
         A file has the versions that were served, and few follow-ups lead to one. Its time is that of
         the training before it.

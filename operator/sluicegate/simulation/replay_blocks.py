@@ -357,7 +357,7 @@ def _part_of_value(value: BlockValue, part_number: int, part_count: int) -> Bloc
 
 
 def _joined_value(value_parts: list[BlockValue]) -> BlockValue:
-    """Return the block that consists of these parts: one lost part of five isn't low coverage."""
+    """Return the sum of these blocks; a single lost block of five doesn't count as low coverage."""
     usable_values = [
         value_part for value_part in value_parts if value_part.quality in _USABLE_QUALITIES
     ]

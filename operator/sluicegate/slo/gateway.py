@@ -98,7 +98,7 @@ versions don't."""
 
 
 def backend_of(namespace: str, service: str) -> str:
-    """Return the name of a Service in a gateway's counter, inside its label.
+    """Return a Service's name as it appears in a gateway's metric label.
 
     If `a-b`/`c` and `a`/`b-c` both exist, the revision in a version's Service differs.
     """
@@ -106,7 +106,7 @@ def backend_of(namespace: str, service: str) -> str:
 
 
 def route_of(namespace: str, product: str) -> str:
-    """Return the name of a product's route in a gateway's counters; `a-b`/`c` and `a`/`b-c` have the same."""
+    """Return a product's route name as it appears in a gateway's metrics; `a-b`/`c` and `a`/`b-c` have the same."""
     return f"{namespace}-{product}"
 
 

@@ -76,7 +76,7 @@ class BlockCounts:
         return None if self.totals is None else self.totals.get(index)
 
     def bad(self, index: int) -> float | None:
-        """Return the bad events of a block; NaN where good and all events contradict each other."""
+        """Return the bad events of a block; NaN where good events exceed all events."""
         if self.goods is None:
             return (self.bads or NO_VALUES).get(index)
         total, good_count = self.total(index), self.goods.get(index, 0.0)

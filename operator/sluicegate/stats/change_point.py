@@ -216,7 +216,7 @@ def _add_stratum(test_sums: list[float], stratum_counts: Sequence[int], weight_s
 
 
 def _log_likelihood_ratio(counts_before: Count, counts_after: Count, ratio_drop: float) -> float:
-    """Compute the log-likelihood ratio of "risen by the drop" to "the same", each at its best p."""
+    """Compute the log-likelihood ratio of a rise by the drop to no change, each at its most likely ratio."""
     total = counts_before.total + counts_after.total
     pooled_ratio = (counts_before.bad + counts_after.bad) / total
     estimated_ratio = (

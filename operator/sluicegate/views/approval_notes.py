@@ -21,7 +21,7 @@ _CONSUMER_INFIX: Final = f".{APPROVAL_GROUP}/"
 
 @dataclass(frozen=True, slots=True)
 class ApprovalNote:
-    """An answer.
+    """A party's answer to a candidate, as an annotation.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class ApprovalNote:
 
     @classmethod
     def parse(cls, annotation: object) -> Self | None:
-        """Return the answer of an annotation; None for a text that isn't one."""
+        """Return the answer in an annotation; None for invalid text."""
         note = RequestNote.parse(annotation)
         words = [] if note is None else note.value.split("/")
         if note is None or len(words) != 3 or not note.user:  # noqa: PLR2004 - its parts
@@ -67,7 +67,7 @@ def consumer_annotation(namespace: str, name: str) -> str:
 
 
 def answer_annotations(annotations: object) -> tuple[tuple[str, str], ...]:
-    """Return an object's annotations with answers, by name; others are left out."""
+    """Return only those annotations of an object that are answers, by name."""
     annotation_map = annotations if isinstance(annotations, Mapping) else {}
     answers = (
         (name, value)

@@ -13,7 +13,7 @@ MAX_NOTE_LENGTH: Final = 1_200
 
 @dataclass(frozen=True, slots=True)
 class RequestNote:
-    """Reason of a request.
+    """The reason of a manual request, as an annotation.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class RequestNote:
 
     @classmethod
     def parse(cls, annotation: object) -> Self | None:
-        """Return the note of an annotation; None for a text that isn't one."""
+        """Return the note in an annotation; None for invalid text."""
         if not isinstance(annotation, str) or len(annotation) > MAX_NOTE_LENGTH:
             return None
         lines = annotation.split("\n")

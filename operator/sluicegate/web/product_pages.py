@@ -265,7 +265,7 @@ class PortfolioPages:
         return request.html("me.html", me=identity)
 
     def _visible_namespaces(self, namespaces: frozenset[str] | None) -> str | list[str]:
-        """Return the namespaces that the reader may see (None: all), as far as the page reads them."""
+        """Return the namespaces that both the reader and the page may read; None for all."""
         read_namespaces = self._handling.store.read
         if namespaces is None:
             return sorted(read_namespaces) or "all"

@@ -79,7 +79,7 @@ class VisiblePortfolio:
 
 
 class Views:
-    """Views of a store: one for each change of it and each set of permissions."""
+    """Cached views of a store, by change of the store and by set of permissions."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -145,9 +145,9 @@ def counted_blocks(
     for block in blocks:
         if is_counted(block):
             end, is_warm = block.end, False
-            for changed in changes:
-                if changed < end:
-                    is_warm = end > changed + warm_up
+            for change_time in changes:
+                if change_time < end:
+                    is_warm = end > change_time + warm_up
                     break
             counted_list.append((block, is_warm))
     return counted_list

@@ -111,7 +111,7 @@ def present_is_as_accepted(symptoms: Symptoms) -> CheckResult:
 
 
 def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
-    """Object if a product that this one calls is degraded, was in the blocks judged as present, or may be.
+    """Object if an upstream is degraded, was degraded in the judged blocks, or may be.
 
     An upstream whose state isn't confirmed yet objects for a limited time.
     """
@@ -127,7 +127,7 @@ def upstream_is_degraded(symptoms: Symptoms) -> CheckResult:
 
 
 def upstream_was_released(symptoms: Symptoms) -> CheckResult:
-    """Object if the SLO follows the traffic share of a new version of a product that this one calls."""
+    """Object if the SLO follows the traffic share of a new version of an upstream."""
     releases = symptoms.releases()
     if not releases:
         text = "no product that it calls has a version that is young enough to compare"
@@ -147,7 +147,7 @@ def upstream_was_released(symptoms: Symptoms) -> CheckResult:
 
 
 def inputs_are_late(symptoms: Symptoms) -> CheckResult:
-    """Object if an input has no new data: any model is wrong with it, and a training would learn from old data."""
+    """Object if an input has no new data, as every model and a training would use old data."""
     timed = [
         data_input
         for data_input in symptoms.facts.inputs
@@ -157,7 +157,7 @@ def inputs_are_late(symptoms: Symptoms) -> CheckResult:
 
 
 def inputs_have_changed(symptoms: Symptoms) -> CheckResult:
-    """Object if data break their contract: a training would learn from them."""
+    """Object if data break their contract, as a training would learn from them."""
     ruled = [
         data_input for data_input in symptoms.facts.inputs if data_input.freshness_seconds is None
     ]

@@ -119,7 +119,7 @@ def evidence_restarted(before: DataProductStatus, after: DataProductStatus) -> b
 
 
 def _without(terms: Terms, record: SloRecord, result: SloResult, block: int) -> SloRecord:
-    """Return the status of an SLO without its evidence since the disturbance, up to this block."""
+    """Return the record of an SLO without its evidence from the disturbance up to this block."""
     assert record.disturbance_start_time is not None
     end = terms.block_end(block)
     if result.terms.gauge is not None:

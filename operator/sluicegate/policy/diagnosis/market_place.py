@@ -41,7 +41,7 @@ def in_its_market(
 
 
 def _others_are_good(slo: str, stable: Version, observed: Observed, market: MarketState) -> bool:
-    """Return whether the other markets together are within the limit since the market became bad."""
+    """Return whether all other markets together are within the limit since the market degraded."""
     all_markets = observed.counts(stable.version, slo)
     part = observed.markets.get(slo, {}).get(market.market)
     if all_markets is None or part is None:

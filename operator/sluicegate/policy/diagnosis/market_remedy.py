@@ -78,7 +78,7 @@ def remedies_in_markets(
 
 
 class _Proposed(NamedTuple):
-    """The remedy of one market. `ends`: no other remedy follows before its cause ends."""
+    """The proposed remedy of a market; `ends` if it excludes other remedies until its cause ends."""
 
     remedy: Remedy
     diagnosis: DiagnosisResult

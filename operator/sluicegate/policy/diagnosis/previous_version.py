@@ -28,7 +28,7 @@ of which most events are bad is the greater harm."""
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """The present bad share of a degraded SLO, and its limit.
+    """The present bad share of a degraded SLO, and its allowed limit.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ def harm_of(result: SloResult, series: Series | None, *, now: int) -> Harm:
 def objection(
     status: DataProductStatus, before: PastVersion, harm: Harm, results: Iterable[SloResult]
 ) -> str:
-    """Return why the previous version is no remedy, as a clause; empty if it is.
+    """Return why a rollback to the previous version is no remedy, as a clause; empty if it is one.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def record(status: DataProductStatus, version: PastVersion, slo: SloTerms) -> Co
 
 
 def _gain(status: DataProductStatus, before: PastVersion, harm: Harm) -> float | str:
-    """Return the points of bad events that a rollback removes in this SLO, or why it removes none."""
+    """Return the bad share that a rollback removes for this SLO, or why it removes none."""
     slo, name = harm.result.terms, before.release.version
     if harm.ratio is None:
         return f"whether {name} does better in {slo.name} is unknown: there are too few events now"

@@ -98,7 +98,7 @@ def remedies_for(
 
 
 class _Others(NamedTuple):
-    """All SLOs, the degraded ones, and the function that adds the market of the evidence."""
+    """All SLOs and the degraded ones, with the function that adds a market to a diagnosis."""
 
     results: tuple[SloResult, ...]
     degraded: tuple[SloResult, ...]
@@ -209,7 +209,7 @@ def _objection(
     *,
     results: tuple[SloResult, ...],
 ) -> str:
-    """Return why the previous version is no remedy; empty if it is one, or there is none."""
+    """Return why the previous version is no remedy; empty if it is one or doesn't exist."""
     if before is None or status.stable is None or result.state is SloState.UNKNOWN:
         return ""
     series = observed.counts(status.stable.version, result.terms.name)
@@ -281,7 +281,7 @@ def _choose(case: Case) -> Remedy:  # noqa: PLR0911 - one an outcome
 
 
 def alert_outside(case: Case) -> Remedy:
-    """Return an alert about a cause outside the model; no other remedy follows before it ends."""
+    """Return the alert about a cause outside the model, which precedes all other remedies."""
     cause, text = case.diagnosis.cause, case.diagnosis.message
     if cause in CONTRADICTED:
         return _contradicted(case)
@@ -375,7 +375,7 @@ def _accepted_share(case: Case) -> float | None:
 
 
 def _under_way(case: Case) -> preconditions.Obstacle | None:
-    """Return the training for this degradation that is under way, or its candidate; None without one.
+    """Return the running training for this degradation, or its candidate; None without one.
 
     A detector that is slower than the one that found the degradation doesn't end its remedy.
     """

@@ -107,7 +107,7 @@ def _bad_from(terms: SloTerms, baseline: Baseline | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """The events from block `after` + 1 to block `last`, and the pods that served them."""
+    """The events from block `after` + 1 to `last`, and the pods that served them."""
 
     series: Series
     pod_seconds: Series | None

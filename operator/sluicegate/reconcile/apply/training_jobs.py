@@ -28,7 +28,7 @@ KEEP_SECONDS: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """Keeps the training Jobs of products."""
+    """Creates, patches and deletes the training Jobs of products."""
 
     applier: Applier
     settings: Settings
