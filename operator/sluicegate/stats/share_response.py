@@ -17,14 +17,12 @@ A ratio that has improved before the version came was bad by an incident. The bi
 no level without the version, so they are left out.
 
 Labels of right and of wrong answers may come after unequal times. Where the traffic changes, the ratio is
-that of the quicker ones until the others have come, and many events of a burst weigh more than all before
-them. So bins of a burst are left out, and a change by itself has to last longer than labels take.
+that of the quicker ones until the others have come. So a change by itself has to last longer than labels take.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
-from statistics import median
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -38,8 +36,6 @@ MIN_BINS: Final = 3
 IMPROVED: Final = log(100)
 """Natural logarithm of the likelihood ratio from which on an improvement is shown, beside the logarithm
 of the moments that are tried for it."""
-BURST: Final = 3.0
-"""Events a second, over their median before or since the version, from which on a bin is one of a burst."""
 _PARAMETERS: Final = 4
 """Of the largest model: constant, two slopes and the moment of the step."""
 _SINGULAR_DETERMINANT: Final = 1e-9
@@ -56,11 +52,6 @@ class Bin(NamedTuple):
     start: float
     end: float
     events: Count
-
-    @property
-    def rate(self) -> float:
-        """Return the events a second."""
-        return self.events.total / (self.end - self.start)
 
 
 class ShareChange(NamedTuple):
@@ -118,10 +109,7 @@ def share_response(
     number_before = sum(interval.end <= changes[0].time for interval in bins)
     if min(number_before, len(bins) - number_before) < MIN_BINS:
         return None
-    bins = [
-        *_steady(_since_improvement(bins[:number_before])),
-        *_steady(bins[number_before:]),
-    ]
+    bins = [*_since_improvement(bins[:number_before]), *bins[number_before:]]
     sample = _Sample.of([interval.events for interval in bins])
     shares = [
         [delay.share(interval, changes) for interval in bins]
@@ -164,12 +152,6 @@ def share_response(
 def labels_seconds(block_seconds: float, lag_seconds: float) -> float:
     """Return the seconds within which the labels of a prediction come; `lag_seconds` is the part that is known."""
     return block_seconds * FIXED_DELAYS[-1] + lag_seconds
-
-
-def _steady(bins: list[Bin]) -> list[Bin]:
-    """Return the bins without those of a burst."""
-    most = BURST * median(interval.rate for interval in bins)
-    return [interval for interval in bins if interval.rate <= most]
 
 
 def _lasting_step(sample: "_Sample", model: "_Model", later: Sequence[int]) -> tuple[float, float]:

@@ -102,9 +102,6 @@ def in_a_burst(block: int, *, late_wrong: bool) -> tuple[float, float]:
 def test_labels_of_one_outcome_that_come_first_in_a_burst_are_no_lasting_change(late_wrong, until):
     found = [response(seed, lost=LOST, late_wrong=late_wrong, until=until) for seed in range(RUNS)]
     assert sum(map(shows_own, found)) <= RUNS // 20
-    if until > 60:
-        assert all(each.follows > 5 for each in found)
-        assert all(each.without == pytest.approx(USUAL, abs=0.03) for each in found)
 
 
 def test_a_steady_ratio_has_no_response_to_the_traffic_share():
