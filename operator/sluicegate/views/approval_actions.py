@@ -6,7 +6,7 @@ An object is read as the API server sends it; for page and plugin.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sluicegate.errors import invalid
 from sluicegate.views import product as facts
@@ -20,6 +20,10 @@ from sluicegate.views.person_actions import promotion_details, require_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+DECIDED_PHASES: Final = frozenset({"Promoting", "RollingBack"})
+"""Phases of a candidate in which an answer changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,10 @@ def answer_request(
     candidate_status, meta = facts.candidate(product), product["metadata"]
     candidate = str(candidate_status.get("version"))
     require_candidate(product, candidate, version)
+    if candidate_status.get("phase") in DECIDED_PHASES:
+        raise invalid(
+            "NAME", f"{candidate} is decided: {candidate_status.get('decisionMessage', '')}"
+        )
     product_key, consumer = (str(meta["namespace"]), str(meta["name"])), tuple(party.split("/", 1))
     is_role = len(consumer) == 1
     verb = "agree to" if verdict == AGREE else "refuse"

@@ -188,7 +188,7 @@ def needs_of(product: DataProduct) -> tuple[Need, ...]:
 def needs_of_status(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
     """Return the needs of a product with this status, the most pressing first."""
     needs = [
-        *_blocked_needs(status), *_rollback_needs(status), *_request_needs(status), *_candidate_needs(status, key),
+        *_blocked_needs(status, key), *_rollback_needs(status), *_request_needs(status), *_candidate_needs(status, key),
         *_degradation_needs(status, key), *_dependent_needs(status), *_secret_needs(status), *_market_needs(status), *_review_needs(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
@@ -228,10 +228,13 @@ def _condition_need(
     return Need(kind, reason or kind, message, since, command)
 
 
-def _blocked_needs(status: DataProductStatus) -> Iterator[Need]:
+def _blocked_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
     if stalled_condition is not None and stalled_condition.status == "True":
-        yield _condition_need(NeedKind.STALLED, stalled_condition)
+        model, command = status.spec_model, ""
+        if model is not None and stalled_condition.reason == ConditionReason.MODEL_REJECTED:
+            command = plugin_command(key, "promote", model.version)
+        yield _condition_need(NeedKind.STALLED, stalled_condition, command=command)
     elif (ready_condition := unready_condition(status)) is not None:
         yield _condition_need(NeedKind.NOT_READY, ready_condition)
 

@@ -127,16 +127,23 @@ def _promotion_request(product: facts.Body, version: str) -> Request:
             f" `kubectl sluicegate approve {_name(product)}`"
         )
         raise invalid(_name(product), text)
-    if not candidate_status or candidate_status.get("phase") == "Parked":
+    if is_retry(candidate_status):
         sentence = f"try {identity[0]} again in place of {stable}"
     else:
         sentence = f"promote {identity[0]} in place of {stable}"
     return Request(sentence, list(promotion_details(product, candidate_status)), identity[0])
 
 
+def is_retry(candidate_status: facts.Body) -> bool:
+    """Return whether a promotion starts a rollout again, as no version is on trial."""
+    return not candidate_status or candidate_status.get("phase") == "Parked"
+
+
 def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iterator[str]:
     """Yield the evidence for an approval, a line each."""
     model = facts.section(product, "status", "specModel")
+    if facts.section(product, "spec").get("suspend"):
+        yield "spec.suspend is set: requests and answers of people act all the same"
     if candidate_status:
         yield f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"
         if hold_text := facts.hold_line(candidate_status):
@@ -146,7 +153,15 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
         evidence = list(facts.evidence_lines(candidate_status))
         yield from evidence or ["no evidence was collected yet"]
     elif model.get("outcome") in RETRYABLE_OUTCOMES:
-        yield f"its last rollout: {model['outcome']} {model.get('reason', '')}".rstrip()
+        last_rollout = next(
+            (
+                entry
+                for entry in facts.entries(product, "status", "history")
+                if entry.get("image") == model.get("image")
+            ),
+            model,
+        )
+        yield f"its last rollout: {last_rollout.get('outcome')} {last_rollout.get('reason', '')}".rstrip()
     if decision := facts.decision_line(product):
         yield f"last decision: {decision}"
     for slo in facts.entries(product, "status", "slos"):
@@ -193,6 +208,9 @@ def _abort_request(product: facts.Body, version: str) -> Request:
         raise invalid(_name(product), "has no candidate: there is nothing to abort")
     require_candidate(product, identity[0], version)
     candidate_status = facts.section(product, "status", "candidate")
+    if candidate_status.get("phase") == "RollingBack":
+        text = f"rolls {identity[0]} back already: {candidate_status.get('decisionMessage', '')}"
+        raise invalid(_name(product), text)
     stable = facts.section(product, "status", "stable").get("version", "none")
     details = [
         f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"

@@ -66,9 +66,15 @@ def stable_identity(product: Body) -> tuple[str, ...]:
     return identity(section(product, "status", "stable"))
 
 
+def share_in_force(candidate_status: Body) -> int:
+    """Return the present share of a candidate, in percent; 0 without one, and once it is rolled back."""
+    is_returning = candidate_status.get("phase") in {"RollingBack", "Parked"}
+    return 0 if is_returning else int(candidate_status.get("weight", 0))
+
+
 def step_line(candidate_status: Body) -> str:
     """Return version, phase and share of a candidate."""
-    return f"{candidate_status.get('version')}: {candidate_status.get('phase')} at {candidate_status.get('weight', 0)} %"
+    return f"{candidate_status.get('version')}: {candidate_status.get('phase')} at {share_in_force(candidate_status)} %"
 
 
 def hold_line(candidate_status: Body) -> str:
@@ -188,21 +194,23 @@ def versions(product: Body) -> list[Body]:
                 candidate_status.get("decisionReason"),
             )
             | {
-                "weight": candidate_status.get("weight", 0),
+                "weight": share_in_force(candidate_status),
                 "startTime": candidate_status.get("startTime"),
             }
         )
+    moved = section(status, "candidate")
     if stable := section(status, "stable"):
-        traffic = 100 - int(candidate_status.get("weight", 0)) if candidate_status else 100
         rows.append(
             _version_row(stable, "Stable", "Restored" if stable.get("restored") else "")
-            | {"weight": traffic, "startTime": stable.get("promotionTime")}
+            | {"weight": 100 - share_in_force(moved), "startTime": stable.get("promotionTime")}
         )
-    rows += [
-        _version_row(past_version, str(past_version.get("outcome", "")), past_version.get("reason"))
-        | {"startTime": past_version.get("promotionTime"), "endTime": past_version.get("endTime")}
-        for past_version in entries(status, "history")
-    ]
+    for past_version in entries(status, "history"):
+        row = _version_row(
+            past_version, str(past_version.get("outcome", "")), past_version.get("reason")
+        ) | {"startTime": past_version.get("promotionTime"), "endTime": past_version.get("endTime")}
+        if moved.get("restoring") and identity(past_version) == identity(moved):
+            row |= {"outcome": moved.get("phase"), "weight": share_in_force(moved)}
+        rows.append(row)
     return [
         {name: value for name, value in row.items() if value is not None and value != ""}
         for row in rows

@@ -24,6 +24,7 @@ from sluicegate.views.person_actions import (
     ROLLBACK_ACTION,
     PersonAction,
     applied_by,
+    is_retry,
 )
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.request_notes import RequestNote
@@ -74,6 +75,7 @@ class Intent:
     then : what the operator does. warning : e.g. that Git may revert it; empty without one.
     moves_traffic : whether it must be confirmed.
     state : all that the request depends on; a form of another state is refused.
+    retried : whether it starts the rollout of a version again.
     answer : of a party that must agree; None for other requests.
     upstream : namespace/name of the product whose candidate a consumer answers; empty otherwise.
     """
@@ -90,6 +92,7 @@ class Intent:
     state: tuple[str, ...]
     answer: AnswerRequest | None = None
     upstream: str = ""
+    retried: bool = False
 
     @property
     def command(self) -> str:
@@ -106,7 +109,23 @@ class Intent:
             word = "Agree to" if self.answer.verdict == AGREE else "Refuse"
             version_text = f"{self.version} of {self.upstream}" if self.upstream else self.version
             return f"{word} {version_text} as {self.answer.party}"
+        if self.retried:
+            return f"Try {self.version} again"
         return f"{_TITLES[self.verb]} {self.version}".rstrip()
+
+    @property
+    def permission(self) -> str:
+        """Return who may ask for it, as docs/roles.md has it."""
+        if self.answer is not None and self.upstream:
+            return f"managers of {self.answer.party} may, and holders of the verb {PROMOTE_ACTION.verb} on it"
+        if self.answer is not None:
+            return (
+                f"members of spec.team with the role {self.answer.party} may, and holders of the verb"
+                f" {PROMOTE_ACTION.verb}"
+            )
+        if self.needs == EDIT_VERB:
+            return f"holders of the verb {EDIT_VERB} may"
+        return f"managers in spec.team may, and holders of the verb {self.needs}"
 
     def change(self, token: str, user: str, reason: str) -> dict[str, Any]:
         """Return the patch: the annotation as the plugin sets it, or the field, and the note."""
@@ -146,13 +165,22 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
         request = action.request_of(product, version)
     except SluicegateError:
         return None
+    retried = verb == PROMOTE_ACTION.verb and is_retry(facts.candidate(product))
     return Intent(
         verb, verb, request.version,
         others=tuple(accepted_version for accepted_version in _accepted_versions(product) if accepted_version != request.version) if verb == ROLLBACK_ACTION.verb else (),
-        sentence=request.sentence, details=tuple(request.details), then=_CONSEQUENCE_BY_VERB[verb], warning="",
-        moves_traffic=verb in _TRAFFIC_VERBS,
+        sentence=request.sentence, details=tuple(request.details), then=_retry_consequence(product) if retried else _CONSEQUENCE_BY_VERB[verb], warning="",
+        moves_traffic=verb in _TRAFFIC_VERBS, retried=retried,
         state=(*state_of(product), verb, request.version, *action.identity_of(product), _annotation_value(product, action)),
     )  # fmt: skip
+
+
+def _retry_consequence(product: facts.Body) -> str:
+    """Return what follows once a version is tried again."""
+    start = "Its rollout starts again at the first step."
+    if facts.section(product, "spec", "rollout", "approvals"):
+        return f"{start} Each party of spec.rollout.approvals has to agree again before it is promoted."
+    return start
 
 
 def answer_verbs(roles: Iterable[str]) -> Iterator[str]:
@@ -179,7 +207,7 @@ def _role_answer(product: facts.Body, verb: str, version: str) -> Intent | None:
             else "The operator rolls it back: all traffic goes to the stable version."
         ),
         warning="", moves_traffic=True,
-        state=(*state_of(product), verb, request.rollout, *answer_identities(product)), answer=request,
+        state=(*state_of(product), verb, request.rollout, *answer_identities(product, role)), answer=request,
     )  # fmt: skip
 
 
@@ -237,10 +265,11 @@ def _annotation_value(product: facts.Body, action: PersonAction) -> str:
     return str(facts.section(product, "metadata", "annotations").get(action.annotation, ""))
 
 
-def answer_identities(product: facts.Body) -> Iterator[str]:
-    """Yield the parties that have answered to the candidate, each with the person."""
+def answer_identities(product: facts.Body, party: str) -> Iterator[str]:
+    """Yield the answers that a party has given to the candidate, each with the person."""
     for answer in facts.entries(approvals_of(product), "answers"):
-        yield f"{answer.get('party')}/{answer.get('user')}"
+        if answer.get("party") == party:
+            yield f"{party}/{answer.get('user')}"
 
 
 def state_of(product: facts.Body) -> tuple[str, str]:
@@ -338,7 +367,7 @@ def _consumer_answer(
             else f"The operator rolls it back, where the approvals of {name} let a refusal do so."
         ),
         warning="", moves_traffic=True,
-        state=(*state_of(consumer), str(upstream_meta.get("uid", "")), verb, request.rollout, *answer_identities(upstream)),
+        state=(*state_of(consumer), str(upstream_meta.get("uid", "")), verb, request.rollout, *answer_identities(upstream, party)),
         answer=request, upstream=name,
     )  # fmt: skip
 

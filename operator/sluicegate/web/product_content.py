@@ -7,6 +7,7 @@ from typing import Any, Final
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
+from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.portfolio.affected import Node, dependents_of
 from sluicegate.reporting.evolution_lines import (
@@ -160,11 +161,13 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
     rollout = find_condition(status.conditions, ConditionType.ROLLOUT_PROGRESSING)
     if status.candidate is not None:
         version, approvals = status.candidate.version, status.candidate.approvals
-        verb = "promote" if approvals is None else "approve"
-        yield f"Approve {version}", plugin_command(product.metadata.key, verb, version)
-        if approvals is not None:
-            yield f"Refuse {version}", plugin_command(product.metadata.key, "refuse", version)
-        if not status.candidate.is_parked or rollout is None:
+        if not status.carried_out:
+            verb = "promote" if approvals is None else "approve"
+            yield f"Approve {version}", plugin_command(product.metadata.key, verb, version)
+            if approvals is not None:
+                yield f"Refuse {version}", plugin_command(product.metadata.key, "refuse", version)
+        is_returning = status.candidate.phase is CandidatePhase.ROLLING_BACK
+        if not is_returning and (not status.candidate.is_parked or rollout is None):
             command = plugin_command(product.metadata.key, "abort", version)
             yield f"Abort the rollout of {version}", command
     if product.spec.retraining is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sluicegate.api.product import DataProduct
-from sluicegate.views.product import matches, state_of, team_of
+from sluicegate.views.product import matches, state_of, team_of, versions
 from sluicegate.views.product_facts import facts_of
 from tests.support.samples.product_examples import changed
 
@@ -25,3 +25,26 @@ def test_a_team_is_the_owner_without_its_kind_and_namespace(owner, team):
 def test_a_product_without_status_is_unknown_to_the_plugin_and_the_page():
     document = changed({}) | {"status": {}}
     assert state_of(document) == facts_of(DataProduct.parse(document)).state == "Unknown"
+
+
+@pytest.mark.parametrize(
+    ("moved", "shares"),
+    [
+        ({"version": "v3", "phase": "Stepping", "weight": 25}, {"v3": 25, "v2": 75}),
+        ({"version": "v3", "phase": "RollingBack", "weight": 25}, {"v3": 0, "v2": 100}),
+        (
+            {"version": "v1", "phase": "Promoting", "weight": 100, "restoring": True},
+            {"v2": 0, "v1": 100},
+        ),
+        ({}, {"v2": 100}),
+    ],
+    ids=["a canary", "a rollback of a candidate", "a rollback of stable", "no rollout"],
+)
+def test_the_shares_of_the_versions_are_those_in_force(moved, shares):
+    status = {
+        "candidate": moved | {"revision": "1"} if moved else {},
+        "stable": {"version": "v2", "revision": "2"},
+        "history": [{"version": "v1", "revision": "1", "outcome": "Replaced"}],
+    }
+    rows = versions({"metadata": {"name": "a", "namespace": "b"}, "status": status})
+    assert {row["version"]: row["weight"] for row in rows if "weight" in row} == shares

@@ -175,7 +175,9 @@ async def test_a_refusal_rolls_the_candidate_back_and_an_answer_counts_for_one_r
     await world.until(lambda: not candidate(world, pricing), seconds=900)
     decision = world.status(pricing)["decision"]
     assert decision["reason"] == "ApprovalRefused"
-    assert f"v2 is refused by acb ({MANAGER}): seen" in decision["message"]
+    refusal = f"v2 is refused by acb ({MANAGER}): seen"
+    assert refusal in decision["message"]
+    await world.until(lambda: refusal in world.condition(pricing, "Stalled")["message"], seconds=60)
     world.annotate(pricing, **{"sluicegate.dev/promote": "v2/again"})
     await world.until(
         lambda: candidate(world, pricing).get("phase") == "AwaitingApproval", seconds=2 * HOUR
@@ -228,6 +230,10 @@ async def test_during_a_suspension_silence_does_not_count_and_a_party_may_still_
     silence = {"afterSeconds": 600, "countsAs": "Agreement"}
     pricing, _ = await waiting(world, roles=[MANAGER], silence=silence)
     world.edit(pricing, suspend=True)
+    text = f"v2 keeps its 50 %; it waits for the agreement of {MANAGER}, whose answers act all the same"
+    await world.until(
+        lambda: text in world.condition(pricing, "RolloutProgressing")["message"], seconds=120
+    )
     await world.until(lambda: approvals(world, pricing).get("heldSilence"), seconds=1200)
     assert approvals(world, pricing)["waitingFor"] == [MANAGER]
     text = f"spec.suspend is set: silence counts as agreement of {MANAGER} since "

@@ -404,6 +404,59 @@ async def test_a_required_role_approves_on_the_page_as_the_user(proxy, server):
     assert value == "Agree/v15/0000000000-1795860000\nacb\nthree markets agree"
 
 
+async def test_an_answer_of_another_party_does_not_invalidate_the_form(proxy, server):
+    product = server.reviews[OBJECT] = with_parties()
+    store = store_of([product])
+    async with served(store, proxy, server, acting=True) as client:
+        fields = filled(await form_of(client, "approve-DataProductManager"))
+        product = copy.deepcopy(product)
+        consumers = ANSWERED | {"party": "search/ranking", "user": "rnk"}
+        product["status"]["candidate"]["approvals"]["answers"] = [ANSWERED, consumers]
+        server.reviews[OBJECT] = product
+        store.products.observe(product)
+        status, text = await post(client, fields, verb="approve-DataProductManager")
+    assert (status, len(server.patches)) == (200, 1), text
+
+
+@pytest.mark.parametrize("phase", ["RollingBack", "Promoting"])
+async def test_a_decided_candidate_is_offered_no_answer(proxy, server, phase):
+    product = server.reviews[OBJECT] = with_parties()
+    product["status"]["candidate"]["phase"] = phase
+    async with served(store_of([product]), proxy, server, acting=True) as client:
+        text = await (await client.get(PAGE, headers=sent())).text()
+    assert "act/approve-DataProductManager" not in text
+    assert ("act/abort" in text) == (phase == "Promoting")
+
+
+async def test_a_user_of_another_role_reads_who_may_answer(proxy, server):
+    product = server.reviews[OBJECT] = with_parties()
+    async with served(store_of([product]), proxy, server, acting=True) as client:
+        path = f"{PAGE}/act/approve-DataProductManager"
+        text = await (await client.get(path, headers=sent("kpl"))).text()
+    permission = (
+        "members of spec.team with the role DataProductManager may, and holders of the verb promote"
+    )
+    assert permission in text
+
+
+async def test_a_refused_version_is_tried_again_and_not_approved(proxy, server):
+    product = server.reviews[OBJECT] = pricing()
+    image = f"registry.example/pricing@sha256:{'9' * 64}"
+    product["spec"]["rollout"] = {"approvals": {"roles": ["DataProductManager"]}}
+    product["status"]["specModel"] = {
+        "version": "v15", "image": image, "outcome": "RolledBack", "reason": "RollbackRequested",
+    }  # fmt: skip
+    product["status"]["history"] = [
+        {"version": "v15", "image": image, "outcome": "RolledBack", "reason": "ApprovalRefused"}
+    ]
+    product["status"]["candidate"] = None
+    async with served(store_of([product]), proxy, server, acting=True) as client:
+        text = await (await client.get(f"{PAGE}/act/promote", headers=sent())).text()
+    assert "Try v15 again" in text
+    assert "Each party of spec.rollout.approvals has to agree again" in text
+    assert "its last rollout: RolledBack ApprovalRefused" in text
+
+
 @pytest.mark.parametrize(
     "verb", ["approve-DataScientist", "approve-Auditor", "refuse-DataScientist"]
 )

@@ -8,6 +8,7 @@ bounded, never which parties count.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sluicegate.api.approvals import (
     ALL_CONSUMERS,
@@ -37,6 +38,11 @@ from sluicegate.views.approval_texts import (
     silence_text,
 )
 from sluicegate.views.numbers import duration, events
+
+MAX_REASONS: Final = 8
+"""Agreements whose reason the decision of a promotion keeps; it names the persons of all."""
+LONGEST_REASON_IN_DECISION: Final = 200
+"""Characters of such a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,13 @@ class ApprovalState:
 
     @property
     def agreement(self) -> str:
-        """Return a clause with the parties that agreed, also by silence; empty without any."""
-        parts = [f"agreed: {', '.join(self._agreeing)}"] if self._agreeing else []
+        """Return a clause with the parties that agreed and their reasons, also by silence; empty without any."""
+        agreements = [answer for answer in self.answers if _counts(answer, AnswerVerdict.AGREE)]
+        texts = [
+            _with_reason(answer, LONGEST_REASON_IN_DECISION) for answer in agreements[:MAX_REASONS]
+        ]
+        texts += [_person(answer) for answer in agreements[MAX_REASONS:]]
+        parts = [f"agreed: {'; '.join(texts)}"] if texts else []
         if self.silent:
             parts.append(f"silence counts as agreement of {parties_text(self.silent)}")
         return "; ".join(parts)
@@ -109,9 +120,7 @@ class ApprovalState:
     @property
     def _agreeing(self) -> tuple[str, ...]:
         return tuple(
-            f"{answer.user} ({answer.party})"
-            for answer in self.answers
-            if _counts(answer, AnswerVerdict.AGREE)
+            _person(answer) for answer in self.answers if _counts(answer, AnswerVerdict.AGREE)
         )
 
 
@@ -188,7 +197,9 @@ def objection(
         return None
     name, return_text = status.trial.version, f"all traffic returns to {status.stable.version}"
     if state.refusals:
-        words = "; ".join(_refusal(refusal) for refusal in state.refusals)
+        words = "; ".join(
+            _with_reason(refusal, LONGEST_ANSWER_REASON) for refusal in state.refusals
+        )
         text = f"{name} is refused by {words}; {return_text}"
         return roll_back_candidate(status, Reason.APPROVAL_REFUSED, text)
     if not state.overdue or state.since is None:
@@ -329,8 +340,16 @@ def evidence_of(candidate: Candidate) -> str:
     return text[:LONGEST_ANSWER_EVIDENCE]
 
 
-def _refusal(answer: ApprovalAnswer) -> str:
-    return f"{answer.user} ({answer.party})" + (f": {answer.reason}" if answer.reason else "")
+def _person(answer: ApprovalAnswer) -> str:
+    return f"{answer.user} ({answer.party})"
+
+
+def _with_reason(answer: ApprovalAnswer, longest_reason: int) -> str:
+    """Return the person and the party of an answer with its reason, cut after so many characters."""
+    if not answer.reason:
+        return _person(answer)
+    is_cut = len(answer.reason) > longest_reason
+    return f"{_person(answer)}: {answer.reason[:longest_reason]}{'…' if is_cut else ''}"
 
 
 # ---- status -----------------------------------------------------------------------------------

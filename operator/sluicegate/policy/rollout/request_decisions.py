@@ -105,7 +105,10 @@ def _roll_candidate_back(
     """Return the requested rollback of the candidate, unless it is in progress."""
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         text = f"{candidate.version} is being rolled back already: {candidate.decision_message}"
-        return _refuse(status, request, text)
+        alert = Alert(
+            reason=decision.reason, message=f"{request.annotation}={request.value}: {text}"
+        )
+        return Proposal(alert, with_request_handled(status, request))
     return Proposal(decision, with_request_handled(status, request))
 
 

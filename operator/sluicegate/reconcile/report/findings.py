@@ -29,6 +29,7 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
+from sluicegate.views.approval_texts import parties_text
 from sluicegate.views.needs import is_missed_in_a_market, missed_markets_text, silence_of
 
 MIN_WAIT_SECONDS: Final = 60
@@ -50,6 +51,14 @@ _EVIDENCE_FALLS: Final = (
     " has ended"
 )
 """The same, while the newest answers are good and the evidence of those before remains."""
+_BY_PEOPLE: Final = frozenset(
+    {
+        DecisionReason.ABORT_REQUESTED,
+        DecisionReason.APPROVAL_MISSING,
+        DecisionReason.APPROVAL_REFUSED,
+    }
+)
+"""Reasons of a rejection whose message names persons, and no numbers."""
 _NOT_MISSED_NOW: Final = frozenset({SloState.MET, SloState.UNKNOWN})
 
 
@@ -179,9 +188,19 @@ def _stalled(  # noqa: PLR0911 - one a reason
         serves = "was not promoted ({}); stable keeps serving"
         if status.stable is not None and _was_stable(status, model):
             serves = f"was promoted and rolled back ({{}}); {status.stable.version} serves"
-        text = f"{model.version} {serves.format(model.reason or 'see status.history')}. Change spec.model, or ask for another try with sluicegate.dev/promote"
+        why = _why_rejected(status, model)
+        text = f"{model.version} {serves.format(why)}. Change spec.model, or ask for another try with sluicegate.dev/promote"
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
+
+
+def _why_rejected(status: DataProductStatus, model: SpecModel) -> str:
+    """Return the reason of a rejected spec.model; of a person's refusal with the person and the reason given."""
+    if model.reason not in _BY_PEOPLE:
+        return model.reason or "see status.history"
+    verdict = next((past.verdict for past in status.history if past.release == model.release), None)
+    is_same = verdict is not None and verdict.reason == model.reason
+    return f"{model.reason}: {verdict.message}" if verdict is not None and is_same else model.reason
 
 
 def _was_stable(status: DataProductStatus, model: SpecModel) -> bool:
@@ -314,11 +333,15 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _suspended(candidate: Candidate) -> str:
-    """Return what spec.suspend holds of a candidate, with answers that count by silence already."""
-    approvals, text = candidate.approvals, "spec.suspend is set"
-    if approvals is None or approvals.held_silence is None:
+    """Return what spec.suspend holds of a candidate, and which answers act all the same."""
+    approvals = candidate.approvals
+    if approvals is not None and approvals.held_silence is not None:
+        return f"spec.suspend is set: {silence_of(approvals)}"
+    text = f"spec.suspend is set, so {candidate.version} keeps its {share_in_force(candidate)} %"
+    if approvals is None or candidate.phase is not CandidatePhase.AWAITING_APPROVAL:
         return text
-    return f"{text}: {silence_of(approvals)}"
+    parties = parties_text(approvals.waiting_for, approvals.more_waiting)
+    return f"{text}; it waits for the agreement of {parties}, whose answers act all the same"
 
 
 def _in_progress(observation: Observation, candidate: Candidate) -> Finding:

@@ -63,7 +63,7 @@ ABORT = {
     "Stepping": ABORTED,
     "AwaitingApproval": ABORTED,
     "Promoting": ABORTED,
-    "RollingBack": REFUSED,
+    "RollingBack": ("Alert", "AbortRequested", True),
     "Parked": ABORTED,
     "Parked until a retry": ABORTED,
 }
