@@ -144,7 +144,7 @@ def test_an_import_keeps_the_status_of_a_product_that_serves(
     assert live(control_plane, namespace)[names.KIND, "pricing"]["status"]["state"] == "Degraded"
 
 
-def test_a_person_without_the_verb_restore_imports_no_review(
+def test_only_a_holder_of_the_verb_restore_imports_reviews_and_answers_of_people(
     control_plane, namespace, tmp_path, capsys
 ):
     install_policies(
@@ -157,12 +157,23 @@ def test_a_person_without_the_verb_restore_imports_no_review(
     bind(control_plane, "edit", "editor", namespace)
     file = tmp_path / "backup.yaml"
     body, status = review_in(namespace, is_sealed=True, uid="u")
-    file.write_text(yaml.safe_dump(body | {"status": status}))
+    answered = product(namespace, "pricing")
+    answers = {
+        f"approval.{names.GROUP}/DataProductManager": "Agree/v2/0000000000-1\nanna\nfor Spain",
+        names.REQUEST_NOTE: "v1/t1\nanna\nthe prices of Spain",
+    }
+    answered["metadata"]["annotations"] = answers
+    file.write_text(
+        yaml.safe_dump_all([answered | {"status": full_status()}, body | {"status": status}])
+    )
     restore = ["import", "--format", "status", str(file)]
     assert main([*restore, "--as", "editor"]) == 1
     assert live(control_plane, namespace) == {}
     assert main([*restore, "--as", "restorer"]) == 0, capsys.readouterr().err
-    assert live(control_plane, namespace)[names.REVIEW_KIND, "sealed"]["status"] == status
+    restored = live(control_plane, namespace)
+    assert restored[names.REVIEW_KIND, "sealed"]["status"] == status
+    annotations = restored[names.KIND, "pricing"]["metadata"]["annotations"]
+    assert answers.items() <= annotations.items()
 
 
 def test_an_operator_continues_an_imported_status_and_begins_again_with_a_manifest_alone(

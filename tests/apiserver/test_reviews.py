@@ -65,7 +65,8 @@ def reviews(control_plane):
         eventually(lambda: admin.create(document("probe")).allowed, what="the definition")
         made = admin.create(document(name), dry=False)
         assert made.allowed, made.refusal
-        status = {"state": state, "team": TEAM, "signedBy": ["DataProductManager"]}
+        roles = ["DataProductManager", *(["DataScientist"] if state != "Reviewed" else [])]
+        status = {"state": state, "team": TEAM, "signedBy": roles}
         path = f"{path_of(NAMESPACE, name, plural=names.REVIEW_PLURAL)}/status"
         if state != "NotStarted":
             status["sealTime"] = SEALED
@@ -131,6 +132,22 @@ def test_a_user_may_change_only_the_own_signature_of_a_review(reviews):
     assert "do not change those of others" in sign(reviews, ENGINEER, "overdue").refusal
     assert sign(reviews, MANAGER, "overdue", OURS | {"verdict": "Object"}).allowed
     assert sign(reviews, MANAGER, "overdue").allowed
+
+
+def test_a_review_is_a_record_from_the_last_signature_on_before_the_operator_has_read_it(reviews):
+    admin, path = Person(reviews, ""), path_of(NAMESPACE, "signed", plural=names.REVIEW_PLURAL)
+    assert admin.create(document("signed"), dry=False).allowed
+    status = {"state": "ToReview", "team": TEAM, "sealTime": SEALED}
+    assert admin.send("PATCH", f"{path}/status", {"status": status}, kind=MERGE).allowed
+    objection = OURS | {"verdict": "Object"}
+    assert sign(reviews, MANAGER, "signed", objection, dry=False).allowed
+    assert "each role has signed" in sign(reviews, MANAGER, "signed").refusal
+    assert "each role has signed" in sign(reviews, MANAGER, "signed", OURS).refusal
+    theirs = signature(ENGINEER, "EngineeringManager")
+    assert "each role has signed" in sign(reviews, ENGINEER, "signed", objection, theirs).refusal
+    notes = {"spec": {"notes": "another one"}}
+    answer = Person(reviews, SCIENTIST).send("PATCH", path, notes, kind=MERGE, dryRun="All")
+    assert "the review is a record" in answer.refusal
 
 
 def test_the_sign_command_signs_as_the_authenticated_user(reviews, monkeypatch, capsys):

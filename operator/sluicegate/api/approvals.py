@@ -130,5 +130,7 @@ class CandidateApprovals(StatusModel):
     """Time since which the candidate has passed and waits for approvals."""
     silence_time: Time | None = None
     """Time from which silence counts as spec.rollout.approvals.silence sets."""
+    silence_counts_as: SilenceMeaning | None = None
+    """Meaning of silence from silenceTime on."""
     held_silence: SilenceMeaning | None = None
     """Meaning of the silence since silenceTime, while spec.suspend holds what follows from it."""

@@ -52,7 +52,7 @@ async def login(selection: Selection | None = None) -> Configuration:
         raise Unauthorized(
             f"no credentials: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
-    configuration.impersonation = impersonation_headers(selection_used)
+    configuration.impersonation = impersonation_headers(selection_used, os.environ)
     # By default, aiohttp reads the environment for each request: two jobs for its
     # threads, for the proxy and for a netrc file, which cost more than the request itself.
     configuration.client_session_kwargs = {"trust_env": False}

@@ -260,14 +260,32 @@ def _access_of_plugin(
 
 
 def _with_impersonation(access: Access, selection: Selection, user: Entry) -> Access:
+    return replace(access, headers=(*access.headers, *_impersonation_headers(selection, user)))
+
+
+def impersonation_headers(
+    selection: Selection, environment: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers by which a user and groups are impersonated: the selected ones, or those of the kubeconfig.
+
+    Raises
+    ------
+    InvalidInput
+        A file, a context or an entry of the kubeconfig is missing or wrong.
+    """
+    if access_of_pod(environment) and not (selection.kubeconfig or selection.context):
+        return _impersonation_headers(selection, {})
+    config, context = _config_and_context(selection, environment)
+    account = _word_of(context, "user")
+    return _impersonation_headers(
+        selection, _named_entry(config, "users", account) if account else {}
+    )
+
+
+def _impersonation_headers(selection: Selection, user: Entry) -> tuple[tuple[str, str], ...]:
     name = selection.user or _word_of(user, "as")
     groups = selection.groups or tuple(map(str, user.get("as-groups") or ()))
-    headers = impersonation_headers(replace(selection, user=name, groups=groups))
-    return replace(access, headers=(*access.headers, *headers))
-
-
-def impersonation_headers(selection: Selection) -> tuple[tuple[str, str], ...]:
-    """Return the headers by which the selected user and groups are impersonated."""
+    selection = replace(selection, user=name, groups=groups)
     user_headers = (("Impersonate-User", selection.user),) if selection.user else ()
     return (*user_headers, *(("Impersonate-Group", group) for group in selection.groups))
 

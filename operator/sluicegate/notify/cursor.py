@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from sluicegate.api.approvals import ApprovalAnswer
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Condition, DataProductStatus
 from sluicegate.api.versions import Candidate
 from sluicegate.conditions import find_condition
@@ -74,6 +75,8 @@ class Cursor:
 
     Attributes
     ----------
+    degraded : whether the product is degraded, or its recovery is still to be shown.
+    fallen : SLOs that were missed in the degradation that holds, separated by spaces.
     since : begin of the degradation that holds; 0 without one.
     secret : whether pods report that the feedback Secret isn't usable.
     measured : whether MetricsAvailable was ever True for the stable version, or it serves for longer than a
@@ -100,6 +103,7 @@ class Cursor:
 
     uid: Annotated[str, Field(alias="u")] = ""
     degraded: Annotated[bool, Field(alias="d")] = False
+    fallen: Annotated[str, Field(alias="fa")] = ""
     since: Annotated[int, Field(alias="b")] = 0
     measured: Annotated[bool, Field(alias="g")] = False
     begun: Annotated[Mapping[str, int], Field(alias="bt")] = field(default_factory=dict)
@@ -140,7 +144,7 @@ class Cursor:
     def without_levels(self) -> "Cursor":
         """Return a cursor with the same events and no open state, as the start for a new product."""
         return replace(
-            self, degraded=False, since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False,
+            self, degraded=False, fallen="", since=0, markets="", secret=False, stalled="", unready="", lost="", upstream=False,
             dependents=False, approval="", held="", answers="", paused=False, requests="", retries=0, refused=False, suspended=False, late=False, reviews={},
             begun={},
         )  # fmt: skip
@@ -182,10 +186,16 @@ def cursor_of(
     if not conditions:  # the status was lost, or isn't written yet
         return replace(previous_cursor, uid=uid, reviews=dict(reviews))
     previous_cursor = replace(previous_cursor, measured=_has_measurements(status, previous_cursor))
+    degraded_condition = by_type.get(ConditionType.DEGRADED)
+    is_unproved = _is_recovery_unproved(status, degraded_condition, previous_cursor)
+    is_degraded = is_unproved or _level_of(degraded_condition, was_set=previous_cursor.degraded)
     new_cursor = Cursor(
         uid=uid,
-        degraded=_level_of(by_type.get(ConditionType.DEGRADED), was_set=previous_cursor.degraded),
-        since=_since_time(by_type.get(ConditionType.DEGRADED), previous_cursor.since),
+        degraded=is_degraded,
+        fallen=_fallen_slos(status, previous_cursor) if is_degraded else "",
+        since=previous_cursor.since
+        if is_unproved
+        else _since_time(degraded_condition, previous_cursor.since),
         measured=previous_cursor.measured,
         secret=_secret(by_type.get(ConditionType.METRICS_AVAILABLE)),
         markets=_missed_markets(status, previous_cursor, by_type.get(ConditionType.MARKETS_MET)),
@@ -284,6 +294,25 @@ def _level_of(condition: Condition | None, *, was_set: bool) -> bool:
     if condition is None or condition.status == "Unknown":
         return was_set
     return condition.status == "True"
+
+
+def _is_recovery_unproved(
+    status: DataProductStatus, condition: Condition | None, previous_cursor: Cursor
+) -> bool:
+    """Return whether the end of a degradation is still to be shown: an SLO that was missed is unknown.
+
+    After a rollback, the version that serves is measured again.
+    """
+    if not previous_cursor.degraded or condition is None or condition.status != "False":
+        return False
+    fallen = previous_cursor.fallen.split()
+    return any(slo.name in fallen and slo.state is SloState.UNKNOWN for slo in status.slos)
+
+
+def _fallen_slos(status: DataProductStatus, previous_cursor: Cursor) -> str:
+    """Return the SLOs that are missed in a degradation, separated by spaces; those of before if none is now."""
+    missed = [slo.name for slo in status.slos if slo.state is SloState.MISSED]
+    return " ".join(missed) or previous_cursor.fallen
 
 
 def _stalled_reason(condition: Condition | None) -> str:

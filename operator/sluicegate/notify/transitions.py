@@ -10,7 +10,7 @@ from hashlib import sha256
 from itertools import chain
 from typing import Any, Final
 
-from sluicegate.api.approvals import ApprovalAnswer, CandidateApprovals
+from sluicegate.api.approvals import AnswerVerdict, ApprovalAnswer, CandidateApprovals
 from sluicegate.api.base import rfc3339
 from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason, DecisionType
@@ -18,6 +18,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.verdict import CanaryVerdict
+from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.conditions import find_condition, is_true
 from sluicegate.notify.catalogue import Kind, Urgency
 from sluicegate.notify.cursor import (
@@ -464,7 +465,7 @@ class _Comparison:
                 Kind.APPROVAL_ANSWERED, max(approval_answer.answer_time for approval_answer in new_answers), version=version,
                 reason=str(new_answers[-1].verdict), message=answer_text(candidate.approvals, new_answers),
                 identity_mark=after.answers,
-                now="" if candidate.approvals.waiting_for else "each party has answered",
+                now=_after_answers(candidate, new_answers),
             )  # fmt: skip
 
         approval_hold = objecting_hold(candidate)
@@ -592,6 +593,19 @@ def remedy_of(status: DataProductStatus) -> str:
         return f"a training waits ({retraining.waiting_for})"
     cause = status.diagnosis.cause if status.diagnosis is not None else ""
     return _WAIT_TEXTS.get(cause, "no remedy is under way")
+
+
+def _after_answers(candidate: Candidate, new_answers: Iterable[ApprovalAnswer]) -> str:
+    """Return what follows from answers; empty while each party has to answer still."""
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        return f"{candidate.version} is rolled back: all traffic goes to the stable version"
+    if any(answer.verdict is AnswerVerdict.REFUSE and not answer.problem for answer in new_answers):
+        return (
+            f"{candidate.version} keeps its share of the traffic while another consumer may agree"
+        )
+    if candidate.approvals is not None and not candidate.approvals.waiting_for:
+        return "each party has answered"
+    return ""
 
 
 def answer_text(approvals: CandidateApprovals, approval_answers: Iterable[ApprovalAnswer]) -> str:

@@ -9,14 +9,21 @@ from icalendar import Calendar, Event
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import Cycle, ReviewCycle
 from sluicegate.reviews.journal import LATE_DAYS
-from sluicegate.reviews.periods import period_of
+from sluicegate.reviews.periods import period_of, zone_of
 
 
-def first_review_day(review_cycle: ReviewCycle) -> date:
-    """Return the day on which the first review can be signed: its ledger is sealed."""
-    period = period_of(review_cycle, date.fromisoformat(review_cycle.start_date))
+def first_due_day(review_cycle: ReviewCycle, created: int) -> date:
+    """Return the day on which the first review is due: the days in which it must be signed follow its seal.
+
+    Parameters
+    ----------
+    created : creation of the product, in seconds since 1970; there is no review of a period before it.
+    """
+    first_day = date.fromisoformat(review_cycle.start_date)
+    created_day = datetime.fromtimestamp(created, zone_of(review_cycle.time_zone)).date()
+    period = period_of(review_cycle, max(first_day, created_day))
     assert period is not None
-    return period.after + timedelta(days=LATE_DAYS)
+    return period.after + timedelta(days=LATE_DAYS + review_cycle.grace_days)
 
 
 def recurrence_rule(review_cycle: ReviewCycle) -> dict[str, Any]:
@@ -47,8 +54,8 @@ def calendar(products: Iterable[DataProduct]) -> str:
         event.add("summary", f"Review of {product.spec.display_name or name}")
         roles = ", ".join(review_cycle.signed_by)
         event.add("description", f"sluicegate report {namespace}/{name}\nSigned by: {roles}")
-        event.add("dtstart", first_review_day(review_cycle))
-        created = product.metadata.creation_timestamp or 0
+        created = int(product.metadata.creation_timestamp or 0)
+        event.add("dtstart", first_due_day(review_cycle, created))
         event.add("dtstamp", datetime.fromtimestamp(created, UTC))
         event.add("rrule", recurrence_rule(review_cycle))
         reviews_calendar.add_component(event)

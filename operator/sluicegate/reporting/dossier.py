@@ -125,13 +125,22 @@ def _retention_part(product: DataProduct | None) -> str:
     )
 
 
+def _approval_text(product: DataProduct) -> str:
+    """Return who agrees before a version is promoted: the parties of spec.rollout.approvals, or its approval."""
+    approvals = product.spec.rollout.approvals
+    if approvals is None:
+        return str(product.spec.rollout.approval)
+    consumers = [f"consumers {', '.join(approvals.consumers)}"] if approvals.consumers else []
+    return f"each of {', '.join((*approvals.roles, *consumers))}"
+
+
 def _oversight_part(
     product: DataProduct | None, reviews: Sequence[DataProductReview]
 ) -> dict[str, Any]:
     team = product.spec.team.members if product is not None and product.spec.team else ()
     return {
         "owner": product.spec.owner if product is not None else "",
-        "approval": str(product.spec.rollout.approval) if product is not None else "",
+        "approval": _approval_text(product) if product is not None else "",
         "team": [
             {"username": team_member.username, "role": team_member.role} for team_member in team
         ],

@@ -20,20 +20,27 @@ def parties_text(parties: Sequence[str], more_parties: int = 0) -> str:
     )
 
 
-def silence_text(time: str, *, held_verdict: str, parties: str) -> str:
-    """Return when silence starts to count; with a meaning, also that spec.suspend holds its effect.
+def silence_text(time: str, *, meaning: str) -> str:
+    """Return from when on silence counts, and as what; empty where it never does.
 
     Parameters
     ----------
-    time : RFC 3339; empty where silence never counts.
-    held_verdict : Agreement or Refusal while spec.suspend holds what silence counts as; empty otherwise.
-    parties : whose answer is missing, in words.
+    time : RFC 3339; empty where silence never counts. meaning : Agreement or Refusal.
     """
-    if not time or not held_verdict:
-        return f"silence counts from {time} on" if time else ""
-    held_effect = "promotion" if held_verdict == "Agreement" else "rollback"
+    effect = "promotes" if meaning == "Agreement" else "rolls back"
+    return f"from {time} on silence counts as {meaning.lower()} and {effect} it" if time else ""
+
+
+def held_silence_text(time: str, *, meaning: str, parties: str) -> str:
+    """Return since when silence counts, as what, and that spec.suspend holds its effect.
+
+    Parameters
+    ----------
+    time : RFC 3339. meaning : Agreement or Refusal. parties : whose answer is missing, in words.
+    """
+    held_effect = "promotion" if meaning == "Agreement" else "rollback"
     return (
-        f"silence counts as {held_verdict.lower()} of {parties} since {time}, and spec.suspend holds the"
+        f"silence counts as {meaning.lower()} of {parties} since {time}, and spec.suspend holds the"
         f" {held_effect}: unset spec.suspend, or each of them answers"
     )
 

@@ -21,17 +21,22 @@ from sluicegate.api.slo_status import MarketStatus, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
 from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
-from sluicegate.views.approval_texts import absent_consumer_text, parties_text, silence_text
+from sluicegate.views.approval_texts import (
+    absent_consumer_text,
+    held_silence_text,
+    parties_text,
+    silence_text,
+)
 from sluicegate.views.numbers import events, percent
 
 
 class NeedKind(StrEnum):
     """Why a product needs a person, the most pressing first."""
 
+    NOT_READY = "NotReady"
+    """Requests don't reach the version of the spec, and no rollout is under way that will change that."""
     STALLED = "Stalled"
     """Nothing goes on until a person changes something."""
-    NOT_READY = "NotReady"
-    """The stable version is not that of the spec, and no rollout is under way that will change that."""
     ROLLBACK_FAILED = "RollbackFailed"
     """An earlier version was to be restored and could not be; no step follows by itself."""
     APPROVAL = "Approval"
@@ -124,6 +129,10 @@ _BLOCKING_REASONS: Final = frozenset(
     }
 )
 """Reasons of Ready that no step of the operator removes by itself."""
+_ROUTE_REASONS: Final = frozenset(
+    {ConditionReason.ROUTE_SHADOWED, ConditionReason.ROUTE_NOT_ACCEPTED}
+)
+"""Those by which no request reaches a version that may serve."""
 
 _EDIT_REASONS: Final = frozenset(
     {ConditionReason.SUSPENDED, ConditionReason.INVALID_SPEC, ConditionReason.VERSION_REUSED}
@@ -229,25 +238,29 @@ def _condition_need(
 
 
 def _blocked_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
+    if (ready_condition := unready_condition(status)) is not None:
+        yield _condition_need(NeedKind.NOT_READY, ready_condition)
     stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
     if stalled_condition is not None and stalled_condition.status == "True":
         model, command = status.spec_model, ""
         if model is not None and stalled_condition.reason == ConditionReason.MODEL_REJECTED:
             command = plugin_command(key, "promote", model.version)
         yield _condition_need(NeedKind.STALLED, stalled_condition, command=command)
-    elif (ready_condition := unready_condition(status)) is not None:
-        yield _condition_need(NeedKind.NOT_READY, ready_condition)
 
 
 def unready_condition(status: DataProductStatus) -> Condition | None:
     """Return the condition Ready of a product that isn't ready until a person acts; None otherwise.
 
-    A product that is stalled says so there.
+    A product that is stalled says so there, unless its route is the obstacle, or only spec.model was
+    rejected while stable serves.
     """
     stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
     ready_condition = find_condition(status.conditions, ConditionType.READY)
     if ready_condition is None or (
-        stalled_condition is not None and stalled_condition.status == "True"
+        stalled_condition is not None
+        and stalled_condition.status == "True"
+        and stalled_condition.reason != ConditionReason.MODEL_REJECTED
+        and ready_condition.reason not in _ROUTE_REASONS
     ):
         return None
     return (
@@ -354,12 +367,14 @@ def _missing_answer_needs(candidate: Candidate, key: Key) -> Iterator[Need]:
 
 
 def silence_of(approvals: CandidateApprovals) -> str:
-    """Return when silence counts as an answer; empty if it never does."""
+    """Return when silence counts and as what; empty if it never counts."""
     if approvals.silence_time is None:
         return ""
+    time = rfc3339(approvals.silence_time)
+    if approvals.held_silence is None:
+        return silence_text(time, meaning=approvals.silence_counts_as or "")
     parties = parties_text(approvals.waiting_for, approvals.more_waiting)
-    time, held_verdict = rfc3339(approvals.silence_time), approvals.held_silence or ""
-    return silence_text(time, held_verdict=held_verdict, parties=parties)
+    return held_silence_text(time, meaning=approvals.held_silence, parties=parties)
 
 
 def answer_command(key: Key, version: str, party: str) -> str:

@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from sluicegate.views import numbers
-from sluicegate.views.approval_texts import absent_consumer_text, parties_text, silence_text
+from sluicegate.views.approval_texts import (
+    absent_consumer_text,
+    held_silence_text,
+    parties_text,
+    silence_text,
+)
 from sluicegate.views.initial import (
     SINCE_FIRST_ACCEPTANCE,
     InitialDistance,
@@ -106,10 +111,13 @@ def approval_lines(candidate_status: Body) -> list[str]:
         text = f"waits for {', '.join(map(str, waiting_parties))}{f' and {more_waiting} more' if more_waiting else ''}"
         text += f" since {wait_start}" if wait_start else ", once it has passed"
         parties = parties_text(list(map(str, waiting_parties)), int(more_waiting or 0))
-        held_verdict = str(approvals.get("heldSilence") or "")
         silence_clause = silence_text(
-            str(silence_time or ""), held_verdict=held_verdict, parties=parties
+            str(silence_time or ""), meaning=str(approvals.get("silenceCountsAs") or "")
         )
+        if held_meaning := str(approvals.get("heldSilence") or ""):
+            silence_clause = held_silence_text(
+                str(silence_time), meaning=held_meaning, parties=parties
+            )
         lines.append("; ".join(filter(None, (text, silence_clause))))
         absent_parties = approvals.get("absent")
         lines += map(

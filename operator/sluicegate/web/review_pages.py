@@ -9,7 +9,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents
 from sluicegate.reviews.seal import differs_from_seal
-from sluicegate.reviews.signing import roles_in
+from sluicegate.reviews.signing import roles_in, signing_state_of
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
     FORBIDDEN,
@@ -104,7 +104,7 @@ class ReviewPages:
         return request.html(
             "review.html", 200 if refusal is None else refusal.status,
             one=report, key=key, product=product, has_page=product in request.portfolio.by_key,
-            is_open=review.status.state in OPEN_STATES,
+            is_open=self._is_open(review),
             own=[
                 signature
                 for signature in review.spec.sign_offs
@@ -114,15 +114,20 @@ class ReviewPages:
             refusal="" if refusal is None else str(refusal),
         )  # fmt: skip
 
+    def _is_open(self, review: DataProductReview) -> bool:
+        """Return whether a review waits for signatures, by the signatures that it has now."""
+        signing_state = signing_state_of(review, self._handling.store.clock())
+        return review.status.state in OPEN_STATES and signing_state.state in OPEN_STATES
+
     def _form(
         self, request: ReaderRequest, key: Key, review: DataProductReview, form: SignForm
     ) -> dict[str, Any] | None:
         signing, reader = self._signing, request.reader
-        if signing is None or review.status.state not in OPEN_STATES or not may_write(reader):
+        if signing is None or not self._is_open(review) or not may_write(reader):
             return None
         return {
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),
-            "given": form, "token": signing.token(reader, key), "longest": LONGEST_NOTE,
+            "given": form, "token": signing.token(reader, key, review), "longest": LONGEST_NOTE,
         }  # fmt: skip
 
 

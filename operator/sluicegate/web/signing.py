@@ -55,9 +55,17 @@ class Signing:
         self._clock = clock
 
     @staticmethod
-    def token(reader: PageReader, key: Key) -> str:
-        """Return the token of a form of this reader for this review, unknown to other sites."""
-        return form_token(reader, "sign", reader.user, str(key))
+    def token(reader: PageReader, key: Key, review: DataProductReview) -> str:
+        """Return the token of a form of this reader for this review, unknown to other sites.
+
+        A signature of the reader changes it, so that an older form replaces none.
+        """
+        own_signatures = (
+            f"{sign_off.role}/{sign_off.verdict}/{sign_off.sign_time}"
+            for sign_off in review.spec.sign_offs
+            if sign_off.username == reader.user
+        )
+        return form_token(reader, "sign", reader.user, str(key), *own_signatures)
 
     async def sign(
         self, reader: PageReader, key: Key, review: DataProductReview, form: SignForm
@@ -71,8 +79,9 @@ class Signing:
         """
         if not may_write(reader):
             raise WriteRefused(FORBIDDEN, "Only a person can sign: log in as one.")
-        if not matches_token(form.token, self.token(reader, key)):
-            raise WriteRefused(FORBIDDEN, "Your login changed meanwhile: sign again.")
+        if not matches_token(form.token, self.token(reader, key, review)):
+            text = "Your login changed, or you have signed since the form was shown: read it again."
+            raise WriteRefused(FORBIDDEN, text)
         if form.verdict not in {str(verdict) for verdict in SignVerdict}:
             choices = " or ".join(SignVerdict)
             raise WriteRefused(UNPROCESSABLE, f'The verdict is "{form.verdict}": choose {choices}.')

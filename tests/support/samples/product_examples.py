@@ -115,7 +115,7 @@ def full_status() -> dict[str, Any]:
             },
             "approvals": {
                 "id": "0123456789-1767225600", "waitingFor": ["catalog/search"], "waitStartTime": when, "silenceTime": when,
-                "moreAnswers": 1, "moreWaiting": 1, "absent": ["catalog/search"], "heldSilence": "Agreement",
+                "moreAnswers": 1, "moreWaiting": 1, "absent": ["catalog/search"], "silenceCountsAs": "Agreement", "heldSilence": "Agreement",
                 "answers": [{
                     "party": "DataProductManager", "verdict": "Agree", "user": "acb", "reason": "…", "answerTime": when,
                     "evidence": "…", "problem": "…",

@@ -26,7 +26,7 @@ GIVEN = {
 }  # fmt: skip
 APPROVALS: dict[str, Any] = {
     "id": ROLLOUT, "waitingFor": [MANAGER, "search/ranking"], "answers": [GIVEN],
-    "waitStartTime": WHEN, "silenceTime": "2026-01-04T09:00:00Z",
+    "waitStartTime": WHEN, "silenceTime": "2026-01-04T09:00:00Z", "silenceCountsAs": "Agreement",
 }  # fmt: skip
 
 
@@ -137,7 +137,10 @@ async def test_status_and_tree_show_given_and_missing_approvals(run):
     waiting(run)
     shown = (await run("status", "pricing")).out
     assert f"Agree of rob as {RISK}" in shown
-    assert f"waits for {MANAGER}, search/ranking since {WHEN}; silence counts from" in shown
+    assert (
+        f"waits for {MANAGER}, search/ranking since {WHEN}; from 2026-01-04T09:00:00Z on silence counts as agreement and promotes it"
+        in shown
+    )
     found = (await run("status", "pricing", "-o", "json")).document
     assert found["approvals"]["waitingFor"] == [MANAGER, "search/ranking"]
     tree = (await run("tree", "pricing")).out

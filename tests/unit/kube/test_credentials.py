@@ -8,6 +8,7 @@ import pytest
 
 from sluicegate.kube.credentials import bearer_of, login, proxy_for
 from sluicegate.kube.errors import Unauthorized
+from sluicegate.kube.kubeconfig import Selection
 from tests.support.apiserver.kubeconfigs import kubeconfig_of
 
 SERVER = "https://kubernetes.example:6443"
@@ -44,6 +45,16 @@ async def test_a_proxy_of_the_kubeconfig_has_precedence_over_the_environment(mon
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
     assert (await login()).proxy == "http://own.example:3128"
+
+
+async def test_a_login_impersonates_the_user_of_the_kubeconfig_unless_another_is_selected(tmp_path):
+    kubeconfig = json.loads((tmp_path / "kubeconfig").read_text())
+    kubeconfig["users"][0]["user"] |= {"as": "anna", "as-groups": ["pricing"]}
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    of_file = (await login()).impersonation
+    assert of_file == (("Impersonate-User", "anna"), ("Impersonate-Group", "pricing"))
+    selected = (await login(Selection(user="riva", groups=("risk",)))).impersonation
+    assert selected == (("Impersonate-User", "riva"), ("Impersonate-Group", "risk"))
 
 
 async def test_a_login_without_credentials_names_the_ways_to_provide_them(monkeypatch, tmp_path):

@@ -267,6 +267,21 @@ def test_a_recovery_message_has_the_duration_of_the_degradation_and_the_current_
     assert recovered.message == "It was degraded for 90 min; accuracy is at 91.7 %"
 
 
+def test_a_recovery_is_sent_once_the_slo_that_was_missed_is_measured_again():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    product.degrade()
+    product.status = product.status.replace(
+        slos=(SloStatus(name="accuracy", state=SloState.MISSED),)
+    )
+    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED]
+    product.now += 90
+    product.recover()
+    for state, sent in ((SloState.UNKNOWN, []), (SloState.MET, [Kind.RECOVERED])):
+        product.status = product.status.replace(slos=(SloStatus(name="accuracy", state=state),))
+        assert [one.kind for one in told.look(product.status)] == sent
+
+
 def test_a_rollback_message_has_the_number_of_requests_of_the_version():
     told, product = Told(), ToldProduct(NOW)
     product.start()

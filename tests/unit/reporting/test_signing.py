@@ -96,8 +96,9 @@ def test_a_new_signature_replaces_only_the_own_one():
 
 
 @pytest.mark.parametrize("every", ["Week", "FourWeeks", "Month", "Quarter"])
-def test_the_review_calendar_recurs_on_the_days_of_sealing(every):
-    review = {"every": every, "startDate": "2026-01-15", "timeZone": "Europe/Paris"}
+@pytest.mark.parametrize("first", ["2026-01-15", "2025-03-01"], ids=["later", "long ago"])
+def test_the_review_calendar_recurs_on_the_due_days_from_the_creation_on(every, first):
+    review = {"every": every, "startDate": first, "timeZone": "Europe/Paris", "graceDays": 5}
     created = "2026-01-10T08:30:00Z"  # as the API server has it
     product = DataProduct.parse(
         changed({"spec.review": review, "metadata.creationTimestamp": created})
@@ -108,10 +109,10 @@ def test_the_review_calendar_recurs_on_the_days_of_sealing(every):
     start = datetime.combine(event["dtstart"].dt, time())
     rule = rrulestr(event["rrule"].to_ical().decode(), dtstart=start)
     told = [one.date() for one in rule[:12]]
-    cycle = ReviewCycle(every=Cycle(every), start_date="2026-01-15")
-    period, days = period_of(cycle, date(2026, 1, 15)), []
+    cycle = ReviewCycle(every=Cycle(every), start_date=first)
+    period, days = period_of(cycle, max(date.fromisoformat(first), date(2026, 1, 10))), []
     for _ in range(12):
-        days.append(period.after + timedelta(days=LATE_DAYS))
+        days.append(period.after + timedelta(days=LATE_DAYS + 5))
         period = period_of(cycle, period.after)
     assert told == days
 

@@ -63,6 +63,11 @@ TABLE = {
                         condition("Ready", "False", "ApplyRefused", "…")]},
         [NeedKind.STALLED],
     ),
+    "an outage of a product whose spec.model was rejected": (
+        {"conditions": [condition("Stalled", "True", "ModelRejected", "v2 was not promoted"),
+                        condition("Ready", "False", "RouteNotAccepted", "no Gateway")]},
+        [NeedKind.NOT_READY, NeedKind.STALLED],
+    ),
     "starting": ({"conditions": [condition("Ready", "False", "Starting")]}, []),
     "refused": (
         {"conditions": [condition("Ready", "False", "ApplyRefused", "quota")]}, [NeedKind.NOT_READY],

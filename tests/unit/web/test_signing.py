@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from html.parser import HTMLParser
 from ipaddress import ip_network
 
@@ -166,6 +167,19 @@ async def test_a_form_token_is_bound_to_one_user_and_one_review(proxy, server):
         for token in (theirs, another):
             fields = form.fields | {"token": token}
             assert (await page.post(PATH, data=fields, headers=sent() | SAME)).status == 403
+    assert not server.patches
+
+
+async def test_a_form_from_before_an_own_signature_replaces_none(proxy, server):
+    reviews = store()
+    async with served(reviews, proxy, server, signing=True) as page:
+        form = await form_of(page, sent())
+        signed = copy.deepcopy(REVIEW)
+        mine = {"username": "acb", "role": "DataScientist", "verdict": "Object", "signTime": "2026-12-08T00:00:00Z"}  # fmt: skip
+        signed["spec"]["signOffs"] = [mine]
+        reviews.reviews.observe(signed)
+        answer = await page.post(PATH, data=form.fields, headers=sent() | SAME)
+        assert (answer.status, "you have signed since" in await answer.text()) == (403, True)
     assert not server.patches
 
 

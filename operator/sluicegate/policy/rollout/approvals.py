@@ -34,6 +34,7 @@ from sluicegate.policy.rollout.rollbacks import roll_back_candidate
 from sluicegate.views.approval_texts import (
     MAX_NAMED_PARTIES,
     absent_consumer_text,
+    held_silence_text,
     parties_text,
     silence_text,
 )
@@ -57,6 +58,7 @@ class ApprovalState:
     since : since when the candidate has passed and waits, in seconds; None before that.
     until : from when on silence counts, in seconds; None where it never does, or nothing waits yet.
     meaning : what silence counts as. choice : with consumers `Any`, how many may agree; 0 otherwise.
+    silence_seconds : from the begin of the wait until silence counts; 0 where it never does.
     held : silence counts now, and spec.suspend holds what follows. absent : parties that don't exist.
     """
 
@@ -69,6 +71,7 @@ class ApprovalState:
     until: int | None = None
     meaning: SilenceMeaning | None = None
     choice: int = 0
+    silence_seconds: int = 0
     held: bool = False
     absent: tuple[str, ...] = ()
 
@@ -102,12 +105,14 @@ class ApprovalState:
         parts += [absent_consumer_text(party) for party in self.absent[:MAX_NAMED_PARTIES]]
         if self.held and self.until is not None and self.meaning is not None:
             time, parties = rfc3339(self.until), parties_text(self.waiting)
-            parts.append(silence_text(time, held_verdict=self.meaning, parties=parties))
+            parts.append(held_silence_text(time, meaning=self.meaning, parties=parties))
         parts += [f"agreed: {parties_text(self._agreeing)}"] if self._agreeing else []
         parts += [answer.problem for answer in self.answers if answer.problem]
         if not self.held and self.until is not None and self.meaning is not None:
-            meaning = self.meaning.lower()
-            parts.append(f"from {rfc3339(self.until)} on silence counts as {meaning}")
+            parts.append(silence_text(rfc3339(self.until), meaning=self.meaning))
+        if self.since is None and self.meaning is not None and self.silence_seconds:
+            wait_text = duration(self.silence_seconds)
+            parts.append(f"silence counts as {self.meaning.lower()} {wait_text} after that")
         return "; ".join(parts)
 
     @property
@@ -154,6 +159,7 @@ def approval_state(
         since=since,
         until=until if missing else None,
         meaning=silence.counts_as if silence is not None else None,
+        silence_seconds=silence.after_seconds if silence is not None else 0,
         choice=len(frozenset(parties.choice) & frozenset(missing)),
         absent=tuple(party for party in missing if party in observed.absent_consumers),
     )
@@ -369,5 +375,6 @@ def _shown(candidate: Candidate, state: ApprovalState) -> CandidateApprovals:
         absent=state.absent,
         wait_start_time=state.since,
         silence_time=state.until,
+        silence_counts_as=state.meaning if state.until is not None else None,
         held_silence=state.meaning if state.held else None,
     )
