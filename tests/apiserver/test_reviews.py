@@ -335,7 +335,11 @@ def test_the_archive_needs_only_its_role_and_no_other_user_marks_a_review_as_arc
 
     forged = {"metadata": {"annotations": {names.ANNOTATION_ARCHIVED: "sha256:0"}}}
     answer = Person(reviews, MANAGER).send("PATCH", path, forged, kind=MERGE, dryRun="All")
-    assert "is for the archive alone" in answer.refusal
+    assert "holders of the verb archive" in answer.refusal
+    assert admin.send("PATCH", path, forged, kind=MERGE, dryRun="All").allowed
+    monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(MANAGER)))
+    assert main(["archive", "--to", str(tmp_path), "--namespace", NAMESPACE]) == 1
+    assert "holders of the verb archive" in capsys.readouterr().err
 
     account = f"system:serviceaccount:sluicegate-system:{RELEASE}-archive"
     monkeypatch.setenv("KUBECONFIG", str(reviews.kubeconfig_for(account)))

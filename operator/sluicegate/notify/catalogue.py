@@ -347,7 +347,7 @@ MESSAGE_CATALOGUE: Final[dict[Kind, CatalogueEntry]] = {
         "Reviews of {count} products have another signature",
         "A sealed DataProductReview has more signatures, and others are missing."),
     Kind.REVIEW_CLOSED: CatalogueEntry(
-        _GOOD_NEWS, Topic.REVIEW, "A review of {product} is signed",
+        _INFORMATION, Topic.REVIEW, "A review of {product} is signed",
         "Reviews of {count} products are signed",
         "A DataProductReview has the state Reviewed or Skipped."),
     Kind.ACTIONS_LATE: CatalogueEntry(

@@ -639,9 +639,13 @@ def next_training_text(status: DataProductStatus, now: int) -> str:
     keeps_serving = "the stable version keeps serving"
     if retraining.suspended:
         return f"{keeps_serving}, and no training starts by itself"
-    for time in (retraining.retry_time, retraining.next_allowed_time):
-        if time is not None and time > now:
-            return f"{keeps_serving}, and no training starts by itself before {rfc3339(time)}"
+    if retraining.retry_time is not None and retraining.retry_time > now:
+        return f"{keeps_serving}, and the next Job is created at {rfc3339(retraining.retry_time)}"
+    pause_end = retraining.next_allowed_time
+    if pause_end is not None and pause_end > now:
+        return (
+            f"{keeps_serving}, and the pause before the next training ends by {rfc3339(pause_end)}"
+        )
     return ""
 
 

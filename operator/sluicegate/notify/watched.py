@@ -46,6 +46,10 @@ class _ReviewTimes(StatusModel):
                 return self.review_time or 0
 
 
+LONGEST_NOTE: Final = 200
+"""Characters of the note of a signature that a message has."""
+
+
 class _ReviewedPeriod(StatusModel):
     """Period of a review; fields are None if its spec can't be read."""
 
@@ -54,9 +58,12 @@ class _ReviewedPeriod(StatusModel):
 
 
 class _Signature(StatusModel):
-    """Role and time of a signature."""
+    """Person, role, verdict, note and time of a signature."""
 
+    username: str = ""
     role: str = ""
+    verdict: str = ""
+    note: str = ""
     sign_time: Time | None = None
 
 
@@ -112,7 +119,7 @@ def review_record(body: Mapping[str, Any]) -> ReviewRecord:
         facts=ReviewCursor(str(status.state), len(review_spec.sign_offs)),
         time=status.time,
         sign_time=max((sign_off.sign_time or 0 for sign_off in review_spec.sign_offs), default=0),
-        text=_review_text(meta["name"], review_spec.period, status, missing_roles),
+        text=_review_text(meta["name"], review_spec, status, missing_roles),
         is_signed=not missing_roles,
     )
 
@@ -126,10 +133,10 @@ def _missing_roles(status: _ReviewTimes, spec: _ReviewSpec) -> tuple[str, ...]:
 
 
 def _review_text(
-    name: str, period: _ReviewedPeriod, status: _ReviewTimes, missing_roles: Sequence[str]
+    name: str, spec: _ReviewSpec, status: _ReviewTimes, missing_roles: Sequence[str]
 ) -> str:
     """Return a sentence about a review: its period, and the signatures that it has and lacks."""
-    text = name
+    text, period = name, spec.period
     if period.start_time is not None and period.end_time is not None:
         first_day, last_day = (
             _day_text(time_seconds, status.time_zone)
@@ -138,10 +145,17 @@ def _review_text(
         text = f"{name}, about {first_day} to {last_day},"
     roles = len(status.signed_by or (PRODUCT_MANAGER,))
     text = f"{text} has {roles - len(missing_roles)} of {roles} signatures"
+    if spec.sign_offs:
+        text = f"{text} ({'; '.join(map(_signature_text, spec.sign_offs))})"
     if not missing_roles:
         return text
     due_text = f" by {rfc3339(status.due_time)}" if status.due_time else ""
     return f"{text}; to sign{due_text}: {', '.join(missing_roles)}"
+
+
+def _signature_text(signature: _Signature) -> str:
+    note = f": {signature.note[:LONGEST_NOTE]}" if signature.note else ""
+    return f"{signature.verdict} of {signature.username} as {signature.role}{note}"
 
 
 def origin_of(product_record: ProductRecord) -> Origin:

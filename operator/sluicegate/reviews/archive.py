@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sluicegate.api.review import DataProductReview
+from sluicegate.kube.errors import Forbidden
 from sluicegate.reviews.archive_file import (
     NotArchived,
     file_digest,
@@ -151,7 +152,12 @@ class Archive:
                     self.say(str(error))
                     archive_result.refused += 1
                     continue
-                await self.store.mark_archived(review, file_digest(review))
+                try:
+                    await self.store.mark_archived(review, file_digest(review))
+                except Forbidden as error:
+                    self.say(f"{review.metadata.namespace}/{review.metadata.name}: {error}")
+                    archive_result.refused += 1
+                    continue
                 archive_result.written += 1
         return archive_result
 

@@ -373,8 +373,13 @@ def silence_of(approvals: CandidateApprovals) -> str:
     time = rfc3339(approvals.silence_time)
     if approvals.held_silence is None:
         return silence_text(time, meaning=approvals.silence_counts_as or "")
-    parties = parties_text(approvals.waiting_for, approvals.more_waiting)
+    parties = missing_parties_text(approvals)
     return held_silence_text(time, meaning=approvals.held_silence, parties=parties)
+
+
+def missing_parties_text(approvals: CandidateApprovals) -> str:
+    """Return the parties whose answer is missing, in words."""
+    return parties_text(approvals.waiting_for, approvals.more_waiting)
 
 
 def answer_command(key: Key, version: str, party: str) -> str:

@@ -370,8 +370,8 @@ async def test_each_stage_of_a_review_and_its_closing_send_a_message():
     ]  # fmt: skip
     _, signed, _, closed = told.bus.got
     assert signed.data["message"] == (
-        "search-2025-12, about 2025-12-01 to 2025-12-31, has 1 of 2 signatures; to sign by"
-        " 2026-01-08T00:00:00Z: DataScientist"
+        "search-2025-12, about 2025-12-01 to 2025-12-31, has 1 of 2 signatures (Agree of ada as"
+        " DataProductManager); to sign by 2026-01-08T00:00:00Z: DataScientist"
     )
     assert signed.data["time"] == "2026-01-02T00:00:00Z"
     assert closed.data["message"].endswith("has 2 of 2 signatures")

@@ -478,7 +478,7 @@ def test_retries_of_a_long_rollout_are_sent_at_growing_intervals():
     [
         (
             {"next_allowed_time": NOW + 600},
-            "no training starts by itself before " + rfc3339(NOW + 600),
+            "the pause before the next training ends by " + rfc3339(NOW + 600),
         ),
         ({"suspended": True}, "no training starts by itself"),
         ({}, ""),

@@ -29,8 +29,12 @@ from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.routes.gateway_state import ABSENT
 from sluicegate.reconcile.traffic.allocation import Allocation, share_in_force
 from sluicegate.reconcile.traffic.split_verification import VerificationLevel
-from sluicegate.views.approval_texts import parties_text
-from sluicegate.views.needs import is_missed_in_a_market, missed_markets_text, silence_of
+from sluicegate.views.needs import (
+    is_missed_in_a_market,
+    missed_markets_text,
+    missing_parties_text,
+    silence_of,
+)
 
 MIN_WAIT_SECONDS: Final = 60
 """After which a wait for a Gateway is named; most of them take a route within seconds."""
@@ -340,7 +344,7 @@ def _suspended(candidate: Candidate) -> str:
     text = f"spec.suspend is set, so {candidate.version} keeps its {share_in_force(candidate)} %"
     if approvals is None or candidate.phase is not CandidatePhase.AWAITING_APPROVAL:
         return text
-    parties = parties_text(approvals.waiting_for, approvals.more_waiting)
+    parties = missing_parties_text(approvals)
     return f"{text}; it waits for the agreement of {parties}, whose answers act all the same"
 
 

@@ -19,7 +19,7 @@ from sluicegate.views.numbers import percent
 FEW_REQUESTS: Final = 50
 """Requests since the change below which a share says nothing."""
 EXPECTED_REQUESTS: Final = 20
-"""Requests the canary should have had before silence, or too small a share, means a fault."""
+"""Requests that a version should have had before silence, or too small a share, means a fault."""
 QUIET_BLOCKS: Final = 2
 """Blocks without a request before a version's pods may go."""
 PATIENCE_BLOCKS: Final = 3
@@ -216,6 +216,9 @@ def _mismatch_text(weight: int, share: float, total: int, *, min_share: float) -
     expected = total * weight / 100
     if not share and expected >= EXPECTED_REQUESTS:
         return f"none of {total:,} requests reached the canary; {expected:.0f} were expected"
+    expected_stable = total - expected
+    if share == 1 and expected_stable >= EXPECTED_REQUESTS:
+        return f"none of {total:,} requests reached stable; {expected_stable:.0f} were expected"
     too_small = share < min_share and expected >= EXPECTED_REQUESTS
     if too_small or share > TOO_LARGE * weight / 100:
         return (

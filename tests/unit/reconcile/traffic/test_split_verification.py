@@ -123,8 +123,15 @@ def test_requests_that_are_not_measured_are_not_counted_as_none(measured, says):
         (40, 41, 9, True, "18.0 % of 50 requests reached the canary at a weight of 40 %"),
         (10, 79, 21, False, "21.0 % of 100 requests reached the canary at a weight of 10 %"),
         (0, 99, 1, False, "1.0 % of 100 requests reached the canary at a weight of 0 %"),
+        (50, 0, 328, True, "none of 328 requests reached stable; 164 were expected"),
     ],
-    ids=["none", "less than half of it", "more than twice as much", "some after it went back"],
+    ids=[
+        "none",
+        "less than half of it",
+        "more than twice as much",
+        "some after it went back",
+        "all",
+    ],
 )
 def test_requests_that_contradict_the_weight_hold_the_rollout(
     weight, stable, candidate, gateway, says
@@ -146,6 +153,7 @@ def test_requests_that_contradict_the_weight_hold_the_rollout(
         (40, 49, 1, False),  # callers past the gateway
         (10, 80, 20, False),
         (0, 100, 0, False),
+        (90, 0, 199, False),  # 19.9 were expected of stable
         (39, 46, 4, True),
     ],
 )
