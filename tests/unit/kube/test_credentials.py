@@ -51,9 +51,9 @@ async def test_a_login_impersonates_the_user_of_the_kubeconfig_unless_another_is
     kubeconfig = json.loads((tmp_path / "kubeconfig").read_text())
     kubeconfig["users"][0]["user"] |= {"as": "anna", "as-groups": ["pricing"]}
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
-    of_file = (await login()).impersonation
+    of_file = vars(await login())["impersonation"]
     assert of_file == (("Impersonate-User", "anna"), ("Impersonate-Group", "pricing"))
-    selected = (await login(Selection(user="riva", groups=("risk",)))).impersonation
+    selected = vars(await login(Selection(user="riva", groups=("risk",))))["impersonation"]
     assert selected == (("Impersonate-User", "riva"), ("Impersonate-Group", "risk"))
 
 

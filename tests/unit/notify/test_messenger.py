@@ -374,7 +374,10 @@ async def test_each_stage_of_a_review_and_its_closing_send_a_message():
         " DataProductManager); to sign by 2026-01-08T00:00:00Z: DataScientist"
     )
     assert signed.data["time"] == "2026-01-02T00:00:00Z"
-    assert closed.data["message"].endswith("has 2 of 2 signatures")
+    assert (
+        "has 2 of 2 signatures (Agree of ada as DataProductManager; Agree of bob"
+        in closed.data["message"]
+    )
     assert signed.data["review"] == name.name
 
 
