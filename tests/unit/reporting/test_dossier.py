@@ -10,6 +10,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from sluicegate.__main__ import main
+from sluicegate.reviews.archive_file import file_name, file_text
 from tests.support.decisions.reviewed import document_of, month, sealed_month
 from tests.support.samples.product_examples import changed
 
@@ -57,6 +58,16 @@ def test_each_count_of_the_dossier_is_the_sum_of_the_days_of_sealed_ledgers(file
     assert file["records"]["open"] == ["pricing-2026-12"]
     assert [one["username"] for one in file["oversight"]["signatures"]] == ["acb"]
     assert len(file["decisions"]) == 4
+
+
+def test_a_dossier_of_the_folder_of_an_archive_has_the_reviews_of_its_files(tmp_path, capsys):
+    for review in (OCTOBER, NOVEMBER):
+        path = tmp_path / file_name(review)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file_text(review), encoding="utf-8")
+    file = json.loads(told(capsys, "--from", tmp_path, "-o", "json", "--at", "2026-12-31"))
+    names = {review.metadata.name for review in (OCTOBER, NOVEMBER)}
+    assert {row["review"] for row in file["records"]["sealed"]} == names
 
 
 def test_a_dossier_has_the_model_card_and_the_risk_of_the_spec(files, capsys):

@@ -1,15 +1,14 @@
 """DataProducts in files of YAML or JSON."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from sluicegate.api.names import KIND
 from sluicegate.api.product import DataProduct
-from sluicegate.errors import invalid, unreadable
+from sluicegate.cli.inputs.yaml_files import read_yaml
+from sluicegate.errors import invalid
 
 
 class _Loader(yaml.SafeLoader):
@@ -34,7 +33,7 @@ def read_documents(file: str) -> list[dict[str, Any]]:
     """Return the documents of DataProducts in a file. Raises InvalidInput if there is none."""
     documents = [
         document
-        for document in _flat(_documents(file))
+        for document in _flat(read_yaml(file, loader=_Loader))
         if isinstance(document, dict) and document.get("kind") == KIND
     ]
     if not documents:
@@ -50,13 +49,3 @@ def _flat(documents: list[Any]) -> Iterator[Any]:
             yield from _flat(items if isinstance(items, list) else [])
         else:
             yield document
-
-
-def _documents(file: str) -> list[Any]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        return list(yaml.load_all(text, Loader=_Loader))
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(file, error) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise invalid(file, f"is no YAML: {error}") from error

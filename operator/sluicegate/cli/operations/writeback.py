@@ -3,18 +3,16 @@
 import argparse
 import asyncio
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_name
+from sluicegate.cli.inputs.yaml_files import read_yaml
 from sluicegate.cli.operations.manifest_edit import Edit, find_product, with_model
-from sluicegate.errors import SluicegateError, invalid, unreadable
+from sluicegate.errors import SluicegateError, invalid
 from sluicegate.kube.resources import Key
 
 
@@ -82,16 +80,10 @@ def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
 
 
 def _given(file: str) -> dict[str, Any]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(f"--live {file}", error) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise invalid(f"--live {file}", f"is no YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise invalid(f"--live {file}", "holds no object: give one DataProduct")
-    return document
+    documents = read_yaml(file, argument="--live")
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise invalid(f"--live {file}", "holds no single object: give one DataProduct")
+    return documents[0]
 
 
 def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:

@@ -11,18 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sluicegate.api import names
 from sluicegate.api.review import DataProductReview
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import kube_api
 from sluicegate.cli.inputs.object_name import parse_key, parse_name
+from sluicegate.cli.inputs.yaml_files import files_in, read_yaml
 from sluicegate.cli.printing import output
 from sluicegate.cli.printing.output import add_output, document, write_text
 from sluicegate.cli.reviews.report_live import with_what_is_new
 from sluicegate.cli.reviews.reviewed_products import products_in, suggest_namespace
-from sluicegate.errors import MissingExtra, invalid, unreadable
+from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents, markdown
@@ -207,16 +206,9 @@ def _read_files(files: Iterable[Path]) -> list[DataProductReview]:
 
 
 def objects_in(files: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the objects in YAML files, and in lists. Raises InvalidInput naming what can't be read."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ledgers are long
-    for path in files:
-        try:
-            documents = list(yaml.load_all(path.read_text(encoding="utf-8"), loader))
-        except (OSError, UnicodeDecodeError) as error:
-            raise unreadable(str(path), error) from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise invalid(str(path), f"is no YAML: {error}") from error
-        for body in documents:
+    """Yield the objects in files and folders, and in lists. Raises InvalidInput naming what can't be read."""
+    for path in (file for given in files for file in files_in(given)):
+        for body in read_yaml(str(path)):
             for item in body.get("items", [body]) if isinstance(body, dict) else []:
                 yield path, item
 

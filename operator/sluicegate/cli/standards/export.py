@@ -8,16 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.access_options import add_access
 from sluicegate.cli.inputs.cluster_access import product_of
 from sluicegate.cli.inputs.object_name import parse_key, parse_name
 from sluicegate.cli.inputs.product_files import read_products
+from sluicegate.cli.inputs.yaml_files import read_yaml
 from sluicegate.cli.printing.output import add_output, as_json, as_yaml, write_text
 from sluicegate.cli.standards.status_export import exported_objects
-from sluicegate.errors import invalid, unreadable
+from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key
 from sluicegate.standards.backstage import backstage_documents
 from sluicegate.standards.odcs import odcs_documents
@@ -92,18 +91,12 @@ def _export_status(args: argparse.Namespace) -> int:
 
 
 def _openapi(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(str(file), error) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise invalid(str(file), f"is no YAML: {error}") from error
-    if not isinstance(document, dict) or "openapi" not in document:
+    documents = read_yaml(str(file))
+    if len(documents) != 1 or not isinstance(documents[0], dict) or "openapi" not in documents[0]:
         raise invalid(
             str(file), "is no OpenAPI document: save what the product serves at /docs.json"
         )
-    return text
+    return file.read_text(encoding="utf-8")
 
 
 def _products(args: argparse.Namespace) -> list[DataProduct]:

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import yaml
-
 from sluicegate.api.names import FIELD_MANAGER
 from sluicegate.cli.inputs.cluster_access import kube_api
-from sluicegate.cli.printing.output import file_text
-from sluicegate.errors import invalid, unreadable
+from sluicegate.cli.inputs.yaml_files import read_yaml
+from sluicegate.errors import invalid
 from sluicegate.kube.client import KubeApi
 from sluicegate.kube.errors import KubeError, NotFound
 from sluicegate.kube.resources import (
@@ -46,15 +44,9 @@ def exported_documents(sources: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _documents(source: str) -> list[Any]:
-    try:
-        documents = list(yaml.safe_load_all(file_text(source)))
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(source, error) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise invalid(source, f"is no YAML: {error}") from error
     return [
         item
-        for document in documents
+        for document in read_yaml(source)
         for item in (
             document["items"]
             if isinstance(document, dict) and isinstance(document.get("items"), list)

@@ -3,21 +3,15 @@
 import argparse
 import os
 import sys
-from pathlib import Path
-from typing import Final
-
-import yaml
 
 from sluicegate.cli.inputs.product_files import read_products
-from sluicegate.errors import invalid, unreadable
+from sluicegate.cli.inputs.yaml_files import read_yaml
+from sluicegate.errors import invalid
 from sluicegate.simulation.other_policy import with_policy
 from sluicegate.simulation.replay import replay
 from sluicegate.simulation.replay_consumers import note_on_consumers
 from sluicegate.simulation.replay_output import json_lines, table
 from sluicegate.simulation.replay_scenario import ReplayScenario, parse_scenario
-
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""LibYAML if it is installed: histories are long."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,13 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 def read_scenario(file: str) -> ReplayScenario:
     """Parse the scenario in a file. Raises InvalidInput, naming the field, for any mistake."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        document = yaml.load(text, Loader=_LOADER)  # noqa: S506 - both loaders are safe
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(file, error) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise invalid(file, f"is neither YAML nor JSON: {error}") from error
-    if document is None:
-        raise invalid(file, "is empty: give a scenario, as `sluicegate record` writes it")
-    return parse_scenario(document)
+    documents = read_yaml(file)
+    if len(documents) != 1 or documents[0] is None:
+        text = "is empty" if not any(documents) else "has several documents"
+        raise invalid(file, f"{text}: give a scenario, as `sluicegate record` writes it")
+    return parse_scenario(documents[0])
