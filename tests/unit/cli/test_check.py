@@ -146,6 +146,15 @@ def test_check_reports_a_review_role_that_no_member_of_the_team_has(tmp_path: Pa
     assert not [line for line in lines if "signedBy" in line]
 
 
+def test_check_reports_a_time_zone_of_reviews_that_does_not_exist(tmp_path: Path, capsys):
+    review = {"every": "Month", "startDate": "2026-12-01", "timeZone": "Mars/X"}
+
+    code, lines = checked(capsys, a_bento(tmp_path / "b"), a_product(tmp_path, review=review))
+
+    assert code == 1
+    assert [line for line in lines if "spec.review.timeZone: is Mars/X, which isn't in" in line]
+
+
 def test_check_reports_feedback_without_its_route(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "apis/openapi.yaml").write_text("paths: {/price: {post: {}}}\n")

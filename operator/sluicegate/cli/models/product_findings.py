@@ -10,6 +10,7 @@ import yaml
 from sluicegate.api.operator_checks import check_promql, check_spec_fields
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.spec_gaps import slos_without_labels, too_short_rollout
+from sluicegate.reviews.periods import UnknownZone, zone_of
 from sluicegate.settings import parse_settings
 from sluicegate_service.bentos import Bento
 from sluicegate_service.findings import Finding
@@ -41,6 +42,15 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
             f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
             " ever signed: add one to spec.team.members, or name a role of a member",
         )
+    if spec.review is not None:
+        try:
+            zone_of(spec.review.time_zone)
+        except UnknownZone:
+            yield Finding.error(
+                "spec.review.timeZone",
+                f"is {spec.review.time_zone}, which isn't in the IANA database, so no review is opened:"
+                " write e.g. Europe/Paris, or UTC",
+            )
     if spec.model.bento.digest == PLACEHOLDER:
         yield Finding.note(
             "spec.model.bento.image",
