@@ -105,7 +105,9 @@ def test_an_inconclusive_candidate_is_kept_without_traffic_and_counts_as_no_fail
     assert line["decision"]["reason"] == "MaxDuration"
     assert line["at"] == TRAINED * BLOCK + 14_400
     assert (line["stable"], line["candidate"], line["weight"]) == ("v1", "v2", 0)
-    assert "(0 attempts without a promotion)" in lines[-1]["decision"]["message"]
+    message = lines[-1]["decision"]["message"]
+    assert "the cooldown lasts for another" in message
+    assert "without a promotion" not in message
 
 
 def test_a_candidate_whose_pods_become_unhealthy_is_rolled_back_at_once():

@@ -79,8 +79,8 @@ Check = Callable[[RetrainingRequest], Obstacle | None]
 
 
 def attempts_without(number: int) -> str:
-    """Return a number of attempts without a promotion, in words."""
-    return f"{number} attempt{'' if number == 1 else 's'} without a promotion"
+    """Return a number of attempts without a promotion in parentheses, after a space; empty for none."""
+    return f" ({number} attempt{'' if number == 1 else 's'} without a promotion)" if number else ""
 
 
 def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
@@ -167,7 +167,7 @@ def cooldown_lasts(request: RetrainingRequest) -> Obstacle | None:
         return None
     return Obstacle(
         Reason.COOLING_DOWN,
-        f"the cooldown lasts for another {duration(seconds_left)} ({attempts_without(failures)})",
+        f"the cooldown lasts for another {duration(seconds_left)}{attempts_without(failures)}",
     )
 
 

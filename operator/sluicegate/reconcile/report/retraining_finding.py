@@ -188,7 +188,7 @@ def _pause(observation: Observation, status_part: RetrainingStatus) -> str:
     )
     text = (
         f"{subject_text} until {rfc3339(status_part.next_allowed_time)}"
-        f" ({attempts_without(status_part.unsuccessful_attempts)})"
+        f"{attempts_without(status_part.unsuccessful_attempts)}"
     )
     terms = observation.terms.retraining
     labels = status_part.last_reason in HOLD_OUT_REASONS or not status_part.unsuccessful_attempts
