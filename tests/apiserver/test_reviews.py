@@ -316,7 +316,7 @@ def test_a_user_may_not_change_the_labels_by_which_the_operator_finds_a_review(r
     assert labelled(MANAGER, **{"cost-center": "search"}).allowed
 
 
-def test_the_archive_needs_only_its_role_and_no_other_user_marks_a_review_as_archived(
+def test_only_the_archive_and_holders_of_its_verb_mark_a_review_as_archived(
     reviews, tmp_path, monkeypatch, capsys
 ):
     objects = chart(RELEASE, "archive.enabled=true", "archive.claimName=reviews",

@@ -44,7 +44,7 @@ PATHS = (
 def plane(control_plane: ControlPlane) -> ControlPlane:
     """A product in each of three namespaces, of which the first depends on the third; readers; the account."""
     install_crds(control_plane)
-    assert len(install_account(control_plane, RELEASE, "web.auth=Token")) == 4
+    assert len(install_account(control_plane, RELEASE, "web.auth=Token")) == 6
     items = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one}} for one in PRODUCTS
     ]

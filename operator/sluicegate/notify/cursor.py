@@ -310,8 +310,16 @@ def _is_recovery_unproved(
 
 
 def _fallen_slos(status: DataProductStatus, previous_cursor: Cursor) -> str:
-    """Return the SLOs that are missed in a degradation, separated by spaces; those of before if none is now."""
-    missed = [slo.name for slo in status.slos if slo.state is SloState.MISSED]
+    """Return the SLOs that are missed in a degradation, separated by spaces; those of before if none is now.
+
+    An SLO that was missed and is unknown now remains among them.
+    """
+    before = previous_cursor.fallen.split()
+    missed = [
+        slo.name
+        for slo in status.slos
+        if slo.state is SloState.MISSED or (slo.state is SloState.UNKNOWN and slo.name in before)
+    ]
     return " ".join(missed) or previous_cursor.fallen
 
 

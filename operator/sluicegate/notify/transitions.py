@@ -596,13 +596,11 @@ def remedy_of(status: DataProductStatus) -> str:
 
 
 def _after_answers(candidate: Candidate, new_answers: Iterable[ApprovalAnswer]) -> str:
-    """Return what follows from answers; empty while each party has to answer still."""
+    """Return what follows from answers; empty while answers are missing."""
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         return f"{candidate.version} is rolled back: all traffic goes to the stable version"
     if any(answer.verdict is AnswerVerdict.REFUSE and not answer.problem for answer in new_answers):
-        return (
-            f"{candidate.version} keeps its share of the traffic while another consumer may agree"
-        )
+        return f"{candidate.version} isn't rolled back: the agreement of one consumer suffices"
     if candidate.approvals is not None and not candidate.approvals.waiting_for:
         return "each party has answered"
     return ""
@@ -627,7 +625,7 @@ def answer_text(approvals: CandidateApprovals, approval_answers: Iterable[Approv
 
 
 def next_training_text(status: DataProductStatus, now: int) -> str:
-    """Return when the operator may train again after an ended attempt; empty if no pause applies.
+    """Return the latest end of the pause after an ended attempt, or when its Job follows; empty without one.
 
     Parameters
     ----------

@@ -22,6 +22,8 @@ from sluicegate.views.needs import Need, needs_of, unreadable_need
 
 SEALED_SELECTOR: Final = f"{names.LABEL_REVIEW}=sealed"
 """Label selector of reviews that wait for signatures. Open ones change daily, closed ones never."""
+LONGEST_NOTE: Final = 200
+"""Characters of the note of a signature that a message has."""
 
 
 class _ReviewTimes(StatusModel):
@@ -44,10 +46,6 @@ class _ReviewTimes(StatusModel):
                 return self.due_time or 0
             case _:
                 return self.review_time or 0
-
-
-LONGEST_NOTE: Final = 200
-"""Characters of the note of a signature that a message has."""
 
 
 class _ReviewedPeriod(StatusModel):
@@ -154,7 +152,8 @@ def _review_text(
 
 
 def _signature_text(signature: _Signature) -> str:
-    note = f": {signature.note[:LONGEST_NOTE]}" if signature.note else ""
+    cut = "…" if len(signature.note) > LONGEST_NOTE else ""
+    note = f": {signature.note[:LONGEST_NOTE]}{cut}" if signature.note else ""
     return f"{signature.verdict} of {signature.username} as {signature.role}{note}"
 
 

@@ -26,17 +26,22 @@ def first_due_day(review_cycle: ReviewCycle, created: int) -> date:
     return period.after + timedelta(days=LATE_DAYS + review_cycle.grace_days)
 
 
-def recurrence_rule(review_cycle: ReviewCycle) -> dict[str, Any]:
-    """Return the rule by which that day recurs, in the format of RFC 5545."""
+def recurrence_rule(review_cycle: ReviewCycle, first_day: date) -> dict[str, Any]:
+    """Return the rule by which that day recurs, in the format of RFC 5545.
+
+    A month without that day has its last day instead.
+    """
+    day = first_day.day
+    last = {"bymonthday": [*range(28, day + 1)], "bysetpos": -1} if day > 28 else {}  # noqa: PLR2004
     match review_cycle.every:
         case Cycle.WEEK:
             return {"freq": "weekly"}
         case Cycle.FOUR_WEEKS:
             return {"freq": "weekly", "interval": 4}
         case Cycle.MONTH:
-            return {"freq": "monthly"}
+            return {"freq": "monthly", **last}
         case Cycle.QUARTER:
-            return {"freq": "monthly", "interval": 3}
+            return {"freq": "monthly", "interval": 3, **last}
 
 
 def calendar(products: Iterable[DataProduct]) -> str:
@@ -55,9 +60,10 @@ def calendar(products: Iterable[DataProduct]) -> str:
         roles = ", ".join(review_cycle.signed_by)
         event.add("description", f"sluicegate report {namespace}/{name}\nSigned by: {roles}")
         created = int(product.metadata.creation_timestamp or 0)
-        event.add("dtstart", first_due_day(review_cycle, created))
+        first_day = first_due_day(review_cycle, created)
+        event.add("dtstart", first_day)
         event.add("dtstamp", datetime.fromtimestamp(created, UTC))
-        event.add("rrule", recurrence_rule(review_cycle))
+        event.add("rrule", recurrence_rule(review_cycle, first_day))
         reviews_calendar.add_component(event)
     text: bytes = reviews_calendar.to_ical()
     return text.decode()

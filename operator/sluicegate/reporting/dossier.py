@@ -8,6 +8,7 @@ and named.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from sluicegate.api.approvals import ALL_CONSUMERS, ANY_CONSUMER
 from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview
@@ -130,8 +131,12 @@ def _approval_text(product: DataProduct) -> str:
     approvals = product.spec.rollout.approvals
     if approvals is None:
         return str(product.spec.rollout.approval)
-    consumers = [f"consumers {', '.join(approvals.consumers)}"] if approvals.consumers else []
-    return f"each of {', '.join((*approvals.roles, *consumers))}"
+    choices: dict[tuple[str, ...], str] = {
+        (ANY_CONSUMER,): "one of the consumers",
+        (ALL_CONSUMERS,): "each consumer",
+    }
+    consumers = choices.get(tuple(approvals.consumers), ", ".join(approvals.consumers))
+    return ", ".join(filter(None, (*approvals.roles, consumers)))
 
 
 def _oversight_part(

@@ -162,7 +162,7 @@ def role_of(review: DataProductReview, username: str, requested_role: str | None
     signing_state = signing_state_of(review, status.seal_time)
     if {status.state, signing_state.state} & {ReviewState.REVIEWED, ReviewState.SKIPPED}:
         signers_now = dict.fromkeys(sign_off.username for sign_off in signing_state.signed)
-        signers = ", ".join(status.reviewed_by or signers_now)
+        signers = ", ".join(signers_now or status.reviewed_by)
         raise invalid(
             "review", f"was signed by {signers}, so it is a record: add notes to the next review"
         )

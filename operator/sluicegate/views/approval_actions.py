@@ -124,7 +124,8 @@ def answer_request(
     require_candidate(product, candidate, version)
     if candidate_status.get("phase") in DECIDED_PHASES:
         raise invalid(
-            "NAME", f"{candidate} is decided: {candidate_status.get('decisionMessage', '')}"
+            "NAME",
+            f"the rollout of {candidate} is decided: {candidate_status.get('decisionMessage', '')}",
         )
     product_key, consumer = (str(meta["namespace"]), str(meta["name"])), tuple(party.split("/", 1))
     is_role = len(consumer) == 1

@@ -25,10 +25,13 @@ def silence_text(time: str, *, meaning: str) -> str:
 
     Parameters
     ----------
-    time : RFC 3339; empty where silence never counts. meaning : Agreement or Refusal.
+    time : RFC 3339; empty where silence never counts.
+    meaning : Agreement or Refusal; empty where it isn't known.
     """
-    effect = "promotes" if meaning == "Agreement" else "rolls back"
-    return f"from {time} on silence counts as {meaning.lower()} and {effect} it" if time else ""
+    if not time or not meaning:  # an older operator wrote no meaning
+        return f"silence counts from {time} on" if time else ""
+    effect = "promotes it" if meaning == "Agreement" else "rolls it back"
+    return f"from {time} on silence counts as {meaning.lower()} and {effect}"
 
 
 def held_silence_text(time: str, *, meaning: str, parties: str) -> str:

@@ -129,6 +129,15 @@ _BLOCKING_REASONS: Final = frozenset(
     }
 )
 """Reasons of Ready that no step of the operator removes by itself."""
+_WITHOUT_EVIDENCE: Final = frozenset(
+    {
+        DecisionReason.ABORT_REQUESTED,
+        DecisionReason.APPROVAL_MISSING,
+        DecisionReason.APPROVAL_REFUSED,
+        DecisionReason.MAX_DURATION,
+    }
+)
+"""Reasons of a rejection that are no evidence against the version, so that another try may be offered."""
 _ROUTE_REASONS: Final = frozenset(
     {ConditionReason.ROUTE_SHADOWED, ConditionReason.ROUTE_NOT_ACCEPTED}
 )
@@ -243,7 +252,9 @@ def _blocked_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
     if stalled_condition is not None and stalled_condition.status == "True":
         model, command = status.spec_model, ""
-        if model is not None and stalled_condition.reason == ConditionReason.MODEL_REJECTED:
+        is_rejected = stalled_condition.reason == ConditionReason.MODEL_REJECTED
+        is_idle = status.candidate is None
+        if model is not None and is_rejected and is_idle and model.reason in _WITHOUT_EVIDENCE:
             command = plugin_command(key, "promote", model.version)
         yield _condition_need(NeedKind.STALLED, stalled_condition, command=command)
 

@@ -127,16 +127,21 @@ def _promotion_request(product: facts.Body, version: str) -> Request:
             f" `kubectl sluicegate approve {_name(product)}`"
         )
         raise invalid(_name(product), text)
-    if is_retry(candidate_status):
+    if is_retry(product):
         sentence = f"try {identity[0]} again in place of {stable}"
+    elif not candidate_status:
+        sentence = f"start the rollout of {identity[0]} in place of {stable}"
     else:
         sentence = f"promote {identity[0]} in place of {stable}"
     return Request(sentence, list(promotion_details(product, candidate_status)), identity[0])
 
 
-def is_retry(candidate_status: facts.Body) -> bool:
-    """Return whether a promotion starts a rollout again, as no version is on trial."""
-    return not candidate_status or candidate_status.get("phase") == "Parked"
+def is_retry(product: facts.Body) -> bool:
+    """Return whether a promotion starts the rollout of a version again that was tried before."""
+    if candidate_status := facts.candidate(product):
+        return candidate_status.get("phase") == "Parked"
+    model = facts.section(product, "status", "specModel")
+    return promotable_identity(product)[:1] == (str(model.get("version")),)
 
 
 def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iterator[str]:
@@ -145,7 +150,7 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
     if facts.section(product, "spec").get("suspend"):
         yield "spec.suspend is set: requests and answers of people act all the same"
     if candidate_status:
-        yield f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"
+        yield f"{candidate_status.get('phase')} at {facts.share_in_force(candidate_status)} % of the traffic"
         if hold_text := facts.hold_line(candidate_status):
             yield hold_text
         if candidate_status.get("api"):
@@ -213,7 +218,7 @@ def _abort_request(product: facts.Body, version: str) -> Request:
         raise invalid(_name(product), text)
     stable = facts.section(product, "status", "stable").get("version", "none")
     details = [
-        f"{candidate_status.get('phase')} at {candidate_status.get('weight', 0)} % of the traffic"
+        f"{candidate_status.get('phase')} at {facts.share_in_force(candidate_status)} % of the traffic"
     ]
     details += facts.evidence_lines(candidate_status)
     return Request(f"roll {identity[0]} back to {stable}", details, identity[0])

@@ -216,7 +216,8 @@ def versions(product: Body) -> list[Body]:
         row = _version_row(
             past_version, str(past_version.get("outcome", "")), past_version.get("reason")
         ) | {"startTime": past_version.get("promotionTime"), "endTime": past_version.get("endTime")}
-        if moved.get("restoring") and identity(past_version) == identity(moved):
+        was_stable = past_version.get("promotionTime") is not None
+        if moved.get("restoring") and was_stable and identity(past_version) == identity(moved):
             row |= {"outcome": moved.get("phase"), "weight": share_in_force(moved)}
         rows.append(row)
     return [

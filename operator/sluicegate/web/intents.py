@@ -165,7 +165,7 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
         request = action.request_of(product, version)
     except SluicegateError:
         return None
-    retried = verb == PROMOTE_ACTION.verb and is_retry(facts.candidate(product))
+    retried = verb == PROMOTE_ACTION.verb and is_retry(product)
     return Intent(
         verb, verb, request.version,
         others=tuple(accepted_version for accepted_version in _accepted_versions(product) if accepted_version != request.version) if verb == ROLLBACK_ACTION.verb else (),

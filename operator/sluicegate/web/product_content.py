@@ -163,7 +163,9 @@ def _commands(product: DataProduct) -> Iterator[tuple[str, str]]:
         version, approvals = status.candidate.version, status.candidate.approvals
         if not status.carried_out:
             verb = "promote" if approvals is None else "approve"
-            yield f"Approve {version}", plugin_command(product.metadata.key, verb, version)
+            is_parked = status.candidate.is_parked
+            label = f"Try {version} again" if is_parked else f"Approve {version}"
+            yield label, plugin_command(product.metadata.key, verb, version)
             if approvals is not None:
                 yield f"Refuse {version}", plugin_command(product.metadata.key, "refuse", version)
         is_returning = status.candidate.phase is CandidatePhase.ROLLING_BACK

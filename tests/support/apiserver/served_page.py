@@ -57,6 +57,14 @@ def install_account(plane: ControlPlane, release: str, *values: str) -> list[dic
         if "subjects" in one:
             group = {"apiGroup": "rbac.authorization.k8s.io"}
             one["subjects"] = [{"kind": "User", "name": account_of(release)} | group]
+    namespaces = {one["metadata"]["namespace"] for one in items if "namespace" in one["metadata"]}
+    apply(
+        plane,
+        *(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            for name in namespaces
+        ),
+    )
     apply(plane, *items)
     return items
 

@@ -27,6 +27,9 @@ def test_a_product_without_status_is_unknown_to_the_plugin_and_the_page():
     assert state_of(document) == facts_of(DataProduct.parse(document)).state == "Unknown"
 
 
+START = "2026-11-28T12:00:00Z"
+
+
 @pytest.mark.parametrize(
     ("moved", "shares"),
     [
@@ -44,7 +47,10 @@ def test_the_shares_of_the_versions_are_those_in_force(moved, shares):
     status = {
         "candidate": moved | {"revision": "1"} if moved else {},
         "stable": {"version": "v2", "revision": "2"},
-        "history": [{"version": "v1", "revision": "1", "outcome": "Replaced"}],
+        "history": [
+            {"version": "v1", "revision": "1", "outcome": "Replaced", "promotionTime": START},
+            {"version": "v1", "revision": "1", "outcome": "Inconclusive"},
+        ],
     }
     rows = versions({"metadata": {"name": "a", "namespace": "b"}, "status": status})
-    assert {row["version"]: row["weight"] for row in rows if "weight" in row} == shares
+    assert [(row["version"], row["weight"]) for row in rows if "weight" in row] == [*shares.items()]

@@ -246,6 +246,16 @@ async def test_during_a_suspension_silence_does_not_count_and_a_party_may_still_
 
 @pytest.mark.slow
 @on_virtual_time
+async def test_a_refusal_during_a_suspension_rolls_the_candidate_back(world):
+    pricing, _ = await waiting(world, roles=[MANAGER])
+    world.edit(pricing, suspend=True)
+    answer(world, pricing, MANAGER, "acb", verdict="Refuse")
+    await world.until(lambda: not candidate(world, pricing), seconds=900)
+    assert serving(world, pricing) == "v1"
+
+
+@pytest.mark.slow
+@on_virtual_time
 async def test_a_consumer_deleted_during_the_wait_for_approval_is_named_in_status(world):
     pricing, search = await waiting(world, consumers=["search", "ghost/none"])
     assert approvals(world, pricing)["absent"] == ["ghost/none"]

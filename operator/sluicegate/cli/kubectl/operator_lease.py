@@ -28,9 +28,7 @@ def warn_of_abandoned_leases(client: DirectClient, products: Iterable[dict[str, 
         except KubeError:
             continue
         if lease is not None:
-            text = (
-                f"the {lease.operator} {lease.problem}: what is shown is as of then; check its pods"
-            )
+            text = f"the {lease.operator} {lease.problem}: what is shown is {'as of then' if lease.renewed else 'old'}; check its pods"
             print_progress(clean_text(f"Warning: {text}"))
 
 

@@ -107,10 +107,10 @@ def tree(product: facts.Body, objects: Mapping[str, list[facts.Body]]) -> TreeNo
     root = TreeNode("DataProduct", name, mark, state)
     trial = facts.section(status, "candidate")
     if stable := facts.section(status, "stable"):
-        text = f"stable, {100 - int(trial.get('weight', 0))} % of the traffic"
+        text = f"stable, {100 - facts.share_in_force(trial)} % of the traffic"
         root.children.append(_version(stable, "ok", text, objects))
     if trial:
-        text = f"{trial.get('phase')}, {trial.get('weight', 0)} % of the traffic"
+        text = f"{trial.get('phase')}, {facts.share_in_force(trial)} % of the traffic"
         node = _version(trial, "waiting", text, objects)
         node.children += _parties(trial)
         root.children.append(node)

@@ -230,7 +230,7 @@ def _judged(
     is_shown = response.follows >= FOLLOWS or (was_cause and response.follows > 0)
     explains = is_shown and rise >= response.without - accepted
     follows = explains and not own and (was_cause or not is_young)
-    awaited_until = round(response.decision_time) if is_young else 0
+    awaited_until = round(response.decision_time) if is_young and not follows else 0
     return ReleaseResponse(release, response, follows, own, awaited_until=awaited_until)
 
 

@@ -88,12 +88,14 @@ class ApprovalState:
     @property
     def agreement(self) -> str:
         """Return a clause with the parties that agreed and their reasons, also by silence; empty without any."""
+        parts = [f"agreed: {', '.join(self._agreeing)}"] if self._agreeing else []
+        # The persons come first, as a ledger and an event keep a bounded text.
         agreements = [answer for answer in self.answers if _counts(answer, AnswerVerdict.AGREE)]
-        texts = [
-            _with_reason(answer, LONGEST_REASON_IN_DECISION) for answer in agreements[:MAX_REASONS]
+        parts += [
+            f"{answer.user}: {_shortened(answer.reason)}"
+            for answer in agreements[:MAX_REASONS]
+            if answer.reason
         ]
-        texts += [_person(answer) for answer in agreements[MAX_REASONS:]]
-        parts = [f"agreed: {'; '.join(texts)}"] if texts else []
         if self.silent:
             parts.append(f"silence counts as agreement of {parties_text(self.silent)}")
         return "; ".join(parts)
@@ -203,9 +205,7 @@ def objection(
         return None
     name, return_text = status.trial.version, f"all traffic returns to {status.stable.version}"
     if state.refusals:
-        words = "; ".join(
-            _with_reason(refusal, LONGEST_ANSWER_REASON) for refusal in state.refusals
-        )
+        words = "; ".join(_with_reason(refusal) for refusal in state.refusals)
         text = f"{name} is refused by {words}; {return_text}"
         return roll_back_candidate(status, Reason.APPROVAL_REFUSED, text)
     if not state.overdue or state.since is None:
@@ -350,12 +350,14 @@ def _person(answer: ApprovalAnswer) -> str:
     return f"{answer.user} ({answer.party})"
 
 
-def _with_reason(answer: ApprovalAnswer, longest_reason: int) -> str:
-    """Return the person and the party of an answer with its reason, cut after so many characters."""
-    if not answer.reason:
-        return _person(answer)
-    is_cut = len(answer.reason) > longest_reason
-    return f"{_person(answer)}: {answer.reason[:longest_reason]}{'…' if is_cut else ''}"
+def _with_reason(answer: ApprovalAnswer) -> str:
+    return f"{_person(answer)}: {answer.reason}" if answer.reason else _person(answer)
+
+
+def _shortened(reason: str) -> str:
+    """Return a reason as the decision of a promotion has it."""
+    is_cut = len(reason) > LONGEST_REASON_IN_DECISION
+    return f"{reason[:LONGEST_REASON_IN_DECISION]}{'…' if is_cut else ''}"
 
 
 # ---- status -----------------------------------------------------------------------------------

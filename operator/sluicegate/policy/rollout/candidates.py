@@ -26,6 +26,7 @@ _ASKED: Final = frozenset(
     {
         DecisionReason.ROLLBACK_REQUESTED,
         DecisionReason.ABORT_REQUESTED,
+        DecisionReason.APPROVAL_REFUSED,
         DecisionReason.PROMOTE_REQUESTED,
     }
 )

@@ -62,7 +62,7 @@ _BY_PEOPLE: Final = frozenset(
         DecisionReason.APPROVAL_REFUSED,
     }
 )
-"""Reasons of a rejection whose message names persons, and no numbers."""
+"""Reasons of a rejection by persons or their silence; the message says more than the reason."""
 _NOT_MISSED_NOW: Final = frozenset({SloState.MET, SloState.UNKNOWN})
 
 
@@ -342,8 +342,9 @@ def _suspended(candidate: Candidate) -> str:
     if approvals is not None and approvals.held_silence is not None:
         return f"spec.suspend is set: {silence_of(approvals)}"
     text = f"spec.suspend is set, so {candidate.version} keeps its {share_in_force(candidate)} %"
-    if approvals is None or candidate.phase is not CandidatePhase.AWAITING_APPROVAL:
-        return text
+    is_waiting = candidate.phase is CandidatePhase.AWAITING_APPROVAL
+    if approvals is None or not approvals.waiting_for or not is_waiting:
+        return text if candidate.hold is None else f"{text}; {candidate.hold.message}"
     parties = missing_parties_text(approvals)
     return f"{text}; it waits for the agreement of {parties}, whose answers act all the same"
 

@@ -173,6 +173,12 @@ def test_a_release_that_was_the_cause_remains_it_at_evidence_that_does_not_show_
     assert response.follows == follows
 
 
+def test_a_release_that_remains_the_cause_is_not_called_undecided():
+    response = undecided(worse=3, worse_from=RELEASED + 15, named_by="diagnosis", hours=2)
+    assert response.follows
+    assert "is not decided yet" not in response.message(ACCURATE, (RELEASED + 24) * BLOCK)
+
+
 @pytest.mark.parametrize("named_by", ["diagnosis", "alert"])
 def test_a_release_is_no_longer_the_cause_once_the_slo_is_shown_to_change_without_it(named_by):
     response = undecided(worse=3, worse_from=RELEASED + 18, named_by=named_by, hours=4)

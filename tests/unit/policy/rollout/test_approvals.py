@@ -103,9 +103,9 @@ def test_the_decision_of_a_promotion_has_the_reasons_of_those_who_agreed():
     found = state(
         BOTH, answer(MANAGER, "acb", reason="for Spain"), answer(ENGINEER, "jlb", reason="")
     )
-    assert found.agreement == f"agreed: acb ({MANAGER}): for Spain; jlb ({ENGINEER})"
+    assert found.agreement == f"agreed: acb ({MANAGER}), jlb ({ENGINEER}); acb: for Spain"
     long = state({"roles": [MANAGER]}, answer(MANAGER, "acb", reason="x" * 300))
-    assert long.agreement == f"agreed: acb ({MANAGER}): {'x' * 200}…"
+    assert long.agreement == f"agreed: acb ({MANAGER}); acb: {'x' * 200}…"
 
 
 def test_a_product_without_consumers_waits_for_no_consumer_approval():
