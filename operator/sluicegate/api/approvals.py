@@ -21,6 +21,10 @@ LONGEST_ANSWER_USER: Final = 320
 """Characters of the user name of an answer."""
 LONGEST_ANSWER_REASON: Final = 500
 """Characters of the reason of an answer."""
+MAX_REASONS: Final = 8
+"""Agreements whose reason the decision of a promotion keeps; it names the persons of all."""
+LONGEST_REASON_IN_DECISION: Final = 200
+"""Characters of such a reason."""
 
 ConsumerChoice = Annotated[
     str,

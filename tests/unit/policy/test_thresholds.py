@@ -86,7 +86,7 @@ RECORDS = {
     "ConsumerGap": {"unread": False},
     "ConsumerReading": {"block": 0},
     "_CountedBlock": {"is_warm": True},
-    "ApprovalState": {"choice": 0, "held": False, "overdue": False},
+    "ApprovalState": {"choice": 0, "held": False, "overdue": False, "silence_seconds": 0},
     "CanaryBlock": {"canary_up": True},
     "CanaryCase": {"approved": False, "forced": False, "blocks_unread": False},
     "Facts": {"pods_unhealthy": False, "stable_down": False, "canary_unhealthy": False, "node_busy": False,

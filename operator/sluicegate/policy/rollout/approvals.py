@@ -8,7 +8,6 @@ bounded, never which parties count.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
 
 from sluicegate.api.approvals import (
     ALL_CONSUMERS,
@@ -16,7 +15,9 @@ from sluicegate.api.approvals import (
     LONGEST_ANSWER_EVIDENCE,
     LONGEST_ANSWER_REASON,
     LONGEST_ANSWER_USER,
+    LONGEST_REASON_IN_DECISION,
     MAX_ANSWERS,
+    MAX_REASONS,
     AnswerVerdict,
     ApprovalAnswer,
     Approvals,
@@ -39,11 +40,6 @@ from sluicegate.views.approval_texts import (
     silence_text,
 )
 from sluicegate.views.numbers import duration, events
-
-MAX_REASONS: Final = 8
-"""Agreements whose reason the decision of a promotion keeps; it names the persons of all."""
-LONGEST_REASON_IN_DECISION: Final = 200
-"""Characters of such a reason."""
 
 
 @dataclass(frozen=True, slots=True)
