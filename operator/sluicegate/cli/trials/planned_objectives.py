@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining import RetrainingMode
-from sluicegate.api.slo_status import SloState, SloStatus
+from sluicegate.api.slo_status import SloStatus
 from sluicegate.cli.trials.planned_objects import Effect, PlannedOutcome
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.stats.intervals import Z95, wilson_lower
@@ -26,8 +26,6 @@ def planned_objectives(live: DataProduct, edited: DataProduct, terms: Terms) -> 
         allowed_bad = slo.allowed_bad
         if before is None or numbers is None or allowed_bad is None:
             continue
-        if numbers.state is SloState.MISSED:
-            continue  # missed before the edit as well
         if slo.indicator != before.indicator or (before.allowed_bad or 1.0) <= allowed_bad:
             continue  # other events are counted, or the objective wasn't raised
         if numbers.total and wilson_lower(numbers.bad or 0, numbers.total, Z95) > allowed_bad:
