@@ -236,7 +236,7 @@ def _sentences(status: DataProductStatus, *, degraded: bool = False) -> str:
     return "; ".join(messages)
 
 
-def _unjudged_text(observation: Observation, kind: Type) -> Finding:
+def _unjudged_finding(observation: Observation, kind: Type) -> Finding:
     """Return the text for SLOs without evaluation: there are none, or no version serves yet."""
     if observation.product.spec.slos:
         return Finding(kind, "Unknown", Reason.NOT_YET_OBSERVED, "no version was judged yet")
@@ -245,7 +245,7 @@ def _unjudged_text(observation: Observation, kind: Type) -> Finding:
 
 def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return _unjudged_text(observation, Type.SLO_MET)
+        return _unjudged_finding(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
         reason, text = _missed_reason(status, bad)
@@ -291,19 +291,19 @@ def _markets_met(observation: Observation, status: DataProductStatus) -> Finding
         text = "no market is shown to miss an SLO"
         return Finding(kind, "True", Reason.ALL_MET, text)
     missed_slos = [slo for slo in status.slos if not slo.degraded and is_missed_in_a_market(slo)]
-    solutions = {
+    actions = {
         str(slo.on_market_missed)
         for slo in observation.terms.slos
         if slo.name in {s.name for s in missed_slos}
     }
     if missed_slos:
-        text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(solutions))}"
+        text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(actions))}"
     return Finding(kind, "False", Reason.MARKET_MISSED, text)
 
 
 def _metrics_available(observation: Observation, status: DataProductStatus) -> Finding:
     if not status.slos:
-        return _unjudged_text(observation, Type.METRICS_AVAILABLE)
+        return _unjudged_finding(observation, Type.METRICS_AVAILABLE)
     unknown_slos = [slo for slo in status.slos if slo.state is SloState.UNKNOWN]
     if len(unknown_slos) == len(status.slos):
         return Finding(
@@ -413,14 +413,14 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 def _on_probation(observation: Observation, probation: Probation) -> str:
     """Return a clause about the probation of the promoted version: its end and its previous version."""
-    min_blocks, max_hours = probation_limits(observation.terms.calendar)
+    min_blocks, max_blocks = probation_limits(observation.terms.calendar)
     probation_start, block = probation.start_time, observation.terms.block_seconds
     previous_version = probation.against
     if previous_version == probation.version:
         previous_version = "its earlier revision"  # of another runtime image
     return (
         f"{probation.version} is on probation until its events suffice for a verdict, between"
-        f" {rfc3339(probation_start + min_blocks * block)} and {rfc3339(probation_start + max_hours * block)}: at the first"
+        f" {rfc3339(probation_start + min_blocks * block)} and {rfc3339(probation_start + max_blocks * block)}: at the first"
         f" evidence that it is worse, {previous_version} returns"
     )
 
