@@ -128,20 +128,39 @@ def _root_schema(schema: Schema) -> Schema:
     status = _without_defaults(properties["status"]) | {"default": properties["status"]["default"]}
     return schema | {
         "properties": standard_fields
-        | {"spec": with_sentences(properties["spec"]), "status": status},
+        | {"spec": _spec_schema(properties["spec"]), "status": status},
         "required": ["spec"],
     }
 
 
+def _spec_schema(spec: Schema) -> Schema:
+    """Return the schema of a spec; the parts of a training's pod have no descriptions.
+
+    Kubernetes describes them, and `kubectl apply` keeps a definition in an annotation of limited size.
+    """
+    schema = with_sentences(spec)
+    retraining = schema["properties"].get("retraining")
+    if retraining is not None:
+        template = retraining["properties"]["podTemplate"]
+        description = {"description": template["description"]}
+        retraining["properties"]["podTemplate"] = description | _without(template, "description")
+    return schema
+
+
 def _without_defaults(schema: Schema) -> Schema:
     """Return the schema without defaults: a field that the operator doesn't write stays absent."""
-    result = {key: value for key, value in schema.items() if key != "default"}
+    return _without(schema, "default")
+
+
+def _without(schema: Schema, keyword: str) -> Schema:
+    """Return the schema in which no part has this keyword."""
+    result = {key: value for key, value in schema.items() if key != keyword}
     for key in ("items", "additionalProperties"):
         if key in schema:
-            result[key] = _without_defaults(schema[key])
+            result[key] = _without(schema[key], keyword)
     if "properties" in schema:
         children = schema["properties"].items()
-        result["properties"] = {name: _without_defaults(child) for name, child in children}
+        result["properties"] = {name: _without(child, keyword) for name, child in children}
     return result
 
 

@@ -82,7 +82,8 @@ class Retraining(ApiModel):
     """Command that trains. It runs in the runtime image, with the stable version's bento mounted at
     /bento."""
     pod_template: TrainingTemplate | None = None
-    """A whole pod template instead of command, of at most 32 KiB; its one container trains."""
+    """A whole pod template instead of command, of at most 32 KiB; its one container trains. Its fields
+    have the meaning that `kubectl explain pod.spec` describes."""
     output: Annotated[
         str,
         StringConstraints(

@@ -51,7 +51,11 @@ def fields_of(kind: str, part: str) -> list[tuple[str, dict]]:
 
 @PARTS
 def test_each_crd_field_has_a_description_of_one_sentence(kind, part):
-    found = [(path, field.get("description", "")) for path, field in fields_of(kind, part)]
+    found = [
+        (path, field.get("description", ""))
+        for path, field in fields_of(kind, part)
+        if not path.startswith("spec.retraining.podTemplate.")
+    ]
     assert len(found) > 10
     poor = [
         (path, text)

@@ -151,3 +151,11 @@ def test_each_spec_field_is_typed_and_bounded():
 
 def test_the_definition_is_small_enough_to_be_applied_by_kubectl():
     assert len(json.dumps(build_crd())) < 256 * 1024, "kubectl keeps it in an annotation"
+
+
+def test_kubernetes_describes_the_fields_of_a_training_pod():
+    (version,) = build_crd()["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    template = spec["properties"]["retraining"]["properties"]["podTemplate"]
+    assert "kubectl explain pod.spec" in template["description"]
+    assert '"description"' not in json.dumps(template["properties"])
