@@ -120,9 +120,9 @@ def _written(entry: dict[str, Any]) -> Written:
     return Written(reference.get("namespace", ""), reference.get("name", ""), at)
 
 
-def total(requests: Requests, which: Callable[[Request], bool]) -> int:
+def total(requests: Requests, matches: Callable[[Request], bool]) -> int:
     """Return the number of requests of some kinds."""
-    return sum(number for request, number in requests.items() if which(request))
+    return sum(number for request, number in requests.items() if matches(request))
 
 
 def writes(requests: Requests) -> int:

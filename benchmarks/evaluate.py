@@ -101,11 +101,11 @@ def main() -> int:
                     blocks["v1"][name].record(
                         Block(fresh, Quality.COUNTED, draw(rate, 200, source))
                     )
-        begun = time.process_time()
+        start_time = time.process_time()
         for place, blocks in enumerate(portfolio):
             observed = Observed(block=index, series=blocks)
             kept[place] = evaluate(terms, kept[place], observed, index * 300).status
-        seconds[kind] = round(time.process_time() - begun, 3)
+        seconds[kind] = round(time.process_time() - start_time, 3)
     print(json.dumps({"products": args.products, "slos": len(RATES), "cpuSeconds": seconds}))
     return 0
 

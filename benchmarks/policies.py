@@ -82,12 +82,12 @@ def prepare(plane: ControlPlane) -> None:
         outsider.is_refused,
         seconds=IN_FORCE_SECONDS,
         failed=lambda: None,
-        what="the policies are not in force",
+        problem="the policies are not in force",
     )
 
 
 def rendered() -> list[dict[str, Any]]:
-    """The chart's objects."""
+    """Return the rendered objects of the chart."""
     values = [part for value in VALUES for part in ("--set", value)]
     done = subprocess.run(
         [str(program("helm")), "template", "sluicegate", str(CHART), "-n", "sluicegate-system", *values],
@@ -140,21 +140,21 @@ class Client:
         """Change the number of replicas; return the time until the answer in seconds."""
         began = time.perf_counter()
         code, text = self.send({"spec": {"serving": {"replicas": 2 + number % 2}}})
-        taken = time.perf_counter() - began
+        duration = time.perf_counter() - began
         if code != OK:
             raise SystemExit(f"{self._url}: {code} {text.decode()}")
-        return taken
+        return duration
 
 
 def measured(plane: ControlPlane, warm_up: int, pairs: int) -> list[tuple[float, float]]:
-    """Seconds of an update with policies and without, a pair each."""
+    """Return pairs of durations of an update in seconds, with policies and without."""
     clients = [Client(plane, name, USER) for name in (WITH, WITHOUT)]
-    taken = []
+    durations = []
     for number in range(warm_up + pairs):
         order = (0, 1) if number % 2 else (1, 0)
         seconds = {index: clients[index].seconds(number) for index in order}
-        taken.append((seconds[0], seconds[1]))
-    return taken[warm_up:]
+        durations.append((seconds[0], seconds[1]))
+    return durations[warm_up:]
 
 
 def report(pairs: Sequence[tuple[float, float]]) -> int:

@@ -105,7 +105,7 @@ def format_value(value: float) -> str:
 class Held:
     """Answers that are held back, and whether one is awaited."""
 
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -113,14 +113,14 @@ class Held:
 class PrometheusStandIn:
     """The server; `rows` are its data, `lies` the faults by kind of query.
 
-    A lie with the key "" applies to every query, and `fault` decides for each. `asked` counts the
+    A lie with the key "" applies to every query, and `fault` decides for each. `queries` counts the
     queries by kind. The operator sends range queries only; `instant` answers other programs'
     instant queries. A range whose step, in seconds, is held is answered only once that is released.
     """
 
     rows: RowSource
     lies: dict[str, Lie] = field(default_factory=dict)
-    asked: Counter[str] = field(default_factory=Counter)
+    queries: Counter[str] = field(default_factory=Counter)
     forms: list[dict[str, str]] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     url: str = ""
@@ -151,12 +151,12 @@ class PrometheusStandIn:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
         kind = recognise(form["query"])
-        self.asked[kind] += 1
+        self.queries[kind] += 1
         self.forms.append(form)
         self.tokens.append(request.headers.get("Authorization", ""))
         step = int(float(form["step"]))
         if step in self.held:
-            self.held[step].asked.set()
+            self.held[step].arrived.set()
             await self.held[step].released.wait()
         float(form["timeout"])  # what Prometheus reads as seconds
         indexes = range(int(float(form["start"])) // step, int(float(form["end"])) // step + 1)
@@ -170,7 +170,7 @@ class PrometheusStandIn:
 
     async def _answer_now(self, request: web.Request) -> web.Response:
         query = str({**request.query, **await request.post()}["query"])
-        self.asked["instant"] += 1
+        self.queries["instant"] += 1
         value = self.instant(query)
         point = [] if value is None else [{"metric": {}, "value": [time(), format_value(value)]}]
         data = {"resultType": "vector", "result": point}

@@ -178,7 +178,7 @@ def _number(requests: Mapping[str, int], verb: str) -> int:
 
 def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]:
     """Yield requests by verb and kind, per product or promotion, at the largest size that all share."""
-    for scenario, what in (("cold", "per new product"), ("promotions", "per promotion")):
+    for scenario, unit in (("cold", "per new product"), ("promotions", "per promotion")):
         sizes_by_name = {
             name: {
                 int(size) for size, figures in result["sizes"].items() if _has(figures, scenario)
@@ -192,7 +192,7 @@ def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]
         if not common:
             continue
         size = max(common)
-        yield f"{what.capitalize()}, N = {size:,}:\n"
+        yield f"{unit.capitalize()}, N = {size:,}:\n"
         yield from _table(["", "by verb and kind"])
         for name in measured:
             figures = results[name]["sizes"][str(size)][scenario]

@@ -129,7 +129,7 @@ class ApiServer:
     """A simulated API server: lists, watches without events, reviews that allow all."""
 
     def __init__(self, count: int) -> None:
-        self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
         self._body = json.dumps(
             {"metadata": {"resourceVersion": "100000"}, "items": [product(n) for n in range(count)]}
         )
@@ -153,7 +153,7 @@ class ApiServer:
             await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked[request.path.rpartition("/")[2]] += 1
+        self.requests[request.path.rpartition("/")[2]] += 1
         if request.method == "POST":
             return web.json_response({"status": {"allowed": True}}, status=201)
         if request.query.get("watch"):
@@ -187,13 +187,13 @@ async def measure(count: int) -> dict[str, Any]:
             ready = time.monotonic() - started
             costs = await _costs(client, count, process.pid)
             await asyncio.gather(*(_views(client, count) for _ in range(READERS)))
-            before = server.asked.total()
+            before = server.requests.total()
             times = await asyncio.gather(*(_views(client, count) for _ in range(READERS)))
             every = {kind: [one for found in times for one in found[kind]] for kind in times[0]}
             return {
                 "products": count,
                 "ready, s": round(ready, 1),
-                "requests to the API server": server.asked.total() - before,
+                "requests to the API server": server.requests.total() - before,
                 "resident memory, MiB": _resident(process.pid),
                 **costs,
                 "first page, kB compressed": round(await _size(client) / 1000, 1),
@@ -235,8 +235,8 @@ async def _views(client: aiohttp.ClientSession, count: int) -> dict[str, list[fl
     times: dict[str, list[float]] = {"portfolio": [], "product": []}
     for number in range(VIEWS):
         kind = "product" if number % 4 == 3 else "portfolio"  # noqa: PLR2004 - the fourth
-        which = number * 37 % count
-        path = f"/products/{namespace_of(which)}/product-{which}"
+        index = number * 37 % count
+        path = f"/products/{namespace_of(index)}/product-{index}"
         sent = time.perf_counter()
         async with client.get(path if kind == "product" else f"/?page={number % 3 + 1}") as answer:
             times[kind].append(time.perf_counter() - sent)
@@ -265,8 +265,8 @@ async def _interactive(url: str) -> dict[str, Any]:
                     context = await chromium.new_context(viewport={"width": width, "height": 900})
                     tab = await context.new_page()
                     await tab.goto(url.rstrip("/") + address)
-                    found = times.setdefault(f"{name} at {width} px", [])
-                    found.append(await tab.evaluate(INTERACTIVE) / 1000)
+                    measured = times.setdefault(f"{name} at {width} px", [])
+                    measured.append(await tab.evaluate(INTERACTIVE) / 1000)
                     await context.close()
         await chromium.close()
     return {

@@ -30,7 +30,7 @@ class Api:
     """Reads as whom the kubeconfig says; everything lies inline in it, ours or kind's."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        """Read the kubeconfig; the connection is made anew for each question."""
+        """Read the kubeconfig; each request opens a new connection."""
         config = read_kubeconfig(kubeconfig)
         server, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._url = server["server"]
@@ -43,7 +43,7 @@ class Api:
             self._context.load_cert_chain(pair.name)
 
     def get(self, path: str, *, timeout: float = 5.0) -> Any:
-        """The parsed JSON (or the text) at `path`.
+        """Return the parsed JSON (or the text) at `path`.
 
         Raises
         ------
@@ -57,19 +57,19 @@ class Api:
                 text = answer.read().decode()
         except (OSError, urllib.error.URLError) as error:
             if isinstance(error, urllib.error.HTTPError):
-                error.close()  # it holds the connection, and whoever keeps the error keeps that
+                error.close()  # it holds the connection, and a caller that keeps the error keeps that
             raise ClusterError(f"the API server at {self._url} doesn't answer: {error}") from error
         return json.loads(text) if text.startswith(("{", "[")) else text
 
     def is_ready(self) -> bool:
-        """Whether the API server says it is ready."""
+        """Return whether the API server reports that it is ready."""
         try:
             return bool(self.get("/readyz", timeout=2.0) == "ok")
         except ClusterError:
             return False
 
     def node_is_ready(self, name: str) -> bool:
-        """Whether the kubelet reports itself ready, and does so now."""
+        """Return whether the kubelet reports the node as ready, and recently."""
         try:
             node = self.get(f"/api/v1/nodes/{name}", timeout=2.0)
         except ClusterError:
@@ -78,7 +78,7 @@ class Api:
         return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
     def pods_can_be_made(self) -> bool:
-        """Whether the controllers are at work: pods need the service account that they make."""
+        """Return whether the controllers have created the service account that pods need."""
         try:
             self.get("/api/v1/namespaces/default/serviceaccounts/default", timeout=2.0)
         except ClusterError:
@@ -87,7 +87,7 @@ class Api:
 
 
 def answers(url: str) -> bool:
-    """Whether a plain HTTP readiness check says yes."""
+    """Return whether a plain HTTP readiness check succeeds."""
     try:
         with urllib.request.urlopen(url, timeout=2.0) as answer:  # noqa: S310 - our own URL
             return bool(answer.status == http.HTTPStatus.OK)
@@ -98,7 +98,7 @@ def answers(url: str) -> bool:
 
 
 def listens(path: Path) -> bool:
-    """Whether a program listens on the socket; the file alone may be a killed one's."""
+    """Return whether a program listens on the socket; a killed program leaves the file."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(path))
@@ -112,7 +112,7 @@ def wait_until(
     *,
     seconds: float,
     failed: Callable[[], Exception | None],
-    what: str,
+    problem: str,
 ) -> None:
     """Poll until the condition holds.
 
@@ -124,5 +124,5 @@ def wait_until(
         if error:
             raise error
         if time.monotonic() > deadline:
-            raise StartError(f"{what} within {seconds:.0f} s")
+            raise StartError(f"{problem} within {seconds:.0f} s")
         time.sleep(POLL_SECONDS)

@@ -69,15 +69,15 @@ class Backend(Protocol):
         ...
 
     def is_ready(self) -> bool:
-        """Whether everything runs and the node is Ready."""
+        """Return whether everything runs and the node is Ready."""
         ...
 
     def reached_at(self, port: int) -> str:
-        """`host:port` at which this machine reaches a port of the node."""
+        """Return `host:port` at which this machine reaches a port of the node."""
         ...
 
     def components(self) -> list[Component]:
-        """The parts of the cluster and whether they run."""
+        """Return the parts of the cluster and whether they run."""
         ...
 
     def load_image(self, archive: Path) -> None:
@@ -93,9 +93,9 @@ class Backend(Protocol):
         ...
 
     def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """Output of kubectl as administrator; ClusterError if it fails."""
+        """Return the output of kubectl as administrator. Raises ClusterError."""
         ...
 
     def shell(self) -> int:
-        """A shell in the node's network with kubectl set up; its exit code."""
+        """Run a shell in the node's network with kubectl set up; return its exit code."""
         ...

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from cluster.backend import Backend
 
 
-def choose_backend(wanted: str | None = None, identity: Identity | None = None) -> Backend:
-    """The backend that `wanted` or SLUICEGATE_BACKEND names, else the one that fits the machine.
+def choose_backend(kind: str | None = None, identity: Identity | None = None) -> Backend:
+    """Return the backend that `wanted` or SLUICEGATE_BACKEND names, else the one that fits the machine.
 
     Raises
     ------
     ClusterError
         The name is neither `kind` nor `local`.
     """
-    chosen = wanted or os.environ.get(BACKEND_VARIABLE) or fitting_backend()
+    chosen = kind or os.environ.get(BACKEND_VARIABLE) or fitting_backend()
     identity = identity or current_identity()
     if chosen == KIND:
         return KindCluster(identity)
@@ -34,5 +34,5 @@ def choose_backend(wanted: str | None = None, identity: Identity | None = None) 
 
 
 def fitting_backend() -> str:
-    """`kind` where a Docker engine answers (a client alone isn't enough), else `local`."""
+    """Return `kind` where a Docker engine answers (a client alone isn't enough), else `local`."""
     return KIND if succeeds("docker", "version", "--format", "{{.Server.Version}}") else LOCAL

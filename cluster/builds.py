@@ -77,7 +77,7 @@ class Recipe:
         return versions().modules[self.module] if self.module else "v0"
 
     def flags(self) -> list[str]:
-        """The flags of `go build` that change what comes out."""
+        """Return the flags of `go build` that change the program."""
         linker = ["-s", "-w", *(f"-X {name}={value}" for name, value in self.settings.items())]
         return [
             "-trimpath",
@@ -155,7 +155,7 @@ def _flux(controller: str) -> Recipe:
 
 
 def recipes() -> dict[str, Recipe]:
-    """What can be built, by name."""
+    """Return the recipes of all programs, by name."""
     return {
         "etcd": Recipe("etcd", "go.etcd.io/etcd/server/v3"),
         "kube": _kubernetes("kube", links=KUBE_PROGRAMS),
@@ -235,7 +235,7 @@ def recipes() -> dict[str, Recipe]:
 
 
 def program(name: str, system: str = sys.platform) -> Path:
-    """Path of a program, built if it isn't in the cache.
+    """Return path of a program, built if it isn't in the cache.
 
     `name` is one of `recipes()` or a program inside `kube`, such as `kubelet`. `system` is this
     machine's, as `sys.platform` has it.
@@ -251,8 +251,8 @@ def program(name: str, system: str = sys.platform) -> Path:
     if name in KUBE_PROGRAMS and (system == "linux" or recipe is None):
         return program("kube").with_name(name)
     if recipe is None:
-        known = ", ".join(sorted([*recipes(), *KUBE_PROGRAMS]))
-        raise BuildError(f"there is no program {name!r} to build; known are {known}")
+        existing = ", ".join(sorted([*recipes(), *KUBE_PROGRAMS]))
+        raise BuildError(f"there is no program {name!r} to build; known are {existing}")
     folder = _folder(name, recipe)
     if not (folder / name).exists():
         with locked(f"build-{name}", on_wait=lambda: _say(f"waiting for a build of {name}")):
@@ -262,7 +262,7 @@ def program(name: str, system: str = sys.platform) -> Path:
 
 
 def build_all(names: Iterable[str]) -> dict[str, Path]:
-    """Paths of several programs, by name; of those that aren't in the cache, two are built at a time.
+    """Return paths of several programs, by name; of those that aren't in the cache, two are built at a time.
 
     Kubernetes comes first: it takes half of the time, and leaves most packages of those that
     follow in Go's build cache.
@@ -272,8 +272,8 @@ def build_all(names: Iterable[str]) -> dict[str, Path]:
     BuildError
         As `program`; the build beside it ends first.
     """
-    wanted = list(names)
-    recipe_names = dict.fromkeys("kube" if name in KUBE_PROGRAMS else name for name in wanted)
+    ordered = list(names)
+    recipe_names = dict.fromkeys("kube" if name in KUBE_PROGRAMS else name for name in ordered)
     with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
         try:
             for _ in pool.map(program, sorted(recipe_names, key=lambda name: name != "kube")):
@@ -281,11 +281,11 @@ def build_all(names: Iterable[str]) -> dict[str, Path]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return {name: program(name) for name in wanted}
+    return {name: program(name) for name in ordered}
 
 
 def is_built(name: str) -> bool:
-    """Whether the cache has a program of `recipes()`."""
+    """Return whether the cache has a program of `recipes()`."""
     return (_folder(name, recipes()[name]) / name).exists()
 
 
@@ -294,7 +294,7 @@ def _folder(name: str, recipe: Recipe) -> Path:
 
 
 def module_folder(module: str) -> Path:
-    """Where the sources of a pinned module lie, for the files that it ships beside its code."""
+    """Return the folder of a pinned module's sources, for the files that it ships beside its code."""
     built = {recipe.module: recipe.folder for recipe in recipes().values()}
     folder = built.get(module, re.sub(r"/v\d+$", "", module).rsplit("/", 1)[-1])
     return _module_folder(module, GO_FOLDER / folder)
@@ -351,14 +351,14 @@ def _go_build(name: str, recipe: Recipe, scratch: Path, system: str) -> None:
         raise _build_failure(name, log)
 
 
-def _wait_reporting(process: subprocess.Popen[bytes], what: str) -> int:
+def _wait_reporting(process: subprocess.Popen[bytes], purpose: str) -> int:
     started = time.monotonic()
-    _say(f"{what} …")
+    _say(f"{purpose} …")
     while True:
         try:
             return process.wait(timeout=REPORT_SECONDS)
         except subprocess.TimeoutExpired:
-            _say(f"{what} … {elapsed(time.monotonic() - started)}")
+            _say(f"{purpose} … {elapsed(time.monotonic() - started)}")
 
 
 def _build_failure(name: str, log: Path) -> Exception:
@@ -370,7 +370,7 @@ def _build_failure(name: str, log: Path) -> Exception:
 
 
 def elapsed(seconds: float) -> str:
-    """A duration for people: `45 s`, `6 min 45 s`."""
+    """Return a duration for people: `45 s`, `6 min 45 s`."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

@@ -21,7 +21,7 @@ CACHE_VARIABLE = "SLUICEGATE_CACHE"
 
 
 def cache_folder() -> Path:
-    """`SLUICEGATE_CACHE`, else `sluicegate` in the XDG cache folder; made if absent."""
+    """Return `SLUICEGATE_CACHE`, else `sluicegate` in the XDG cache folder; made if absent."""
     configured = os.environ.get(CACHE_VARIABLE)
     xdg = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(configured).absolute() if configured else Path(xdg) / "sluicegate"
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 
 
 def lock_folder() -> Path:
-    """Locks are the machine's, whatever cache folder their holders use."""
+    """Return the folder of locks, which is the same for every cache folder of this machine."""
     folder = Path(tempfile.gettempdir()) / f"sluicegate-locks-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
@@ -40,7 +40,7 @@ def lock_folder() -> Path:
 def locked(name: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the machine-wide lock `name`; `on_wait` is called once if another process has it.
 
-    The kernel frees the lock when its holder dies, so a killed build blocks nobody.
+    The kernel frees the lock when its holder ends, so a killed build blocks no other.
     """
     with (lock_folder() / f"{name}.lock").open("w") as file:
         try:
@@ -54,7 +54,7 @@ def locked(name: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def fresh_folder(target: Path) -> Iterator[Path]:
-    """A folder that becomes `target` when the block ends well, and vanishes otherwise."""
+    """Yield a folder that becomes `target` if the block succeeds, and is deleted otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     scratch.chmod(0o755)

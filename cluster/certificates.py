@@ -51,15 +51,15 @@ class Authority:
         if not self.service_account_key.exists():
             write_atomically(self.service_account_key, signing.new_key(), mode=0o600)
         if not self.certificate.exists():
-            made = signing.make_authority("sluicegate-cluster")
-            self._write(Pair(self.certificate, self._key), made)
+            authority = signing.make_authority("sluicegate-cluster")
+            self._write(Pair(self.certificate, self._key), authority)
 
     def client(self, user: str, groups: Sequence[str] = ()) -> Pair:
-        """A certificate that says who a client is."""
+        """Return a certificate that identifies a client."""
         return self._issue(user.replace(":", "-"), user, groups=groups)
 
     def server(self, name: str, addresses: Sequence[str]) -> Pair:
-        """A certificate for a server that is reached by these names and IP addresses."""
+        """Return a certificate for a server that is reached by these names and IP addresses."""
         return self._issue(name, name, addresses=addresses)
 
     def _issue(

@@ -43,20 +43,20 @@ def make(name: str) -> None:
 
 
 def processes(name: str) -> set[int]:
-    """Numbers of all processes in the cgroup and below."""
-    found: set[int] = set()
+    """Return the ids of all processes in the cgroup and below it."""
+    pids: set[int] = set()
     for hierarchy in hierarchies():
         for path in (hierarchy / name).rglob("cgroup.procs"):
             with contextlib.suppress(OSError):
-                found |= {int(line) for line in path.read_text().split()}
-    return found
+                pids |= {int(line) for line in path.read_text().split()}
+    return pids
 
 
 def remove(name: str) -> None:
     """End everything in the cgroup and remove it."""
     deadline = time.monotonic() + END_SECONDS
-    while (left := processes(name)) and time.monotonic() < deadline:
-        for pid in left:
+    while (remaining := processes(name)) and time.monotonic() < deadline:
+        for pid in remaining:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser, with one sub-command a task."""
+    """Return the parser, with one sub-command a task."""
     parser = argparse.ArgumentParser(
         prog="python -m cluster",
         description="A real Kubernetes of one node on this machine, with or without Docker.",
@@ -158,8 +158,8 @@ def _status(parsed: argparse.Namespace) -> int:
 def _logs(parsed: argparse.Namespace) -> int:
     logs = {part.name: part.log_command for part in _backend(parsed).components()}
     if parsed.component not in logs:
-        known = ", ".join(logs) or "none, since the cluster doesn't run"
-        raise ClusterError(f"there is no part {parsed.component!r}; there are {known}")
+        existing = ", ".join(logs) or "none, since the cluster doesn't run"
+        raise ClusterError(f"there is no part {parsed.component!r}; there are {existing}")
     follow = ("--follow",) if parsed.follow else ()
     return subprocess.run([*logs[parsed.component], *follow], check=False).returncode
 

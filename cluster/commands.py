@@ -28,7 +28,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Standard output of a program that ended well.
+    """Return the standard output of a program that exits with 0.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def run(
     except FileNotFoundError as error:
         raise ClusterError(f"{command[0]} is not on this machine") from error
     except subprocess.TimeoutExpired as error:
-        shown = shlex.join(command)
-        raise ClusterError(f"`{shown}` did not end within {timeout:.0f} s") from error
+        command_line = shlex.join(command)
+        raise ClusterError(f"`{command_line}` did not end within {timeout:.0f} s") from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         if NO_SPACE in said:
@@ -115,7 +115,7 @@ def _show(said: IO[str], kept: IO[str]) -> None:
 
 
 def succeeds(*command: str) -> bool:
-    """Whether a program is there and ends well; its output doesn't matter."""
+    """Return whether a program exists and exits with 0."""
     try:
         done = subprocess.run(command, capture_output=True, env=system_environment(), check=False)
     except FileNotFoundError:
@@ -124,5 +124,5 @@ def succeeds(*command: str) -> bool:
 
 
 def system_environment() -> dict[str, str]:
-    """Our environment with the system's own programs on PATH."""
+    """Return the environment with the system's own programs on PATH."""
     return {**os.environ, "PATH": os.environ.get("PATH", "") + SYSTEM_PATH}

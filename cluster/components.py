@@ -81,23 +81,23 @@ class ControlPlaneSettings:
         return Authority(self.folder / "certificates" / "front-proxy")
 
     def kubeconfig(self, user: str, groups: tuple[str, ...] = ()) -> Path:
-        """A kubeconfig for one of the programs, written on each call."""
+        """Return a kubeconfig for one of the programs, written on each call."""
         path = self.folder / "kubeconfigs" / user.replace(":", "-")
         client = self.authority.client(user, groups)
         return write_kubeconfig(path, self.listening.url, self.authority, client)
 
     def write_admin_kubeconfig(self, path: Path) -> Path:
-        """A kubeconfig that may do everything."""
+        """Return the kubeconfig of an administrator."""
         client = self.authority.client("sluicegate-admin", (ADMINISTRATORS,))
         return write_kubeconfig(path, self.listening.url, self.authority, client)
 
     def command(self, name: str, *arguments: str) -> Command:
-        """A program with these arguments and the extra ones."""
+        """Return the command of a program with these arguments and the extra ones."""
         extra = self.extra.get(name, ())
         return Command(name, (str(self.programs[name]), *arguments, *extra))
 
     def gates(self) -> tuple[str, ...]:
-        """The flag for feature gates, or none."""
+        """Return the flag for feature gates, or none."""
         if not self.feature_gates:
             return ()
         pairs = (f"{gate}={str(on).lower()}" for gate, on in sorted(self.feature_gates.items()))
@@ -105,7 +105,7 @@ class ControlPlaneSettings:
 
 
 def etcd_command(settings: ControlPlaneSettings) -> Command:
-    """etcd, without waiting for the disk: what it holds is thrown away with the cluster."""
+    """Return the command of etcd, without fsync: its data is deleted with the cluster."""
     url = settings.listening.etcd_url
     peer = f"http://127.0.0.1:{settings.listening.etcd_peer_port}"
     return settings.command(
@@ -123,7 +123,7 @@ def etcd_command(settings: ControlPlaneSettings) -> Command:
 
 
 def api_server_command(settings: ControlPlaneSettings) -> Command:
-    """The API server, with one authority for everything but the aggregation layer."""
+    """Return the command of the API server, with one authority for everything but the aggregation layer."""
     authority, at = settings.authority, settings.listening
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     full_name = "kubernetes.default.svc.cluster.local"
@@ -153,7 +153,7 @@ def api_server_command(settings: ControlPlaneSettings) -> Command:
 
 def _node_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
     if not settings.has_node:
-        # Loopback can't be the endpoint of a Service; without pods nobody looks for it.
+        # Loopback can't be the endpoint of a Service; without pods nothing looks it up.
         return ("--endpoint-reconciler-type=none",)
     # Without the certificate, logs and exec are refused by the kubelet; without the preference,
     # the node's name is looked up.
@@ -167,7 +167,7 @@ def _node_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
 
 
 def _aggregation_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
-    """What lets an API be served by pods, such as the one that an autoscaler asks.
+    """Return the arguments for aggregated APIs, such as that of the metrics server.
 
     The authority is one of its own: the API server takes none for both this and the clients.
     """
@@ -197,13 +197,13 @@ def _audit_arguments(settings: ControlPlaneSettings) -> tuple[str, ...]:
         f"--audit-log-path={settings.audit_log}",
         # An answered request is in the file: a reader needs no guess of when.
         "--audit-log-mode=blocking",
-        # As it comes, a file of 100 MB is put aside and begun anew, which no reader expects.
+        # By default the file is rotated at 100 MB, which no reader expects.
         f"--audit-log-maxsize={AUDIT_LOG_MB}",
     )
 
 
 def controller_manager_command(settings: ControlPlaneSettings) -> Command:
-    """The controllers: ReplicaSets, Jobs, EndpointSlices, service accounts and so on."""
+    """Return the command of the controller manager."""
     authority = settings.authority
     return settings.command(
         CONTROLLER_MANAGER,
@@ -228,7 +228,7 @@ def controller_manager_command(settings: ControlPlaneSettings) -> Command:
 
 
 def scheduler_command(settings: ControlPlaneSettings) -> Command:
-    """The scheduler."""
+    """Return the command of the scheduler."""
     return settings.command(
         SCHEDULER,
         f"--kubeconfig={settings.kubeconfig('system:kube-scheduler')}",
@@ -239,7 +239,7 @@ def scheduler_command(settings: ControlPlaneSettings) -> Command:
 
 
 def kwok_command(settings: ControlPlaneSettings) -> Command:
-    """kwok, which plays the kubelet of every node: pods become Running and Ready at once."""
+    """Return the command of kwok, which sets pods of every node to Running and Ready at once."""
     return settings.command(
         KWOK,
         f"--kubeconfig={settings.kubeconfig('sluicegate-kwok', (ADMINISTRATORS,))}",
@@ -251,7 +251,7 @@ def kwok_command(settings: ControlPlaneSettings) -> Command:
 
 
 def fake_node(number: int) -> dict[str, object]:
-    """A node that exists only in the API: room for 1,000 pods."""
+    """Return a Node without a machine, with capacity for 1,000 pods."""
     name = f"fake-{number}"
     room = {"cpu": "1000", "memory": "4Ti", "pods": "1000"}
     return {

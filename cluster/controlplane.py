@@ -66,7 +66,7 @@ class ControlPlane:
     """
 
     def __init__(self, options: Options | None = None) -> None:
-        """Nothing is started before the context is entered."""
+        """Store the settings; entering the context starts the programs."""
         self.options = options or Options()
         self._stack = ExitStack()
         self._commands: dict[str, Command] = {}
@@ -109,20 +109,20 @@ class ControlPlane:
         return self.folder / "audit.log"
 
     def kubeconfig_for(self, user: str, groups: tuple[str, ...] = ()) -> Path:
-        """A kubeconfig for another user, to test what one may do and who wrote what."""
+        """Return a kubeconfig for another user, to test permissions and owners of fields."""
         return self._settings.kubeconfig(user, groups)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Output of kubectl as administrator."""
+        """Return the output of kubectl as administrator."""
         path = str(self._settings.programs["kubectl"])
         return run(path, f"--kubeconfig={self.kubeconfig}", *arguments, stdin=stdin)
 
     def log(self, name: str) -> Path:
-        """A program's output."""
+        """Return a program's output."""
         return self._processes.log(name)
 
     def is_alive(self, name: str) -> bool:
-        """Whether a program runs."""
+        """Return whether a program runs."""
         return self._processes.is_alive(name)
 
     def start(self, name: str, *, wait: bool = True) -> None:
@@ -141,7 +141,7 @@ class ControlPlane:
         self.start(name)
 
     def pause(self, name: str) -> None:
-        """Stop a program as SIGSTOP does: its connections stay open and nobody answers."""
+        """Stop a program as SIGSTOP does: its connections stay open without an answer."""
         self._signal(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
@@ -149,16 +149,16 @@ class ControlPlane:
         self._signal(name, signal.SIGCONT)
 
     def wait_until_ready(self) -> None:
-        """Until etcd and the API server say they are ready, and all that wasn't stopped runs.
+        """Wait until etcd and the API server report ready, and all programs run that weren't stopped.
 
-        etcd is asked by itself: for two seconds the API server repeats what it heard from it.
+        etcd is queried itself: the API server repeats its last answer for two seconds.
         """
         etcd, api_server = f"{self._settings.listening.etcd_url}/health", Api(self.kubeconfig)
         wait_until(
             lambda: answers(etcd) and api_server.is_ready(),
             seconds=READY_SECONDS,
             failed=lambda: self._ended(*SERVERS),
-            what="etcd and the API server were not ready",
+            problem="etcd and the API server were not ready",
         )
         # The controllers end when the API server goes away while they start; on a node the
         # kubelet would start them again.
@@ -210,7 +210,7 @@ class ControlPlane:
                 Api(self.kubeconfig).pods_can_be_made,
                 seconds=READY_SECONDS,
                 failed=lambda: self._ended(*self._commands),
-                what="the controllers made no service account",
+                problem="the controllers made no service account",
             )
 
     def _add_fake_nodes(self) -> None:

@@ -22,7 +22,7 @@ def wait_until_established(kubectl: Callable[..., str], *definitions: str) -> No
     definitions
         What names them to `kubectl wait`: `crd/NAME`, or `--filename=PATH`.
     """
-    # Until the API server has looked at a definition, the conditions of its status are null, and
+    # Until the API server has processed a definition, the conditions of its status are null, and
     # to wait for one of them fails at once: "accessor error: <nil> is of the type <nil>".
     for state in (HAS_CONDITIONS, ESTABLISHED):
         kubectl("wait", f"--for={state}", TIMEOUT, *definitions)

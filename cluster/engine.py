@@ -22,7 +22,7 @@ OTHERWISE = f"use the local node with {BACKEND_VARIABLE}={LOCAL} (Debian with Go
 
 
 def refusal() -> str:
-    """The way out where an engine is there that this user may not use; nothing otherwise."""
+    """Return the fix where this user may not use the engine; empty otherwise."""
     try:
         run("docker", "version")
     except ClusterError as error:
@@ -94,10 +94,10 @@ def build_image(target: str, *, log: Path) -> str:
 
 
 def was_built(target: str) -> bool:
-    """Whether some state of the Dockerfile's target is in the engine."""
+    """Return whether the engine has an image of the Dockerfile's target, current or not."""
     return has_image(f"{PREFIX}/{target}:newest")
 
 
 def has_image(reference: str) -> bool:
-    """Whether the engine has an image of this name."""
+    """Return whether the engine has an image of this name."""
     return succeeds("docker", "image", "inspect", reference)

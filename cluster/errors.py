@@ -1,7 +1,7 @@
 """Errors of the cluster tool: one clear sentence each, with the way out.
 
-Everything that a person can mend is a `ClusterError`; the command line prints its message and
-exits with 1. Anything else is a mistake of ours and keeps its traceback.
+Everything that a person can fix is a `ClusterError`; the command line prints its message and
+exits with 1. Anything else is a bug, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DiskFullError(ClusterError):
 
 
 def disk_full(folder: Path, purpose: str) -> DiskFullError:
-    """The sentence for a full disk; `folder` lies on it, `purpose` completes "to …"."""
+    """Return the error message for a full disk with `folder`; `purpose` completes "to …"."""
     free = shutil.disk_usage(folder).free // MEBIBYTE
     return DiskFullError(
         f"the disk that holds {folder} has only {free} MiB free, too little to {purpose}: "
@@ -54,5 +54,5 @@ def require_space(folder: Path, mebibytes: int, purpose: str) -> None:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether the operating system refused because a disk or a quota is full."""
+    """Return whether the operating system refused because a disk or a quota is full."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT}

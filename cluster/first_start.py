@@ -68,7 +68,7 @@ MADE: Final = {
 
 
 def first_start(backend: Backend, system: str = sys.platform) -> tuple[Work, ...]:
-    """What isn't there yet of all that the demonstration runs on; nothing after the first time.
+    """Return the missing parts that the demonstration needs; empty after the first start.
 
     `system` is this machine's, as `sys.platform` has it.
     """
@@ -76,7 +76,7 @@ def first_start(backend: Backend, system: str = sys.platform) -> tuple[Work, ...
 
 
 def told(works: Sequence[Work]) -> Iterator[str]:
-    """The same for people: a line each, and what it comes to."""
+    """Yield a line for each part that is missing, and one with the total duration."""
     if not works:
         return
     megabytes, seconds = sum(one.megabytes for one in works), sum(one.seconds for one in works)
@@ -84,9 +84,9 @@ def told(works: Sequence[Work]) -> Iterator[str]:
         f"The first start on this machine takes {_size(megabytes)} over the network, and about "
         f"{_time(seconds)} of two idle cores:"
     )
-    for one in works:
-        time = _time(one.seconds) if one.seconds else ""
-        yield f"  {one.what:<58}{_size(one.megabytes) if one.megabytes else '':>8}  {time:>6}".rstrip()
+    for work in works:
+        time = _time(work.seconds) if work.seconds else ""
+        yield f"  {work.what:<58}{_size(work.megabytes) if work.megabytes else '':>8}  {time:>6}".rstrip()
     yield "All of it is kept for later starts."
 
 
@@ -103,8 +103,8 @@ def prepare() -> None:
     with ThreadPoolExecutor(1 + len(MADE)) as pool:
         making: list[Future[object]] = [pool.submit(built_image, name) for name in MADE]
         making.append(pool.submit(build_all, programs))
-        for made in as_completed(making):
-            made.result()
+        for future in as_completed(making):
+            future.result()
 
 
 def _on_kind(backend: Backend, system: str) -> Iterator[Work]:

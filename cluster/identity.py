@@ -56,7 +56,7 @@ class Identity:
 
     @property
     def cgroup(self) -> str:
-        """The cgroup above all pods, so that ending what lies in it ends nobody else's."""
+        """The cgroup above all pods, so that its end ends no other process."""
         return f"sluicegate-{self.name}"
 
     @property
@@ -76,14 +76,14 @@ class Identity:
 
 
 def default_name(checkout: Path = CHECKOUT) -> str:
-    """A name that two checkouts don't share: the folder's name and a hash of its path."""
+    """Return a name that two checkouts don't share: the folder's name and a hash of its path."""
     words = re.sub(r"[^a-z0-9]+", "-", checkout.name.lower()).strip("-")[:15].strip("-")
     prefix = words if words[:1].isalpha() else "cluster"
     return f"{prefix}-{hashlib.sha256(str(checkout).encode()).hexdigest()[:6]}"
 
 
 def current_identity() -> Identity:
-    """The cluster that commands act on: `SLUICEGATE_CLUSTER`, else derived from the checkout."""
+    """Return the cluster that commands act on: `SLUICEGATE_CLUSTER`, else derived from the checkout."""
     return Identity(os.environ.get(CLUSTER_VARIABLE) or default_name())
 
 
@@ -130,13 +130,13 @@ class Addresses:
 
 
 def candidate_blocks(name: str) -> list[int]:
-    """The blocks to try, the preferred one first: the same name gets the same addresses."""
+    """Return the blocks to try, the preferred one first: the same name gets the same addresses."""
     start = int(hashlib.sha256(name.encode()).hexdigest(), 16) % BLOCKS
     return [FIRST_BLOCK + (start + offset) % BLOCKS for offset in range(BLOCKS)]
 
 
 def claim_addresses(identity: Identity, in_use: set[int]) -> Addresses:
-    """The cluster's address block, claimed until `release_addresses`.
+    """Return the cluster's address block, claimed until `release_addresses`.
 
     `in_use` are blocks that this machine already routes elsewhere.
 
@@ -176,7 +176,7 @@ def refuse_foreign(identity: Identity) -> None:
 
 
 def claimed_addresses(identity: Identity) -> Addresses | None:
-    """The block that is claimed for this cluster, if any."""
+    """Return the block that is claimed for this cluster, if any."""
     own = (identity.name, identity.state)
     return next((Addresses(block) for block, owner in _claims().items() if owner == own), None)
 
@@ -189,9 +189,9 @@ def release_addresses(identity: Identity) -> None:
 
 
 def _claims() -> dict[int, tuple[str, Path]]:
-    """Claimed blocks and their owners: name and state folder.
+    """Return the claimed blocks with their owners' names and state folders.
 
-    A claim whose state folder is gone belongs to nobody who could give it back.
+    A claim without a state folder has no owner that could release it.
     """
     claims = {}
     for path in CLAIMS.glob("[0-9]*"):

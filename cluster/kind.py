@@ -38,7 +38,7 @@ class KindCluster:
     kind = KIND
 
     def __init__(self, identity: Identity, system: str = sys.platform) -> None:
-        """Nothing is started here; `system` is this machine's, as `sys.platform` has it."""
+        """Store the settings; `system` is this machine's `sys.platform`."""
         self._identity = identity
         self._system = system
 
@@ -112,7 +112,7 @@ class KindCluster:
                 self.is_ready,
                 seconds=READY_SECONDS,
                 failed=lambda: None,
-                what=f"the node {self.node} was not Ready",
+                problem=f"the node {self.node} was not Ready",
             )
         return True
 
@@ -123,7 +123,7 @@ class KindCluster:
             shutil.rmtree(self.state, ignore_errors=True)
 
     def is_ready(self) -> bool:
-        """Whether the cluster was created whole, and the node reports Ready."""
+        """Return whether the cluster was created whole, and the node reports Ready."""
         if not (self.kubeconfig.exists() and self._created.exists()):
             return False
         ask = ("get", "node", self.node, "--request-timeout=2s", "-o")
@@ -134,7 +134,7 @@ class KindCluster:
             return False
 
     def reached_at(self, port: int) -> str:
-        """`host:port` at which this machine reaches a port of the node; the engine forwards it.
+        """Return `host:port` at which this machine reaches a port of the node; the engine forwards it.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class KindCluster:
             ) from error
 
     def components(self) -> list[Component]:
-        """The node's container and its units; the rest are pods in kube-system."""
+        """Return the node's container and its units; the rest are pods in kube-system."""
         if not succeeds("docker", "inspect", self.node):
             return []
         node = Component(
@@ -162,9 +162,9 @@ class KindCluster:
         return [node, *map(self._unit, UNITS)]
 
     def load_image(self, archive: Path) -> None:
-        """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
-        with first_load(archive, self._identity) as wanted:
-            if wanted:
+        """Load the images of an OCI archive into the node, once for each archive."""
+        with first_load(archive, self._identity) as is_first:
+            if is_first:
                 self._kind("load", "image-archive", str(archive), *self._name)
 
     def provide_image(self, name: str) -> str:
@@ -185,12 +185,12 @@ class KindCluster:
         self.run_kubectl(*arguments, stdin=manifest)
 
     def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """Output of kubectl as administrator; ClusterError if it fails."""
+        """Return the output of kubectl as administrator. Raises ClusterError."""
         command = (str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments)
         return run(*command, stdin=stdin, timeout=timeout)
 
     def shell(self) -> int:
-        """A shell on the node, where kubectl is set up; its exit code."""
+        """Run a shell on the node, where kubectl is set up; return its exit code."""
         terminal = ("--tty",) if sys.stdin.isatty() else ()
         command = ["docker", "exec", "--interactive", *terminal, self.node, "bash"]
         return subprocess.run(command, check=False).returncode
@@ -203,11 +203,11 @@ class KindCluster:
     def _refuse_another_image(self) -> None:
         if not self._created.exists():
             return
-        has, wanted = self._created.read_text(), node_image()
-        if has != wanted:
+        has, desired = self._created.read_text(), node_image()
+        if has != desired:
             raise ClusterError(
                 f"cluster {self._identity.name} was created with the node image {has}, and "
-                f"{wanted} is wanted now: `python -m cluster down` removes it with all that runs "
+                f"{desired} is wanted now: `python -m cluster down` removes it with all that runs "
                 f"in it, or go on with it by {NODE_IMAGE_VARIABLE}={has}"
             )
 
@@ -247,7 +247,7 @@ class KindCluster:
         return reference
 
     def _digest(self, reference: str) -> str:
-        """The digest that the node has an image under; empty if it has none of this name."""
+        """Return the digest of an image on the node; empty without an image of this name."""
         listed = self._ctr("ls", f"name=={reference}").splitlines()[1:]
         return next((line.split()[2] for line in listed), "")
 
@@ -289,5 +289,5 @@ class KindCluster:
 
 
 def node_image() -> str:
-    """What a node is created from: what SLUICEGATE_NODE_IMAGE names, else the pinned image."""
+    """Return the image of a node: SLUICEGATE_NODE_IMAGE if it is set, else the pinned one."""
     return os.environ.get(NODE_IMAGE_VARIABLE) or versions().kind_image

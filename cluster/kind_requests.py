@@ -47,7 +47,7 @@ def write_patches(state: Path) -> None:
 
 
 def lower_system_requests(kubectl: Callable[..., str]) -> None:
-    """One replica of CoreDNS instead of two, and smaller requests of what runs in kube-system."""
+    """Reduce CoreDNS to one replica, and the requests of pods in kube-system."""
     here = f"--namespace={NAMESPACE}"
     for workload, cpu in SYSTEM.items():
         if not kubectl("get", workload, here, "--ignore-not-found", "--output=name"):

@@ -19,15 +19,18 @@ SERVED_SECONDS: Final = 60.0
 
 
 def install_crds(plane: ControlPlane, folder: Path = CRDS) -> None:
-    """Our own; StartError when they aren't served within a minute."""
-    # Whoever shares the control plane applies them under a name of their own.
+    """Install the project's CRDs. Raises StartError if they aren't served within a minute."""
+    # Another user of the control plane applies them under another field manager.
     plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder))
     for plural in ("dataproducts", "dataproductreviews"):
         _wait_until_served(plane, plural)
 
 
 def install_gateway_api(plane: ControlPlane) -> None:
-    """The standard channel, from the module that defines it, and one Gateway; raises likewise."""
+    """Install the standard channel, from the module that defines it, and one Gateway.
+
+    Raises StartError.
+    """
     folder = builds.module_folder(MODULE) / "config" / "crd" / "standard"
     plane.kubectl("apply", "--server-side", "-f", str(folder))
     for plural in ("gateways", "httproutes"):
@@ -36,7 +39,7 @@ def install_gateway_api(plane: ControlPlane) -> None:
 
 
 def install_gateway(plane: ControlPlane, name: str = "web", *, programmed: bool = True) -> None:
-    """A Gateway of this name in the namespace `gateway`, in service or not."""
+    """Install a Gateway of this name in the namespace `gateway`, programmed or not."""
     objects = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gateway"}},
         {
@@ -49,8 +52,8 @@ def install_gateway(plane: ControlPlane, name: str = "web", *, programmed: bool 
             },
         },
     ]
-    for one in objects:
-        plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(one))
+    for document in objects:
+        plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(document))
     condition = {
         "type": "Programmed", "status": str(programmed),
         "reason": "Programmed" if programmed else "Pending",
@@ -71,5 +74,5 @@ def _wait_until_served(plane: ControlPlane, plural: str) -> None:
         return True
 
     wait_until(
-        is_served, seconds=SERVED_SECONDS, failed=lambda: None, what=f"{plural} aren't served"
+        is_served, seconds=SERVED_SECONDS, failed=lambda: None, problem=f"{plural} aren't served"
     )

@@ -17,7 +17,7 @@ CONTEXT = "sluicegate"
 
 
 def render_kubeconfig(server: str, authority: Authority, client: Pair) -> str:
-    """A kubeconfig with everything inside, so that it can be copied; JSON is YAML too."""
+    """Return a kubeconfig without references to files, as JSON, which is YAML."""
 
     def inline(path: Path) -> str:
         return base64.b64encode(path.read_bytes()).decode()
@@ -58,7 +58,7 @@ def write_kubeconfig(path: Path, server: str, authority: Authority, client: Pair
 
 
 def read_kubeconfig(path: Path) -> dict[str, Any]:
-    """A parsed kubeconfig: JSON as above, or YAML as kind writes it."""
+    """Return a parsed kubeconfig: JSON as above, or YAML as kind writes it."""
     text = path.read_text()
     parsed: dict[str, Any]
     if text.startswith("{"):

@@ -28,8 +28,8 @@ ROUNDS = 5
 def end_pods(identity: Identity) -> None:
     """End the pods' shims and then the pods' processes."""
     deadline = time.monotonic() + END_SECONDS
-    while (left := shims(identity)) and time.monotonic() < deadline:
-        for pid in left:
+    while (remaining := shims(identity)) and time.monotonic() < deadline:
+        for pid in remaining:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
@@ -37,15 +37,15 @@ def end_pods(identity: Identity) -> None:
 
 
 def shims(identity: Identity) -> list[int]:
-    """Numbers of the shims that belong to this cluster's containerd."""
+    """Return the process ids of the shims of this cluster's containerd."""
     socket = str(identity.run / "containerd.sock").encode()
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             arguments = (folder / "cmdline").read_bytes().split(b"\0")
             if b"containerd-shim-runc-v2" in arguments[0] and socket in arguments:
-                found.append(int(folder.name))
-    return found
+                pids.append(int(folder.name))
+    return pids
 
 
 def mounts_below(*folders: Path) -> list[Path]:
@@ -76,16 +76,16 @@ def remove_log_links(state: Path) -> None:
 
 
 def what_is_left(identity: Identity) -> list[str]:
-    """Sentences about what of a cluster is still on the machine; empty if nothing is."""
-    left = [f"mount {point}" for point in mounts_below(identity.state, identity.run)]
-    left += [f"process {pid}" for pid in sorted(cgroups.processes(identity.cgroup))]
-    left += [f"shim {pid}" for pid in shims(identity)]
+    """Return what a cluster left on the machine, a text each; empty if nothing."""
+    leftovers = [f"mount {point}" for point in mounts_below(identity.state, identity.run)]
+    leftovers += [f"process {pid}" for pid in sorted(cgroups.processes(identity.cgroup))]
+    leftovers += [f"shim {pid}" for pid in shims(identity)]
     if network.namespace_exists(identity):
-        left.append(f"network namespace {identity.namespace}")
-    left += [f"folder {path}" for path in (identity.state, identity.run) if path.exists()]
-    return left
+        leftovers.append(f"network namespace {identity.namespace}")
+    leftovers += [f"folder {path}" for path in (identity.state, identity.run) if path.exists()]
+    return leftovers
 
 
 def _unescape(field: str) -> str:
-    """A field of /proc/mounts, where blanks and backslashes are octal."""
+    """Return a field of /proc/mounts, where blanks and backslashes are octal."""
     return field.encode().decode("unicode_escape") if "\\" in field else field

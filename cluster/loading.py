@@ -1,4 +1,4 @@
-"""Images of an archive are loaded into a node once, whoever asks and however often."""
+"""Images of an archive are loaded into a node once, by the first caller."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def first_load(archive: Path, identity: Identity) -> Iterator[bool]:
-    """Whether the block has to load `archive`; once it has, the next caller need not.
+    """Yield whether this caller must load `archive`; a later caller need not.
 
-    A failed load leaves no mark. An archive that was written anew counts as another one.
+    A failed load leaves no mark. An archive that was written again counts as another one.
     """
     about = archive.stat()
     mark = _marks(identity) / f"{archive.name}-{about.st_size}-{about.st_mtime_ns}"
     with locked(f"load-{identity.name}-{archive.name}"):
-        wanted = not mark.exists()
-        yield wanted
-        if wanted:
+        is_first = not mark.exists()
+        yield is_first
+        if is_first:
             write_atomically(mark, "")
 
 
 def forget_loads(identity: Identity) -> None:
-    """A node that is made anew knows no image."""
+    """Delete the marks of loaded archives, as a new node has no image."""
     shutil.rmtree(_marks(identity), ignore_errors=True)
 
 

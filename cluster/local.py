@@ -66,7 +66,7 @@ class LocalNode:
     kind = LOCAL
 
     def __init__(self, identity: Identity) -> None:
-        """Nothing is started or built here."""
+        """Store the settings; nothing is started or built."""
         self._identity = identity
         self._clients: dict[str, Command] = {}
         self._restarts: Counter[str] = Counter()
@@ -97,7 +97,7 @@ class LocalNode:
         return str(self._addresses.node)
 
     def reached_at(self, port: int) -> str:
-        """`host:port` at which this machine reaches a port of the node."""
+        """Return `host:port` at which this machine reaches a port of the node."""
         return f"{self.node_address}:{port}"
 
     @property
@@ -155,7 +155,7 @@ class LocalNode:
             self._remove()
 
     def is_ready(self) -> bool:
-        """Whether everything runs, is of this version, and the node is Ready."""
+        """Return whether everything runs, is of this version, and the node is Ready."""
         installed = self.state / "versions.toml"
         if claimed_addresses(self._identity) is None or not installed.exists():
             return False
@@ -165,7 +165,7 @@ class LocalNode:
         return alive and Api(self.kubeconfig).node_is_ready(node.NODE_NAME)
 
     def components(self) -> list[Component]:
-        """The parts of the cluster and whether they run."""
+        """Return the parts of the cluster and whether they run."""
         if claimed_addresses(self._identity) is None:
             return []
         others = [name for name in self.processes.names() if name not in COMPONENTS]
@@ -178,9 +178,9 @@ class LocalNode:
         return image.pinned_reference
 
     def load_image(self, archive: Path) -> None:
-        """Make the images of an OCI archive known to the node; once an archive, whoever asks."""
-        with first_load(archive, self._identity) as wanted:
-            if not wanted:
+        """Load the images of an OCI archive into the node, once for each archive."""
+        with first_load(archive, self._identity) as is_first:
+            if not is_first:
                 return
             size = archive.stat().st_size // 1024**2
             # The archive is kept compressed or not, and unpacked beside that.
@@ -195,12 +195,12 @@ class LocalNode:
         self.run_kubectl(*arguments, stdin=manifest)
 
     def run_kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-        """Output of kubectl as administrator; ClusterError if it fails."""
+        """Return the output of kubectl as administrator. Raises ClusterError."""
         command = (str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments)
         return run(*command, stdin=stdin, timeout=timeout)
 
     def shell(self) -> int:
-        """A shell in the node's network with kubectl set up; its exit code."""
+        """Run a shell in the node's network with kubectl set up; return its exit code."""
         path = f"{self.kubectl.parent}:{system_environment()['PATH']}"
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "PATH": path}
         shell = os.environ.get("SHELL", "/bin/sh")
@@ -209,7 +209,7 @@ class LocalNode:
         ).returncode
 
     def _prepare(self, programs: dict[str, Path], pause: str) -> node.NodeSettings:
-        """Addresses, namespace, cgroup, certificates and files."""
+        """Return addresses, namespace, cgroup, certificates and files."""
         addresses = claim_addresses(self._identity, network.blocks_in_use())
         plugins = cni_folder()
         assert plugins is not None, "prerequisites were checked"
@@ -263,8 +263,8 @@ class LocalNode:
         names = f"http://{self.node_address}:{node.DNS_READY_PORT}/ready"
         self._wait(lambda: answers(names), "the cluster's DNS was not ready")
 
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        wait_until(condition, seconds=READY_SECONDS, failed=self._ended, what=what)
+    def _wait(self, condition: Callable[[], bool], problem: str) -> None:
+        wait_until(condition, seconds=READY_SECONDS, failed=self._ended, problem=problem)
 
     def _ended(self) -> Exception | None:
         for name in (*SERVERS, *self._clients):
@@ -289,7 +289,7 @@ class LocalNode:
         return run(*command, *arguments, timeout=timeout)
 
     def _forget_earlier_boot(self) -> None:
-        """After a restart of the machine nothing runs and etcd's data can't be trusted."""
+        """Delete the state of an earlier boot, as etcd's data can't be trusted after a restart of the machine."""
         mark, boot = self.state / "boot-id", BOOT_ID.read_text()
         if self.state.exists() and (not mark.exists() or mark.read_text() != boot):
             self._remove()
@@ -307,13 +307,13 @@ class LocalNode:
         self.__dict__.pop("network", None)
         self.__dict__.pop("processes", None)
         self.__dict__.pop("_addresses", None)
-        left = leftovers.what_is_left(self._identity)
-        if left:
-            raise StartError(f"the cluster is down, but this is left: {'; '.join(left)}")
+        remaining = leftovers.what_is_left(self._identity)
+        if remaining:
+            raise StartError(f"the cluster is down, but this is left: {'; '.join(remaining)}")
 
 
 def resident_memory(pid: int) -> int | None:
-    """Resident memory of a process in MiB."""
+    """Return resident memory of a process in MiB."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -322,7 +322,7 @@ def resident_memory(pid: int) -> int | None:
 
 
 def built_image(name: str) -> BuiltImage:
-    """An image of `cluster/images`, made unless the cache has it."""
+    """Return an image of `cluster/images`, made unless the cache has it."""
     from cluster.images import build, describe  # noqa: PLC0415 - `status` doesn't need it
 
     return build(describe(name), cache=cache_folder(), program=program)

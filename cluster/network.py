@@ -58,7 +58,7 @@ class Network:
         run("ip", "route", "add", str(at.network), "via", str(at.node), "dev", name.host_link)
 
     def is_complete(self) -> bool:
-        """Whether an earlier start got to the last step, the host's route."""
+        """Return whether an earlier start created the host's route, its last step."""
         return succeeds(*self.prefix, "ip", "address", "show", NODE_DEVICE) and bool(
             run("ip", "route", "show", str(self.addresses.network)).strip()
         )
@@ -81,22 +81,22 @@ def remove_namespace(identity: Identity) -> None:
 
 
 def namespace_exists(identity: Identity) -> bool:
-    """Whether the namespace is there, complete or not."""
+    """Return whether the network namespace exists, complete or not."""
     return (NAMESPACES / identity.namespace).exists()
 
 
 def blocks_in_use() -> set[int]:
-    """Second bytes of the 10.x networks that this machine routes already."""
+    """Return the second bytes of the networks 10.x that this machine routes."""
     routes = json.loads(run("ip", "-json", "route", "show", "table", "all", "type", "unicast"))
     return overlapping_blocks([route["dst"] for route in routes])
 
 
 def overlapping_blocks(destinations: list[str]) -> set[int]:
-    """The blocks 10.x.0.0/16 that overlap with any of the routed networks."""
-    taken: set[int] = set()
+    """Return the blocks 10.x.0.0/16 that overlap with any of the routed networks."""
+    blocks: set[int] = set()
     for destination in destinations:
         if destination == "default" or ":" in destination:
             continue
         network = IPv4Network(destination, strict=False)
-        taken |= {b for b in range(256) if network.overlaps(IPv4Network(f"10.{b}.0.0/16"))}
-    return taken
+        blocks |= {b for b in range(256) if network.overlaps(IPv4Network(f"10.{b}.0.0/16"))}
+    return blocks

@@ -70,8 +70,8 @@ def write_node_files(settings: NodeSettings) -> None:
     """Write the configuration files of all programs on the node."""
     folder = settings.folder
     network = settings.network_configuration
-    for made in (network, settings.registry_hosts, settings.identity.run):
-        made.mkdir(parents=True, exist_ok=True)
+    for created in (network, settings.registry_hosts, settings.identity.run):
+        created.mkdir(parents=True, exist_ok=True)
     on_disk = settings.identity.state / "kubelet"
     on_disk.mkdir(exist_ok=True)
     if not settings.kubelet_folder.is_symlink():
@@ -85,7 +85,7 @@ def write_node_files(settings: NodeSettings) -> None:
 
 
 def render_containerd(settings: NodeSettings) -> str:
-    """Containerd's configuration."""
+    """Return containerd's configuration."""
     folder, run = settings.folder, settings.identity.run
     return f"""\
 version = 3
@@ -125,7 +125,7 @@ state = '{run / "containerd"}'
 
 
 def kubelet_configuration(settings: NodeSettings) -> dict[str, object]:
-    """The kubelet's configuration file."""
+    """Return the kubelet's configuration file."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -165,7 +165,7 @@ def kubelet_configuration(settings: NodeSettings) -> dict[str, object]:
 
 
 def pod_network(settings: NodeSettings) -> dict[str, object]:
-    """The pods' network: one bridge, addresses of the node's range, ports of the host's."""
+    """Return the pods' network: one bridge, addresses of the node's range, ports of the host's."""
     return {
         "cniVersion": "1.0.0",
         "name": "pods",
@@ -190,7 +190,7 @@ def pod_network(settings: NodeSettings) -> dict[str, object]:
 
 
 def render_corefile(settings: NodeSettings) -> str:
-    """CoreDNS' configuration: the cluster's names, and no other."""
+    """Return CoreDNS' configuration: the cluster's names, and no other."""
     kubeconfig = settings.control_plane.folder / "kubeconfigs" / "sluicegate-dns"
     return f"""\
 cluster.local:53 in-addr.arpa:53 {{
@@ -208,7 +208,7 @@ cluster.local:53 in-addr.arpa:53 {{
 
 
 def containerd_command(settings: NodeSettings) -> Command:
-    """containerd, which finds its shim and runc on PATH."""
+    """Return the command of containerd, which finds its shim and runc on PATH."""
     shims = settings.programs[SHIM].parent
     return Command(
         CONTAINERD,
@@ -218,7 +218,7 @@ def containerd_command(settings: NodeSettings) -> Command:
 
 
 def kubelet_command(settings: NodeSettings) -> Command:
-    """The kubelet."""
+    """Return the command of the kubelet."""
     kubeconfig = settings.control_plane.kubeconfig(f"system:node:{NODE_NAME}", ("system:nodes",))
     return Command(
         KUBELET,
@@ -236,7 +236,7 @@ def kubelet_command(settings: NodeSettings) -> Command:
 
 
 def kube_proxy_command(settings: NodeSettings) -> Command:
-    """kube-proxy, which turns Services into rules of the node's packet filter."""
+    """Return the command of kube-proxy, which turns Services into rules of the node's packet filter."""
     kubeconfig = settings.control_plane.kubeconfig("system:kube-proxy")
     return Command(
         KUBE_PROXY,
@@ -255,7 +255,7 @@ def kube_proxy_command(settings: NodeSettings) -> Command:
 
 
 def coredns_command(settings: NodeSettings) -> Command:
-    """CoreDNS, on the node's address."""
+    """Return the command of CoreDNS, on the node's address."""
     settings.control_plane.kubeconfig("sluicegate-dns", ("sluicegate:dns",))
     return Command(
         COREDNS, (str(settings.programs[COREDNS]), "-conf", str(settings.folder / "Corefile"))

@@ -23,7 +23,7 @@ FIRST, LAST = 20_000, 30_000
 
 @contextlib.contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
-    """`count` ports that nobody listens on and no other holder of this lock will take."""
+    """Yield `count` free ports that no other holder of this lock takes."""
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         for port in random.sample(range(FIRST, LAST), LAST - FIRST):

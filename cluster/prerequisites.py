@@ -34,7 +34,7 @@ IMAGE_PROGRAMS = {"mmdebstrap": "mmdebstrap"}
 
 
 def missing_packages(programs: dict[str, str]) -> list[str]:
-    """Debian packages of those `programs` that aren't on PATH, sorted."""
+    """Return Debian packages of those `programs` that aren't on PATH, sorted."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     return sorted(
         {package for name, package in programs.items() if not shutil.which(name, path=path)}
@@ -42,7 +42,7 @@ def missing_packages(programs: dict[str, str]) -> list[str]:
 
 
 def cni_folder() -> Path | None:
-    """The folder that holds all network plugins, or None."""
+    """Return the folder that holds all network plugins, or None."""
     for folder in CNI_FOLDERS:
         if all((folder / plugin).exists() for plugin in CNI_PLUGINS):
             return folder
@@ -76,7 +76,7 @@ def require_image_prerequisites() -> None:
 
 
 def require_linux_root(system: str = sys.platform) -> None:
-    """The local node makes namespaces, mounts and cgroups, which takes Linux and root.
+    """Raise PrerequisiteError without Linux and root, which namespaces, mounts and cgroups need.
 
     `system` is this machine's, as `sys.platform` has it.
     """
@@ -125,5 +125,5 @@ def _apt_get(arguments: list[str], packages: list[str], command: str) -> None:
 
 
 def is_debian() -> bool:
-    """Whether apt-get is this system's own package manager."""
+    """Return whether apt-get is this system's own package manager."""
     return Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None

@@ -1,7 +1,7 @@
 """Long-running programs that outlive the command which started them.
 
-A process is remembered by its number *and* its start time, so a number that the kernel has given
-to somebody else is never signalled.
+A process is recorded by its id *and* its start time, so that an id which the kernel has reused is
+never signalled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LOG_TAIL = 8
 # In the environment of what is started: the folder of its record. A start that is interrupted
-# before the record is written would leave a program that nobody knows.
+# before the record is written would leave a program without a record.
 MARK = "SLUICEGATE_PROCESSES"
 
 
@@ -38,7 +38,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def key(self) -> str:
-        """Changes when the command does, so that a new version replaces the running one."""
+        """Return a key that changes with the command, so that a new version replaces the running one."""
         content = json.dumps([self.arguments, dict(self.environment)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -52,7 +52,7 @@ class Process:
     key: str
 
     def is_alive(self) -> bool:
-        """Whether it runs, or one of its threads does: the ports are its own until the last ends.
+        """Return whether the process or one of its threads runs: it holds its ports until the last ends.
 
         A killed program is a zombie as soon as its first thread has ended; one that has ended
         whole isn't alive, whether its parent knows or not.
@@ -62,7 +62,7 @@ class Process:
         return start_time(self.pid) == self.started and not has_ended(self.pid)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to this very process, or to nobody if it has ended."""
+        """Send a signal to this process; do nothing if it has ended."""
         with contextlib.suppress(ProcessLookupError):
             descriptor = os.pidfd_open(self.pid)
             try:
@@ -72,7 +72,7 @@ class Process:
                 os.close(descriptor)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended within that time."""
+        """Wait for the end of the process; return whether it ended in time."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -98,7 +98,7 @@ class Process:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether all threads of a process have ended."""
+    """Return whether all threads of a process have ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -115,8 +115,8 @@ def _has_ended(descriptor: int, seconds: float) -> bool:
     return bool(waiting.poll(1000 * seconds))
 
 
-def can_be_told(pid: int) -> bool:
-    """Whether the kernel has noted arguments and environment of a program that was just started.
+def is_identifiable(pid: int) -> bool:
+    """Return whether the kernel shows arguments and environment of a program that was just started.
 
     The call that starts it returns as soon as it borrows nothing of ours any more, which is a
     moment before that: until then it has no mark.
@@ -124,12 +124,12 @@ def can_be_told(pid: int) -> bool:
     folder = Path(f"/proc/{pid}")
     try:
         return bool((folder / "cmdline").read_bytes() and (folder / "environ").read_bytes())
-    except OSError:  # it is gone, or somebody else's
+    except OSError:  # it has ended, or belongs to another user
         return True
 
 
 def start_time(pid: int) -> int | None:
-    """When the process started, in clock ticks since the machine's start; None if it's gone."""
+    """Return the start of the process in clock ticks since boot; None if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -142,26 +142,26 @@ class Processes:
     """The programs of one cluster: a folder of records and a folder of logs."""
 
     def __init__(self, folder: Path, prefix: tuple[str, ...] = ()) -> None:
-        """`prefix` goes before each command, e.g. to enter a network namespace."""
+        """Store the folder; `prefix` precedes each command, e.g. to enter a network namespace."""
         self._folder = folder
         self._prefix = prefix
         self._records = folder / "processes"
         self.logs = folder / "logs"
 
     def names(self) -> list[str]:
-        """Names of all that were started and not stopped, in the order of their start."""
+        """Return the names of programs that were started and not stopped, in the order of their start."""
         records = [path for path in self._records.glob("*.json") if path.name[0] != "."]
         return [path.stem for path in sorted(records, key=lambda path: path.stat().st_mtime_ns)]
 
     def find(self, name: str) -> Process | None:
-        """The record of a program, whether it still runs or not."""
+        """Return the record of a program, whether it still runs or not."""
         try:
             return Process(**json.loads((self._records / f"{name}.json").read_text()))
         except FileNotFoundError:
             return None
 
     def is_alive(self, name: str) -> bool:
-        """Whether the program runs."""
+        """Return whether the program runs."""
         process = self.find(name)
         return process is not None and process.is_alive()
 
@@ -198,7 +198,7 @@ class Processes:
             )
         finally:
             os.close(log)
-        while not (can_be_told(pid) or has_ended(pid)):
+        while not (is_identifiable(pid) or has_ended(pid)):
             time.sleep(0.001)
         process = Process(pid, start_time(pid) or 0, command.key())
         write_atomically(self._records / f"{command.name}.json", json.dumps(asdict(process)))
@@ -230,28 +230,28 @@ class Processes:
             process.stop(grace=0.0)
 
     def _marked(self, arguments: tuple[str, ...] = ()) -> list[Process]:
-        """Processes with this folder's mark whose command line ends with `arguments`."""
+        """Return processes with this folder's mark whose command line ends with `arguments`."""
         mark = f"{MARK}={self._records}".encode()
-        wanted = [argument.encode() for argument in arguments]
-        found = []
+        command_line = [argument.encode() for argument in arguments]
+        pids = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 line = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
-                same = line[len(line) - len(wanted) :] == wanted
+                same = line[len(line) - len(command_line) :] == command_line
                 if same and mark in (folder / "environ").read_bytes().split(b"\0"):
                     pid = int(folder.name)
-                    found.append(Process(pid, start_time(pid) or 0, key=""))
-        return found
+                    pids.append(Process(pid, start_time(pid) or 0, key=""))
+        return pids
 
     def log(self, name: str) -> Path:
-        """The file with a program's output."""
+        """Return the file with a program's output."""
         return self.logs / f"{name}.log"
 
-    def failure(self, name: str, what: str) -> Exception:
-        """The error for a program that isn't as it should be, with the end of its log."""
+    def failure(self, name: str, problem: str) -> Exception:
+        """Return the error for a program that isn't as it should be, with the end of its log."""
         log = self.log(name)
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         if any(NO_SPACE in line for line in lines[-50:]):
             return disk_full(self._folder, f"run {name}")
         last = "\n".join(lines[-LOG_TAIL:])
-        return StartError(f"{name} {what}; {log} ends with:\n{last}")
+        return StartError(f"{name} {problem}; {log} ends with:\n{last}")

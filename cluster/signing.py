@@ -31,12 +31,12 @@ class Signed:
 
 
 def new_key() -> bytes:
-    """A private key, as PEM."""
+    """Return a private key, as PEM."""
     return _key_pem(ec.generate_private_key(ec.SECP256R1()))
 
 
 def make_authority(name: str) -> Signed:
-    """A certificate that may sign others, signed by itself."""
+    """Return a certificate that may sign others, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     extension = x509.BasicConstraints(ca=True, path_length=None)
@@ -48,7 +48,7 @@ def make_authority(name: str) -> Signed:
 def sign(
     authority: Signed, user: str, *, groups: Sequence[str] = (), addresses: Sequence[str] = ()
 ) -> Signed:
-    """A client's certificate, or with `addresses` a server's that is reached by these."""
+    """Return a client's certificate, or with `addresses` a server's that is reached by these."""
     key = ec.generate_private_key(ec.SECP256R1())
     parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
     subject = x509.Name([*parts, x509.NameAttribute(NameOID.COMMON_NAME, user)])

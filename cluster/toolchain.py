@@ -24,7 +24,7 @@ ADVICE: Final = f"install Go ≥ {versions().go} (https://go.dev/dl) and put it 
 
 
 def go_command(folder: Path, environment: Mapping[str, str]) -> list[str]:
-    """The command line that `go`'s arguments are appended to, to be run in `folder`.
+    """Return the command line that `go`'s arguments are appended to, to be run in `folder`.
 
     A container sees the module below `folder` and the cache folder, under their own paths, and
     keeps modules and builds in the latter. It runs as this user, so that the files are theirs.
@@ -54,7 +54,7 @@ def go_command(folder: Path, environment: Mapping[str, str]) -> list[str]:
 
 
 def runs_in_container() -> bool:
-    """Whether Go has to be a container's here."""
+    """Return whether Go has to be a container's here."""
     return bool(_objection())
 
 
@@ -63,7 +63,7 @@ def _settings(environment: Mapping[str, str]) -> list[str]:
 
 
 def _objection() -> str:
-    """Why the machine's own Go won't do; nothing if it does."""
+    """Return why the machine's own Go won't do; nothing if it does."""
     if not shutil.which("go"):
         return "missing: go, to build the cluster's programs"
     answer = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True)
@@ -73,7 +73,7 @@ def _objection() -> str:
 
 
 def parse_go_version(text: str) -> tuple[int, int]:
-    """`go1.26.8` or `1.26` as (1, 26)."""
+    """Return `go1.26.8` or `1.26` as (1, 26)."""
     matched = re.search(r"(\d+)\.(\d+)", text)
     if not matched:
         raise MissingPrerequisiteError(f"go reports the version {text!r}, which has no number")

@@ -12,7 +12,7 @@ from cluster.versions import versions
 
 
 def tool(name: str) -> str:
-    """Path of `kind`, `helm` or `kubectl`.
+    """Return path of `kind`, `helm` or `kubectl`.
 
     Raises
     ------
@@ -25,17 +25,17 @@ def tool(name: str) -> str:
 
 
 def on_path(name: str) -> str | None:
-    """Path of a tool that is there and new enough; None otherwise."""
-    found = shutil.which(name)
-    if found is None:
+    """Return path of a tool that is there and new enough; None otherwise."""
+    path = shutil.which(name)
+    if path is None:
         return None
-    question = [found, *QUESTION.get(name, ("version",))]
+    question = [path, *QUESTION.get(name, ("version",))]
     said = subprocess.run(question, capture_output=True, text=True, check=False).stdout
-    return found if _number(said) >= LEAST[name] else None
+    return path if _number(said) >= LEAST[name] else None
 
 
 def _number(text: str) -> tuple[int, int]:
-    """`kind v0.33.0 go1.26.8 linux/amd64` as (0, 33); without a version, (0, 0)."""
+    """Return `kind v0.33.0 go1.26.8 linux/amd64` as (0, 33); without a version, (0, 0)."""
     matched = re.search(r"\bv(\d+)\.(\d+)", text)
     return (int(matched[1]), int(matched[2])) if matched else (0, 0)
 

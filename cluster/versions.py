@@ -49,7 +49,7 @@ class Versions:
 
 @cache
 def versions() -> Versions:
-    """The pinned versions."""
+    """Return the pinned versions."""
     read = tomllib.loads(VERSIONS_FILE.read_text())
     kind = read.pop("kind")
     return Versions(**read, kind_image=kind["image"], kind_least=kind["least"])

@@ -157,7 +157,7 @@ def _wait_for_answer(source: Source, market: Market) -> None:
         is_answered,
         seconds=FIRST_ANSWER_SECONDS,
         failed=lambda: None,
-        what=f"{source.target.url} gave no answer for the host {source.target.host}",
+        problem=f"{source.target.url} gave no answer for the host {source.target.host}",
     )
 
 

@@ -92,8 +92,8 @@ class Engine:
         self._mirrored = add_pairs(self._mirrored, rows)
         shadow = candidate.shadow or ShadowStatus(since_time=candidate.start_time)
         if now + READ_SECONDS >= shadow.since_time + BLOCK_SECONDS:
-            ended, pairs = shadow.replace(until_time=now + READ_SECONDS), {SLO: self._mirrored}
-            shadow = with_rows(self._world.terms, candidate, ended, pairs).replace(until_time=None)
+            scored, pairs = shadow.replace(until_time=now + READ_SECONDS), {SLO: self._mirrored}
+            shadow = with_rows(self._world.terms, candidate, scored, pairs).replace(until_time=None)
             self._mirrored = NO_ROWS
         self._world.status = status.with_candidate(shadow=shadow)
 

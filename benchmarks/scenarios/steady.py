@@ -37,7 +37,7 @@ async def steady(stage: Stage, process: Process, *, is_idle: bool, seconds: floa
     async with CpuSeconds(process) as cpu:
         await asyncio.sleep(seconds)
     process.require()
-    taken = period.traffic(1)
+    requests = period.traffic(1)
     lasted = time.monotonic() - period.began
     queries = Counter(float(form["end"]) for form in stage.prometheus.forms[first_form:])
     return {
@@ -48,7 +48,7 @@ async def steady(stage: Stage, process: Process, *, is_idle: bool, seconds: floa
         "cpuShareBetweenBlocks": statistics.median(cpu.samples),
         "writes": audit.writes(period.requests) + audit.events(period.requests),
         "readsPerSecond": audit.reads(period.requests) / lasted,
-        "requests": taken["requests"],
+        "requests": requests["requests"],
         "blocks": len(queries),
         "cpuSecondsPerBlock": sum(cpu.samples) / len(queries) if queries else None,
         "queriesPerBlock": per_whole_block(queries),

@@ -108,17 +108,17 @@ class ApiServer(Store):
         if token := query.get("continue"):
             if token not in self._pages:
                 raise Refused(410, "Expired", "the provided continue parameter is too old")
-            left, version = self._pages.pop(token)
+            objects, version = self._pages.pop(token)
         else:
             labels = query.get("labelSelector", "")
-            left = list(self.all(target.resource, target.key.namespace, labels))
+            objects = list(self.all(target.resource, target.key.namespace, labels))
             version = self.version
-        limit = int(query.get("limit", 0)) or len(left)
+        limit = int(query.get("limit", 0)) or len(objects)
         meta = {"resourceVersion": str(version)}
-        if len(left) > limit:
+        if len(objects) > limit:
             meta["continue"] = f"page-{next(self._tokens)}"
-            self._pages[meta["continue"]] = left[limit:], version
-        return {"kind": f"{target.resource.kind}List", "items": left[:limit], "metadata": meta}
+            self._pages[meta["continue"]] = objects[limit:], version
+        return {"kind": f"{target.resource.kind}List", "items": objects[:limit], "metadata": meta}
 
     def _replace(self, target: Target, body: Body, manager: str) -> Body:
         stored = self._need(target.resource, target.key)
@@ -174,8 +174,8 @@ class ApiServer(Store):
             path for other, paths in owners.items() if other != owner for path in paths
         )
         old = fields.with_parents(owners.get(owner, ()))
-        gone = old - fields.with_parents(new) - others
-        live = fields.without(live, gone, merges)
+        removed = old - fields.with_parents(new) - others
+        live = fields.without(live, removed, merges)
         owners[owner] = new
         if not stored.body:
             live = {"apiVersion": resource.api_version, "kind": resource.kind} | live

@@ -22,7 +22,7 @@ class Block:
     scrapes : their number; `pods` : that of all its pods together.
     edge : the loop's time of the last scrape in the block before; None when it had none.
     last : of the last one. age : seconds from that to the block's end; None if it is deleted.
-    seen : of all of them, where they aren't all that a block can have.
+    exposed : of all of them, where they aren't all that a block can have.
     """
 
     index: int
@@ -31,7 +31,7 @@ class Block:
     edge: float | None
     last: float
     age: float | None
-    seen: tuple[float, ...] = ()
+    exposed: tuple[float, ...] = ()
 
     def count(self, curve: Curve | Drawn | Sum, lag: float = 0.0) -> int | None:
         """Return the observed growth of a counter; None if it isn't exposed yet.
@@ -45,5 +45,5 @@ class Block:
             return curve.count(self.edge - lag, self.last - lag)
         edge = self.edge
         if edge is None:
-            edge = next(one for one in self.seen if curve.total(one) >= 1)
+            edge = next(one for one in self.exposed if curve.total(one) >= 1)
         return curve.count(edge, self.last)

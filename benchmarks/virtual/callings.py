@@ -40,13 +40,13 @@ class Calling:
     marks: bool = True
 
     def events(
-        self, rate: float, known: float, wrong: Mapping[Version, tuple[float, float]]
+        self, rate: float, known_share: float, wrong: Mapping[Version, tuple[float, float]]
     ) -> Iterator[tuple[str, float]]:
         """Yield events a second by name; none without a canary of the upstream.
 
         Parameters
         ----------
-        rate : requests a second. known : share of them that get a label.
+        rate : requests a second. known_share : share of them that get a label.
         wrong : by version of the upstream, its share of the calls, and the share of wrong answers of
             requests that it answers.
         """
@@ -57,7 +57,7 @@ class Calling:
         for version, (share, ratio) in wrong.items():
             total, bad = self._counted(share, ratio)
             name = f"{of}{version.version}{SEPARATOR}{version.revision}"
-            marked = rate * known * self.marks
+            marked = rate * known_share * self.marks
             yield f"correct{name}", marked * (total - bad)
             yield f"wrong{name}", marked * bad
             mixed += share - total if not self.draws else 0.0
@@ -88,6 +88,6 @@ def calls_with(mixed: float, share: float) -> float:
     low, high = 0.0, 12.0
     for _ in range(60):
         middle = (low + high) / 2
-        one = share * exp(-middle * (1 - share)) + (1 - share) * exp(-middle * share)
-        low, high = (middle, high) if 1 - one < mixed else (low, middle)
+        both_sides = share * exp(-middle * (1 - share)) + (1 - share) * exp(-middle * share)
+        low, high = (middle, high) if 1 - both_sides < mixed else (low, middle)
     return low

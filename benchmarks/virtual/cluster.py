@@ -251,13 +251,13 @@ class Cluster:
             for one in route["spec"].get("parentRefs") or ()
             if self._is_gateway(one, key.namespace)
         ]
-        taken = [one["parentRef"] for one in parents]
+        references = [one["parentRef"] for one in parents]
         # The controller of a deleted Gateway leaves its last status.
         parent_refs = route["spec"].get("parentRefs") or ()
         parents += [
             parent
             for parent in before
-            if parent["parentRef"] in parent_refs and parent["parentRef"] not in taken
+            if parent["parentRef"] in parent_refs and parent["parentRef"] not in references
         ]
         self.server.set_status(HTTP_ROUTES, key, {"parents": parents})
 
@@ -333,7 +333,7 @@ class Cluster:
             rate = self.rates[key] * shares.get(deployment, 0.0)
             quality = self._affected(key, self.quality_of(body))
             variation = self.variations.get(key)
-            labelled = KNOWN_TRUTHS if variation is None else variation.known
+            labelled = KNOWN_TRUTHS if variation is None else variation.labelled
             events = _events(rate, quality, labelled)
             events |= dict(self._by_upstream(key, body, events["answered"], labelled))
             if mirrored_to := self._mirrored_to(body, ready):

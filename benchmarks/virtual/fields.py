@@ -115,9 +115,9 @@ def with_parents(paths: Iterable[Path]) -> Fields:
     return fields
 
 
-def without(value: Any, gone: Iterable[Path], merges: Any) -> Any:
+def without(value: Any, removed: Iterable[Path], merges: Any) -> Any:
     """Return the value without the fields at these paths, shortest first."""
-    for path in sorted(gone, key=len):
+    for path in sorted(removed, key=len):
         value = _without(value, path, merges, ())
     return value
 

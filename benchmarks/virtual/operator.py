@@ -343,9 +343,9 @@ class World:
 
     async def until(self, holds: Callable[[], bool], *, seconds: float, what: str = "") -> float:
         """Let time pass until a condition holds; return the seconds."""
-        begun = self.loop.time()
+        start_time = self.loop.time()
         while not holds():
-            if self.loop.time() - begun > seconds:
+            if self.loop.time() - start_time > seconds:
                 raise AssertionError(f"after {seconds:g} s still not: {what or holds}")
-            await asyncio.sleep(1.0 if self.loop.time() - begun < 60 else 10.0)
-        return self.loop.time() - begun
+            await asyncio.sleep(1.0 if self.loop.time() - start_time < 60 else 10.0)
+        return self.loop.time() - start_time

@@ -72,7 +72,7 @@ class PrometheusServer:
     traffic: Traffic
     epoch: float
     lies: dict[str, Lie] = field(default_factory=dict)
-    asked: Counter[str] = field(default_factory=Counter)
+    queries: Counter[str] = field(default_factory=Counter)
     lost: list[tuple[float, float]] = field(default_factory=list)
     inputs: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.02
@@ -97,7 +97,7 @@ class PrometheusServer:
     def answer(self, form: Mapping[str, Any], patience: float) -> tuple[int, bytes]:
         """Return status and body of the answer to a range query; ConnectionError without one."""
         kind = recognise(form["query"])
-        self.asked[kind] += 1
+        self.queries[kind] += 1
         loop = virtual_loop()
         loop.spend(self.seconds)
         lie = self.lies.get(kind) or self.lies.get("")
@@ -174,14 +174,16 @@ class PrometheusServer:
         if not scrapes:
             return None
         age = end - scrapes[-1]
-        gone = any(not self._away(scrape, scrape) for scrape in self._scrapes(scrapes[-1], end))
+        is_missed = any(
+            not self._away(scrape, scrape) for scrape in self._scrapes(scrapes[-1], end)
+        )
         return Block(
             index,
             len(scrapes),
             round(sum(map(pods.rate, scrapes))),
             before[-1] if before else None,
             scrapes[-1],
-            None if gone or age >= LOOK_BACK else age,
+            None if is_missed or age >= LOOK_BACK else age,
             tuple(scrapes),
         )
 
@@ -314,9 +316,9 @@ def _by_age(curve: Any, blocks: list[Block]) -> Iterator[tuple[str, dict[int, fl
     for age in AGES:
         counts: dict[int, float] = {}
         for delay, part in by_delay(curve):
-            for one in blocks if age_class(delay) == age else ():
-                if (count := one.count(part)) is not None:
-                    counts[one.index] = counts.get(one.index, 0) + count
+            for block in blocks if age_class(delay) == age else ():
+                if (count := block.count(part)) is not None:
+                    counts[block.index] = counts.get(block.index, 0) + count
         yield age, counts
 
 

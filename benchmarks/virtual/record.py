@@ -59,7 +59,7 @@ class Record:
         self.say("at the end")
         self._lines += [f"    reconciles: {self._world.steps}"]
         self._lines += [f"    {name}: {times}" for name, times in sorted(self._requests.items())]
-        queries = self._world.prometheus.asked
+        queries = self._world.prometheus.queries
         self._lines += [f"    queries of {name}: {queries[name]}" for name in sorted(queries)]
         for body in self._world.server.all(DATA_PRODUCTS):
             self._lines.append(f"    {body['metadata']['name']}:")

@@ -170,8 +170,8 @@ class Store:
         before = dict(fields.leaves_of(stored.body, merges))
         after = dict(fields.leaves_of(body, merges))
         changed = {path for path, value in after.items() if before.get(path, ...) != value}
-        taken = changed | (before.keys() - after.keys())
-        owners = {one: paths - taken for one, paths in stored.owners.items()}
+        claimed = changed | (before.keys() - after.keys())
+        owners = {one: paths - claimed for one, paths in stored.owners.items()}
         owners[owner] = owners.get(owner, set()) | changed
         return self._store(resource, key, Stored(stored.body, owners), body)
 

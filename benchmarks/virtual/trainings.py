@@ -148,12 +148,12 @@ class Trainings:
             self._container(key, {"terminated": {"exitCode": code, "message": message}})
         reason = "Completed" if well else "DeadlineExceeded" if late else "BackoffLimitExceeded"
         now = stamp(self.wall())
-        ended = {
+        terminated = {
             "type": "Complete" if well else "Failed", "status": "True", "reason": reason,
             "message": "", "lastTransitionTime": now,
         }  # fmt: skip
         started = (body.get("status") or {}).get("startTime", now)
-        self.server.set_status(JOBS, key, {"startTime": started, "conditions": [ended]})
+        self.server.set_status(JOBS, key, {"startTime": started, "conditions": [terminated]})
 
     def _container(self, key: Key, state: Body) -> None:
         pod = Key(key.namespace, f"{key.name}-pod")

@@ -71,13 +71,13 @@ class Arrivals:
         before, width, path = 0, float(CELL), 1
         while events and rest > 0 and width > FINEST:
             width /= 2
-            left = self._half(cell, path, events)
+            left_half = self._half(cell, path, events)
             if rest < width:
-                events, path = left, 2 * path
+                events, path = left_half, 2 * path
             else:
                 before, events, path, rest = (
-                    before + left,
-                    events - left,
+                    before + left_half,
+                    events - left_half,
                     2 * path + 1,
                     rest - width,
                 )
@@ -199,7 +199,7 @@ class Variation:
     Attributes
     ----------
     seed : all draws follow from it. cell : seconds in which nothing varies.
-    known : share of the predictions that get a label. delays : of labels.
+    labelled : share of the predictions that get a label. delays : of labels.
     delays_of_wrong : of labels of wrong predictions, if they differ from those of right ones.
     """
 
@@ -208,7 +208,7 @@ class Variation:
     volume: Volume = Volume()
     wrong: Scatter = Scatter()
     failed: Scatter = Scatter()
-    known: float = 0.5
+    labelled: float = 0.5
     delays: Delays = ((1.0, 0.0),)
     delays_of_wrong: Delays | None = None
     _scattered: dict[tuple[str, str], Profile] = field(default_factory=dict)

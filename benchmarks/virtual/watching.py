@@ -85,8 +85,8 @@ class Stream:
         elif was:
             assert change.before is not None
             meta = change.before["metadata"] | {"resourceVersion": str(change.version)}
-            gone = change.before | {"metadata": meta}
-            self._events.put_nowait({"type": "DELETED", "object": gone})
+            deleted = change.before | {"metadata": meta}
+            self._events.put_nowait({"type": "DELETED", "object": deleted})
 
 
 @dataclass(slots=True)

@@ -72,8 +72,8 @@ class Quality:
         """
         parts = [1 / len(wrong) if shares is None else shares[market] for market in wrong]
         mean = sum(part * ratio for part, ratio in zip(parts, wrong.values(), strict=True))
-        given = () if shares is None else tuple(parts)
-        return cls(wrong=mean, by_market=tuple(wrong.items()), market_shares=given)
+        fixed_shares = () if shares is None else tuple(parts)
+        return cls(wrong=mean, by_market=tuple(wrong.items()), market_shares=fixed_shares)
 
 
 @dataclass(eq=False, slots=True)
@@ -299,8 +299,8 @@ class Workloads:
         deadline = body["spec"].get("progressDeadlineSeconds", 600)
         late = now - datetime.fromisoformat(since).timestamp() >= deadline and not done
         if not done and not late:
-            left = datetime.fromisoformat(since).timestamp() + deadline - now
-            self.call(key, left + 1.0)
+            remaining = datetime.fromisoformat(since).timestamp() + deadline - now
+            self.call(key, remaining + 1.0)
             self._due.discard(key)  # an earlier one is always possible
         progressing = {
             "type": "Progressing", "status": str(not late), "lastUpdateTime": since,
@@ -366,12 +366,12 @@ def _checked(quality: Quality) -> Body:
         }  # fmt: skip
     if not report:
         return {}
-    ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(report)}
+    terminated = {"exitCode": 0, "reason": "Completed", "message": json.dumps(report)}
     check = {
         "name": "runtime-check",
         "ready": True,
         "restartCount": 0,
-        "state": {"terminated": ended},
+        "state": {"terminated": terminated},
     }
     return {"initContainerStatuses": [check]}
 

@@ -75,7 +75,7 @@ def add_metrics_server(backend: Backend) -> bool:
 
 
 def describe(backend: Backend) -> Iterable[str]:
-    """How to reach them, a line each."""
+    """Yield a line with the address of each add-on."""
     where = addresses(backend)
     yield f"registry    {where.registry}   (sluicegate pack --plain-http BENTO {where.registry}/NAME)"
     yield f"            {where.registry_in_pods} in pods, which push trained versions there"

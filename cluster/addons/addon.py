@@ -29,7 +29,7 @@ class AddonError(ClusterError):
 
 
 def nothing(_backend: Backend) -> None:
-    """What most add-ons need beside their objects."""
+    """Do nothing: the step of an add-on that needs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Addon:
 
 
 def installed(backend: Backend) -> dict[str, str]:
-    """The state of each add-on whose Deployment is available now, by name."""
+    """Return the state of each add-on whose Deployment is available now, by name."""
     listing = Api(backend.kubeconfig).get(f"/apis/apps/v1/deployments?labelSelector={SELECTOR}")
     return {
         item["metadata"]["name"]: item["metadata"].get("annotations", {}).get(STATE, "")
@@ -98,14 +98,14 @@ def _wait(backend: Backend, addon: Addon) -> None:
                 lambda: _is_served(addon.answers_at),
                 seconds=READY_SECONDS,
                 failed=lambda: None,
-                what=f"{addon.answers_at} didn't answer",
+                problem=f"{addon.answers_at} didn't answer",
             )
     except ClusterError as error:
         raise AddonError(f"{addon.name} isn't ready: {error}\n{_events(backend, addon)}") from error
 
 
 def _is_served(url: str) -> bool:
-    """Whether a server is there; a gateway without routes says 404 and is ready."""
+    """Return whether a server answers; a gateway without routes answers 404 and is ready."""
     try:
         with urllib.request.urlopen(url, timeout=2.0):  # noqa: S310 - our own URL
             return True

@@ -32,13 +32,13 @@ class Addresses:
     prometheus_in_pods: str = "http://prometheus.monitoring.svc:9090"
 
     def here(self, repository: str) -> str:
-        """What this machine calls a repository that pods push to."""
+        """Return the name on this machine of a repository that pods push to."""
         host, slash, path = repository.partition("/")
         return f"{self.registry}{slash}{path}" if host == self.registry_in_pods else repository
 
 
 def addresses(backend: Backend) -> Addresses:
-    """Where the add-ons of `backend` are reached."""
+    """Return the addresses of the add-ons of `backend`."""
     return Addresses(
         registry=backend.reached_at(REGISTRY_PORT),
         gateway=f"http://{backend.reached_at(GATEWAY_PORT)}",

@@ -55,7 +55,7 @@ ARGUMENTS = (
 
 
 def gateway(where: Addresses, _options: Options, image: str) -> Addon:
-    """The add-on: the Gateway `web` in the namespace `gateway`, open to routes of all."""
+    """Return the add-on: the Gateway `web` in the namespace `gateway`, open to routes of all."""
     server = Server(
         name="traefik",
         namespace=NAMESPACE,
@@ -90,7 +90,10 @@ def gateway(where: Addresses, _options: Options, image: str) -> Addon:
 
 
 def _rules() -> list[Manifest]:
-    """What Traefik's provider lists; without one of them it never starts to route."""
+    """Return the permissions of Traefik's provider.
+
+    Without one of them it never starts to route.
+    """
     return [
         rule("", ("configmaps", "namespaces", "nodes", "secrets", "services"), WATCH),
         rule("discovery.k8s.io", ("endpointslices",), WATCH),
@@ -124,7 +127,7 @@ def _gateway() -> Manifest:
 
 
 def _install_definitions(backend: Backend) -> None:
-    """The CRDs of the standard channel, all of them, from the module that defines them."""
+    """Install all CRDs of the standard channel, from the module that defines them."""
     folder = builds.module_folder(MODULE) / "config" / "crd" / "standard"
     texts = [path.read_text() for path in sorted(folder.glob("*.yaml"))]
     backend.apply("\n---\n".join(texts))

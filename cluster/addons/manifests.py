@@ -46,7 +46,7 @@ class Server:
 
 
 def namespace(name: str) -> Manifest:
-    """A namespace that holds its pods to the restricted profile."""
+    """Return a namespace that holds its pods to the restricted profile."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -55,7 +55,7 @@ def namespace(name: str) -> Manifest:
 
 
 def server_objects(server: Server) -> tuple[Manifest, ...]:
-    """Deployment, Service and ConfigMap of a server."""
+    """Return Deployment, Service and ConfigMap of a server."""
     objects = [_deployment(server), _service(server)]
     if server.files:
         objects.insert(0, _config_map(server))
@@ -63,7 +63,7 @@ def server_objects(server: Server) -> tuple[Manifest, ...]:
 
 
 def reader(name: str, namespace: str, rules: Sequence[Manifest]) -> tuple[Manifest, ...]:
-    """A service account with a cluster role of its own."""
+    """Return a service account with a cluster role of its own."""
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
     subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
     rbac = "rbac.authorization.k8s.io/v1"
@@ -81,7 +81,7 @@ def reader(name: str, namespace: str, rules: Sequence[Manifest]) -> tuple[Manife
 
 
 def rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Manifest:
-    """One rule of a role."""
+    """Return one rule of a role."""
     return {"apiGroups": [group], "resources": [*resources], "verbs": [*verbs]}
 
 
@@ -136,7 +136,7 @@ def _deployment(server: Server) -> Manifest:
 
 
 def _files_hash(server: Server) -> dict[str, str]:
-    """Makes the pods start anew when a file changes: they read theirs once."""
+    """Return a hash of the files: as an annotation of the pods it restarts them when a file changes."""
     text = json.dumps(dict(server.files), sort_keys=True)
     return {"sluicegate.dev/files": hashlib.sha256(text.encode()).hexdigest()[:16]}
 

@@ -18,7 +18,7 @@ RBAC = "rbac.authorization.k8s.io"
 
 
 def metrics_server(_where: Addresses, _options: Options, image: str) -> Addon:
-    """The add-on; it is ready once it has measured."""
+    """Return the add-on; it is ready after its first measurement."""
     server = Server(
         name=NAME,
         namespace=NAMESPACE,
@@ -64,7 +64,7 @@ def _rules() -> list[Manifest]:
 
 
 def _delegation() -> tuple[Manifest, ...]:
-    """It asks the API server who is asking, and what they may."""
+    """Return the permissions to review tokens and access, by which it authenticates its clients."""
     subjects = [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}]
     delegator = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:auth-delegator"}
     authorities = "extension-apiserver-authentication-reader"

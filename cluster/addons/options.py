@@ -24,7 +24,7 @@ class Options:
 
     @classmethod
     def from_environment(cls) -> Options:
-        """The options with SLUICEGATE_SCRAPE_SECONDS, if that is set."""
+        """Return the options with SLUICEGATE_SCRAPE_SECONDS, if that is set."""
         text = os.environ.get(SCRAPE_VARIABLE)
         if not text:
             return cls()

@@ -18,7 +18,7 @@ DATA = "/prometheus"
 
 
 def prometheus(where: Addresses, options: Options, image: str) -> Addon:
-    """The add-on; its data lives as long as the pod."""
+    """Return the add-on; its data is deleted with the pod."""
     server = Server(
         name="prometheus",
         namespace=NAMESPACE,

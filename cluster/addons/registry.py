@@ -33,7 +33,7 @@ server = "http://127.0.0.1:{REGISTRY_PORT}"
 
 
 def registry(where: Addresses, _options: Options, image: str) -> Addon:
-    """The add-on; what is pushed lives as long as the pod."""
+    """Return the add-on; pushed images are deleted with the pod."""
     server = Server(
         name="registry",
         namespace=NAMESPACE,
@@ -54,13 +54,13 @@ def registry(where: Addresses, _options: Options, image: str) -> Addon:
         namespace=NAMESPACE,
         objects=(namespace(NAMESPACE), *server_objects(server)),
         answers_at=f"http://{where.registry}/v2/",
-        prepare=lambda backend: _tell_containerd(backend, where),
+        prepare=lambda backend: _write_registry_hosts(backend, where),
         fingerprint=f"{where.registry} {where.registry_in_pods} {HOSTS}",
     )
 
 
-def _tell_containerd(backend: Backend, where: Addresses) -> None:
-    """Both names lead the node to its own port; containerd reads the files at each pull."""
+def _write_registry_hosts(backend: Backend, where: Addresses) -> None:
+    """Point both names at the node's own port; containerd reads the files at each pull."""
     for name in (where.registry, where.registry_in_pods):
         # As containerd spells `host:port` where a name of a folder can't have a colon.
         folder = backend.registry_hosts / f"{name.replace(':', '_')}_"

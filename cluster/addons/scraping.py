@@ -45,7 +45,7 @@ _OWNED = "__tmp_owned"  # the Deployment whose ReplicaSet controls the pod
 
 
 def configuration(scrape_seconds: int) -> dict[str, Any]:
-    """The configuration with a scrape every `scrape_seconds`."""
+    """Return the configuration with a scrape every `scrape_seconds`."""
     interval = f"{scrape_seconds}s"
     return {
         "global": {"scrape_interval": interval, "scrape_timeout": interval},
@@ -90,7 +90,7 @@ def _products() -> Job:
 
 
 def _named(job: str, name: str, namespace: str, component: str = "") -> Job:
-    """Pods of a namespace with the label app.kubernetes.io/name, and component, and a port called metrics."""
+    """Return pods of a namespace with the label app.kubernetes.io/name, and component, and a port called metrics."""
     of_component = (
         [_keep(_pod_label("app.kubernetes.io/component"), component)] if component else []
     )
@@ -146,7 +146,7 @@ def _where() -> list[dict[str, Any]]:
 
 
 def _pod_label(label: str) -> str:
-    """Prometheus' name for a pod's label: all but letters and digits becomes `_`."""
+    """Return Prometheus' name for a pod's label: all but letters and digits becomes `_`."""
     sanitised = "".join(c if c.isalnum() else "_" for c in label)
     return f"{_POD}_label_{sanitised}"
 

@@ -1,8 +1,8 @@
 """OCI images without a container engine.
 
 An image is a small TOML file beside this module. `build` turns it into an OCI archive
-that containerd imports; the Dockerfile at the root of the repository says the same for
-people who have an engine, and a test keeps both in step.
+that containerd imports; the Dockerfile at the root of the repository describes the same images
+for an engine, and a test compares both.
 """
 
 from cluster.images.build import BuiltImage, build

@@ -35,7 +35,7 @@ class Image:
 
 
 def compose(description: ImageDescription, layers: Sequence[Layer]) -> Image:
-    """The config, manifest and index of `description` with `layers`, lowest first."""
+    """Return the config, manifest and index of `description` with `layers`, lowest first."""
     config, manifest = oci.compose(
         _about(description, layers),
         [oci.Layer(oci.LAYER_TYPE, one.digest, one.size, one.digest) for one in layers],

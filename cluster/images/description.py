@@ -102,12 +102,12 @@ class ImageDescription:
 
 
 def image_names() -> tuple[str, ...]:
-    """The images this repository can build."""
+    """Return the images this repository can build."""
     return tuple(sorted(path.stem for path in HERE.glob("*.toml")))
 
 
 def describe(name: str) -> ImageDescription:
-    """The description called `name`; ImageError names the ones there are."""
+    """Return the description called `name`. Raises ImageError with the existing names."""
     path = HERE / f"{name}.toml"
     if not path.is_file():
         raise ImageError(f"no image is called {name!r}: choose one of {', '.join(image_names())}")
@@ -115,7 +115,7 @@ def describe(name: str) -> ImageDescription:
 
 
 def parse(name: str, document: dict[str, Any]) -> ImageDescription:
-    """A description from its TOML document; ImageError names the table and the key."""
+    """Return a description from its TOML document; ImageError names the table and the key."""
     parsers = {
         "runtime": Runtime,
         "debian": Debian,
@@ -146,12 +146,12 @@ def _code(where: str, table: dict[str, Any]) -> Code:
 
 
 def _table(where: str, table: dict[str, Any], kind: type[T]) -> T:
-    """`table` as a `kind`, lists as tuples; ImageError instead of TypeError."""
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(table) - known)
+    """Return `table` as a `kind`, lists as tuples; ImageError instead of TypeError."""
+    allowed = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(table) - allowed)
     if unknown:
         raise ImageError(
-            f"{where}: {unknown[0]!r} is not known; keys are {', '.join(sorted(known))}"
+            f"{where}: {unknown[0]!r} is not known; keys are {', '.join(sorted(allowed))}"
         )
     values = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()

@@ -59,46 +59,46 @@ class LayerStore:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def debian(self, wanted: Debian) -> Layer:
-        """The files of Debian packages."""
-        made_by = f"mmdebstrap {wanted.variant} {wanted.suite}: {' '.join(wanted.packages)}"
-        return self._layer(asdict(wanted), made_by, lambda sink: _bootstrap(wanted, sink))
+    def debian(self, debian: Debian) -> Layer:
+        """Return the files of Debian packages."""
+        made_by = f"mmdebstrap {debian.variant} {debian.suite}: {' '.join(debian.packages)}"
+        return self._layer(asdict(debian), made_by, lambda sink: _bootstrap(debian, sink))
 
-    def python(self, wanted: Python) -> Layer:
-        """The locked packages, compiled to bytecode."""
-        requirements = self._requirements(wanted)
-        made_by = f"uv pip install: {' '.join(wanted.groups or ('the project', *wanted.extras))}"
-        inputs = {**asdict(wanted), "requirements": requirements}
-        return self._layer(inputs, made_by, lambda sink: _install(wanted, requirements, sink))
+    def python(self, python: Python) -> Layer:
+        """Return the locked packages, compiled to bytecode."""
+        requirements = self._requirements(python)
+        made_by = f"uv pip install: {' '.join(python.groups or ('the project', *python.extras))}"
+        inputs = {**asdict(python), "requirements": requirements}
+        return self._layer(inputs, made_by, lambda sink: _install(python, requirements, sink))
 
-    def _requirements(self, wanted: Python) -> str:
-        """The exported requirements; asking uv takes longer than all else when nothing changed."""
-        key = _key(["requirements", asdict(wanted), python_packages.lock_fingerprint()])
+    def _requirements(self, python: Python) -> str:
+        """Return the exported requirements, cached, as uv takes longer than the rest of an unchanged build."""
+        key = _key(["requirements", asdict(python), python_packages.lock_fingerprint()])
         kept = self._folder / f"{key}.txt"
         if not kept.is_file():
-            _write_text(kept, python_packages.export(wanted))
+            _write_text(kept, python_packages.export(python))
         return kept.read_text()
 
     def program(self, binary: Path, target: str) -> Layer:
-        """One static program at `target`."""
+        """Return one static program at `target`."""
         inputs = {"target": target, "sha256": _sha256(binary)}
         return self._layer(
             inputs, f"copy {binary.name} to {target}", lambda sink: _place(binary, target, sink)
         )
 
-    def code(self, wanted: Code, python: str) -> Layer:
-        """The repository's own packages at their present state."""
-        inputs = {**asdict(wanted), "files": python_packages.fingerprint(wanted)}
-        names = ", ".join(Path(entry.source).name for entry in wanted.distributions)
-        return self._layer(inputs, f"copy {names}", lambda sink: _copy_code(wanted, python, sink))
+    def code(self, code: Code, python: str) -> Layer:
+        """Return the repository's own packages at their present state."""
+        inputs = {**asdict(code), "files": python_packages.fingerprint(code)}
+        names = ", ".join(Path(entry.source).name for entry in code.distributions)
+        return self._layer(inputs, f"copy {names}", lambda sink: _copy_code(code, python, sink))
 
     def _layer(self, inputs: object, made_by: str, write: Callable[[IO[bytes]], None]) -> Layer:
         key = _key(inputs)
         path, facts = self._folder / f"{key}.tar", self._folder / f"{key}.json"
         if not (path.is_file() and facts.is_file()):
             self._write(path, facts, write)
-        known = json.loads(facts.read_text())
-        return Layer(path, known["digest"], known["size"], made_by)
+        recorded = json.loads(facts.read_text())
+        return Layer(path, recorded["digest"], recorded["size"], made_by)
 
     def _write(self, path: Path, facts: Path, write: Callable[[IO[bytes]], None]) -> None:
         with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
@@ -114,7 +114,7 @@ class LayerStore:
         _write_text(facts, json.dumps({"digest": sink.digest, "size": sink.size}))
 
 
-def _bootstrap(wanted: Debian, sink: IO[bytes]) -> None:
+def _bootstrap(debian: Debian, sink: IO[bytes]) -> None:
     require_image_prerequisites()
     with tempfile.TemporaryDirectory() as scratch:
         rootfs = Path(scratch) / "rootfs.tar"
@@ -122,31 +122,31 @@ def _bootstrap(wanted: Debian, sink: IO[bytes]) -> None:
             [
                 "mmdebstrap",
                 "--quiet",
-                f"--variant={wanted.variant}",
-                f"--include={','.join(wanted.packages)}",
+                f"--variant={debian.variant}",
+                f"--include={','.join(debian.packages)}",
                 "--skip=output/mknod",
-                *(MERGED_USR if wanted.variant == "essential" else ()),
-                wanted.suite,
+                *(MERGED_USR if debian.variant == "essential" else ()),
+                debian.suite,
                 str(rootfs),
             ],
             env={"SOURCE_DATE_EPOCH": str(EPOCH)},
         )
         with rootfs.open("rb") as source:
-            copy_members(source, sink, only=wanted.only, without=UNWANTED)
+            copy_members(source, sink, only=debian.only, without=UNWANTED)
 
 
-def _install(wanted: Python, requirements: str, sink: IO[bytes]) -> None:
+def _install(python: Python, requirements: str, sink: IO[bytes]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "packages"
-        python_packages.install(wanted, requirements, tree)
-        write_tree(tree, wanted.target, sink)
+        python_packages.install(python, requirements, tree)
+        write_tree(tree, python.target, sink)
 
 
-def _copy_code(wanted: Code, python: str, sink: IO[bytes]) -> None:
+def _copy_code(code: Code, python: str, sink: IO[bytes]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "code"
-        python_packages.copy_code(wanted, python, tree)
-        write_tree(tree, wanted.target, sink)
+        python_packages.copy_code(code, python, tree)
+        write_tree(tree, code.target, sink)
 
 
 def _place(binary: Path, target: str, sink: IO[bytes]) -> None:

@@ -13,7 +13,7 @@ WAY_OUT = {
 
 
 def run(command: list[str], *, env: dict[str, str] | None = None, may_fail: bool = False) -> str:
-    """The standard output of `command`; ImageError with its last words if it fails."""
+    """Return the standard output of `command`; ImageError with its last words if it fails."""
     try:
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, env={**os.environ, **(env or {})}

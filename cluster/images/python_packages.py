@@ -24,11 +24,11 @@ GLIBC = "2_36"  # of Debian bookworm; wheels may ask for it or an older one
 NOT_CODE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
-def export(wanted: Python) -> str:
-    """The requirements that uv.lock pins for `wanted`, with hashes, as uv writes them."""
-    chosen = [f"--only-group={group}" for group in wanted.groups]
+def export(python: Python) -> str:
+    """Return the requirements that uv.lock pins for `wanted`, with hashes, as uv writes them."""
+    chosen = [f"--only-group={group}" for group in python.groups]
     if not chosen:
-        chosen = ["--no-default-groups", *(f"--extra={extra}" for extra in wanted.extras)]
+        chosen = ["--no-default-groups", *(f"--extra={extra}" for extra in python.extras)]
     return run(
         [
             "uv",
@@ -45,12 +45,12 @@ def export(wanted: Python) -> str:
 
 
 def lock_fingerprint() -> dict[str, str]:
-    """The sha256 of the files that `export` depends on."""
+    """Return the sha256 of the files that `export` depends on."""
     files = (REPOSITORY / name for name in ("pyproject.toml", "uv.lock"))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def install(wanted: Python, requirements: str, tree: Path) -> None:
+def install(python: Python, requirements: str, tree: Path) -> None:
     """Install `requirements` into `tree` as they are on Linux with `wanted.version`."""
     tree.mkdir(parents=True)
     listed = tree.parent / "requirements.txt"
@@ -62,7 +62,7 @@ def install(wanted: Python, requirements: str, tree: Path) -> None:
             "install",
             "--quiet",
             f"--target={tree}",
-            f"--python-version={wanted.version}",
+            f"--python-version={python.version}",
             f"--python-platform={platform.machine()}-manylinux_{GLIBC}",
             "--only-binary=:all:",
             "--no-deps",
@@ -70,28 +70,28 @@ def install(wanted: Python, requirements: str, tree: Path) -> None:
             f"--requirements={listed}",
         ]
     )
-    _drop_programs(tree, wanted.keep_programs)
-    _compile(tree, wanted.target, wanted.version)
+    _drop_programs(tree, python.keep_programs)
+    _compile(tree, python.target, python.version)
 
 
-def copy_code(wanted: Code, version: str, tree: Path) -> None:
+def copy_code(code: Code, version: str, tree: Path) -> None:
     """Copy the repository's packages into `tree`, each with the metadata that names it."""
-    for entry in wanted.distributions:
+    for entry in code.distributions:
         source = REPOSITORY / entry.source
         shutil.copytree(source, tree / source.name, ignore=NOT_CODE)
         _write_metadata(entry, tree)
-    _compile(tree, wanted.target, version)
+    _compile(tree, code.target, version)
 
 
-def fingerprint(wanted: Code) -> dict[str, str]:
-    """The sha256 of each file that `copy_code` would copy or read."""
+def fingerprint(code: Code) -> dict[str, str]:
+    """Return the sha256 of each file that `copy_code` would copy or read."""
     files = [
         path
-        for entry in wanted.distributions
+        for entry in code.distributions
         for path in (REPOSITORY / entry.source).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    files += [REPOSITORY / entry.pyproject for entry in wanted.distributions]
+    files += [REPOSITORY / entry.pyproject for entry in code.distributions]
     return {
         str(path.relative_to(REPOSITORY)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)
@@ -99,7 +99,7 @@ def fingerprint(wanted: Code) -> dict[str, str]:
 
 
 def _write_metadata(entry: Distribution, tree: Path) -> None:
-    """What importlib.metadata reads: without it the installed version can't be told."""
+    """Write the metadata from which importlib.metadata reads the installed version."""
     project = tomllib.loads((REPOSITORY / entry.pyproject).read_text())["project"]
     folder = tree / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     folder.mkdir()

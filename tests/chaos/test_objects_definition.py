@@ -82,7 +82,7 @@ def test_many_malformed_products_get_their_problems_in_status_and_valid_products
         found = read(control_plane, "dataproducts", "-n", namespace)
         specs = {one["metadata"]["name"]: one["metadata"]["generation"] for one in found}
         assert set(specs.values()) == {1}, "nobody's spec was touched"
-        eventually(operator.settled, seconds=RECOVERY_SECONDS, what="nothing more to do")
+        eventually(operator.has_reconciled_all, seconds=RECOVERY_SECONDS, what="nothing more to do")
         Promises(control_plane, namespace, operator.replica).check_without_data()
 
 

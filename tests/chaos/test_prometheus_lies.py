@@ -17,7 +17,7 @@ from tests.support.node.live_product import conditions
 from tests.support.samples.judged_products import (
     BUSY,
     CANARY,
-    CARS_OWE,
+    CARS_SLOS,
     GIVEN_UP_SOON,
     HELD,
     STEPS,
@@ -39,13 +39,13 @@ def test_a_canary_is_held_during_an_outage_of_prometheus_and_continues_afterward
 ):
     with judged(control_plane, "lies", tmp_path, **GIVEN_UP_SOON) as scene:
         promises = Promises(control_plane, "lies", scene.replica)
-        scene.serve("cars", slos=CARS_OWE, shown=BUSY)
-        scene.begin_canary("cars", slos=CARS_OWE)
+        scene.serve("cars", slos=CARS_SLOS, blocks=BUSY)
+        scene.begin_canary("cars", slos=CARS_SLOS)
         scene.server.lies[""] = Lie.HANGS
         scene.show("cars", CANARY, since=time.time())
-        asked = scene.server.asked.total()
+        asked = scene.server.queries.total()
         time.sleep(HELD)  # how long it lasts is what is tested: nothing is decided meanwhile
-        eventually(lambda: scene.server.asked.total() >= asked + 3, what="it goes on asking")
+        eventually(lambda: scene.server.queries.total() >= asked + 3, what="it goes on asking")
         status = scene.product("cars").until(is_blind, what="it says what it can't measure")
         assert weight(status) == STEPS[0]
         said = conditions(status)

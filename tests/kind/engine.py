@@ -181,7 +181,7 @@ def _daemon(made: Engine, short: Path, store: Path, group: int) -> Iterator[None
             lambda: succeeds("docker", f"--host=unix://{made.socket}", "version"),
             seconds=START_SECONDS,
             failed=lambda: StartError(f"dockerd ended; see {log}") if process.poll() else None,
-            what=f"dockerd didn't answer (see {log})",
+            problem=f"dockerd didn't answer (see {log})",
         )
         _prefer(made.name)
         yield

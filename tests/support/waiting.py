@@ -26,7 +26,7 @@ _bars = [False]
 
 
 def assert_bars() -> None:
-    """From now on deadlines are seconds of the clock on the wall, and bars are asserted."""
+    """Measure deadlines by the wall clock from now on, and assert bars."""
     _bars[0] = True
 
 
@@ -45,7 +45,7 @@ def took(seconds: float, bar: float, what: str) -> None:
 def eventually(
     holds: Callable[[], T], *, seconds: float = 30, what: str = "", every: float = 0.1
 ) -> T:
-    """What `holds()` returns, once that is true.
+    """Return what `holds()` returns, once that is true.
 
     Raises
     ------
@@ -53,20 +53,20 @@ def eventually(
         It didn't hold within `seconds`; the message has what was seen last.
     """
     began, pressed = time.monotonic(), _pressure()
-    while not (seen := holds()):
+    while not (result := holds()):
         waited = time.monotonic() - began
         excused = 0 if _bars[0] else min(_pressure() - pressed, (EXCUSE - 1) * seconds)
         if waited - excused > seconds:
             raise AssertionError(
                 f"waited {waited:.0f} s in vain for {what or holds}, {excused:.0f} s of it for a "
-                f"core; seen last: {seen!r}"
+                f"core; seen last: {result!r}"
             )
         time.sleep(every)
-    return seen
+    return result
 
 
 def _pressure() -> float:
-    """Seconds, of all that the machine runs, in which some task waited for a core."""
+    """Return seconds, of all that the machine runs, in which some task waited for a core."""
     try:
         some = PRESSURE.read_text(encoding="ascii").partition("\n")[0]
     except OSError:

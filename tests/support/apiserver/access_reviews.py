@@ -32,7 +32,7 @@ class AccessReviews:
     ) -> None:
         self.may = dict(may)
         self.tokens = dict(tokens or {})
-        self.asked: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
         self.away = False
         self.verbs: dict[str, set[str]] = {}
         self.conflicts = 0
@@ -52,7 +52,7 @@ class AccessReviews:
             return 200, json.dumps(self.reviews[request.path]).encode(), {}
         assert request.body is not None
         kind, spec = request.body["kind"], request.body["spec"]
-        self.asked[kind] += 1
+        self.counts[kind] += 1
         if self.away:
             raise OSError("connection refused")
         if kind == "TokenReview":
@@ -79,10 +79,10 @@ class AccessReviews:
         body = self.reviews[request.path]
         spec = body["spec"] | request.body.get("spec", {})
         meta = dict(body["metadata"])
-        given = request.body.get("metadata", {}).get("annotations")
-        if given:
-            meta["annotations"] = meta.get("annotations", {}) | given
+        annotations = request.body.get("metadata", {}).get("annotations")
+        if annotations:
+            meta["annotations"] = meta.get("annotations", {}) | annotations
         return 200, json.dumps(body | {"spec": spec, "metadata": meta}).encode(), {}
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, as nothing is open."""

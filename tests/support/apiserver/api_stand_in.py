@@ -46,8 +46,8 @@ class Sent:
     @property
     def observed(self) -> tuple[str | None, str | None]:
         """The uid and the resourceVersion that the writer had observed."""
-        seen = self.body.get("preconditions") or self.body.get("metadata") or {}
-        return seen.get("uid"), seen.get("resourceVersion")
+        metadata = self.body.get("preconditions") or self.body.get("metadata") or {}
+        return metadata.get("uid"), metadata.get("resourceVersion")
 
     user: str = ""
     """Whom it was sent in the name of, by the headers of impersonation."""
@@ -110,7 +110,7 @@ class ApiStandIn:
         return self.behind(OpenGate())
 
     def behind(self, gate: WriteGate) -> KubeApi:
-        """A client whose writes pass this gate."""
+        """Return a client whose writes pass this gate."""
         assert self._transport
         return KubeApi(self._transport, gate, field_manager="sluicegate")
 
@@ -208,7 +208,7 @@ class ApiStandIn:
         return self._list(path, request) if "limit" in request.query else self._answer(path)
 
     async def _watch(self, path: str, request: web.Request) -> web.StreamResponse:
-        """Each object of a collection as it is, and each version that it gets until time is over."""
+        """Stream the objects of a collection, then each change until the timeout."""
         answer = web.StreamResponse()
         await answer.prepare(request)
         field, _, name = request.query.get("fieldSelector", "").rpartition("=")
@@ -274,13 +274,13 @@ class ApiStandIn:
             if sent.observed[0]:
                 return failure(409, "Conflict")  # a uid is of an object that is there
             return web.json_response(self._store(path, sent.body))
-        known, given = live["metadata"], sent.body.get("metadata", {})
+        stored, sent_metadata = live["metadata"], sent.body.get("metadata", {})
         maps = {
-            name: known.get(name, {}) | given[name]
+            name: stored.get(name, {}) | sent_metadata[name]
             for name in ("labels", "annotations")
-            if name in given
+            if name in sent_metadata
         }
-        meta = known | given | maps
+        meta = stored | sent_metadata | maps
         return web.json_response(self._store(path, live | sent.body | {"metadata": meta}))
 
     def _is_stale(self, sent: Sent, live: Body) -> bool:
@@ -290,10 +290,10 @@ class ApiStandIn:
 
 
 def failure(status: int, reason: str) -> web.Response:
-    """An answer that isn't 2xx."""
+    """Return an error response."""
     return web.json_response({"kind": "Status", "reason": reason}, status=status)
 
 
 def dry_answer(sent: Sent) -> web.Response | None:
-    """The answer to a dry run; None to what is no such."""
+    """Return the response to a dry run; None for another request."""
     return web.json_response(sent.body) if sent.dry else None

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def audited(log: Path, *names: str) -> list[dict[str, Any]]:
-    """The log's entries so far, one per request that was answered.
+    """Return the log's entries so far, one per request that was answered.
 
     With `names` only those that have any of them in quotes: the log of a session is long, and the
     others needn't be parsed to be passed over.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def build_controller(
     api: KubeApi, settings: Settings | None = None, clocks: Clocks | None = None
 ) -> Controller:
-    """A controller with empty caches and an empty queue."""
+    """Return a controller with empty caches and an empty queue."""
     recorder = EventRecorder(api, boot_seconds, instance_name="test")
     queue = WorkQueue(boot_seconds, jitter=lambda: 1.0)
     tools = Tools(
@@ -39,8 +39,8 @@ def build_controller(
 
 
 def reconciler_of(controller: Controller) -> ProductReconciler:
-    """Its reconciler of products, without the ledgers that follow each reconcile."""
+    """Return its reconciler of products, without the ledgers that follow each reconcile."""
     assert isinstance(controller.reconciler, ReviewedReconciler)
-    found = controller.reconciler.reconciler
-    assert isinstance(found, ProductReconciler)
-    return found
+    reconciler = controller.reconciler.reconciler
+    assert isinstance(reconciler, ProductReconciler)
+    return reconciler

@@ -30,8 +30,8 @@ class Ran:
 
     @property
     def document(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.out)
-        return found
+        document: dict[str, Any] = json.loads(self.out)
+        return document
 
 
 class CommandLine:
@@ -43,8 +43,8 @@ class CommandLine:
         self.kubeconfig = kubeconfig_of(folder, host, namespace="catalog")
 
     async def __call__(self, *words: str) -> Ran:
-        given = [] if words[0] == "explain" else ["--kubeconfig", str(self.kubeconfig)]
-        arguments = [words[0], *given, *words[1:]]
+        options = [] if words[0] == "explain" else ["--kubeconfig", str(self.kubeconfig)]
+        arguments = [words[0], *options, *words[1:]]
         out, err = io.StringIO(), io.StringIO()
 
         def run() -> int:
@@ -58,16 +58,16 @@ class CommandLine:
         return Ran(code, out.getvalue(), err.getvalue())
 
     def keep(self, name: str = "pricing", **status: Any) -> dict[str, Any]:
-        """A product with every part of a status, but for those that are given."""
+        """Write a product with every part of a status, some replaced; return it."""
         document = example()
         document["metadata"] = {
             "namespace": "catalog", "name": name, "generation": 3,
             "creationTimestamp": "2026-01-01T09:00:00Z",
         }  # fmt: skip
-        told = full_status() | status
+        full = full_status() | status
         if live := self.server.objects.get(DATA_PRODUCTS.path("catalog", name)):
             document["metadata"]["uid"] = live["metadata"]["uid"]
-        document["status"] = {key: value for key, value in told.items() if value is not None}
+        document["status"] = {key: value for key, value in full.items() if value is not None}
         document["status"]["candidate"] = {
             **(document["status"].get("candidate") or {}), "restoring": False,
         }  # fmt: skip

@@ -53,12 +53,12 @@ class State:
     @property
     def status(self) -> Object:
         """The object's; a deletion is answered with a Status object instead."""
-        found = self.body.get("status")
-        return found if isinstance(found, dict) else {}
+        status = self.body.get("status")
+        return status if isinstance(status, dict) else {}
 
 
 def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
-    """The states of a namespace's objects in the order in which they were stored."""
+    """Return the states of a namespace's objects in the order in which they were stored."""
     states = []
     for entry in audited(plane.audit_log, namespace):
         body = entry.get("responseObject")
@@ -85,7 +85,7 @@ def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
 
 
 def statuses(states: list[State]) -> Iterator[tuple[State, Object]]:
-    """The states of products from the first with a stable version on, with their status."""
+    """Yield the states of products from the first with a stable version on, with their status."""
     served: set[str] = set()
     for state in states:
         if state.kind != names.PLURAL or state.verb == "delete":
@@ -123,7 +123,7 @@ class Promises:
 
 
 def no_version_was_lost(states: list[State]) -> None:
-    """Each version that was ever stable stays in the product's status."""
+    """Assert that each version that was ever stable stays in the product's status."""
     ever: dict[str, set[str]] = {}
     for state, status in statuses(states):
         stable = status.get("stable")
@@ -136,7 +136,7 @@ def no_version_was_lost(states: list[State]) -> None:
 
 
 def stable_always_had_pods(states: list[State]) -> None:
-    """From when a version was stable and ready, its Deployment had ready pods at each moment."""
+    """Assert that a Deployment had ready pods from the time its version was stable and ready."""
     stable: dict[str, str] = {}  # Deployment by product
     ready: dict[str, int] = {}  # pods by Deployment
     served: set[str] = set()
@@ -156,7 +156,7 @@ def stable_always_had_pods(states: list[State]) -> None:
 
 
 def nothing_was_decided(states: list[State]) -> None:
-    """No training, no promotion, no step of a canary: stable and weights only stay or fall."""
+    """Assert that stable stays and weights don't rise: no training, no promotion, no canary step."""
     trainings = [state for state in states if state.kind == "jobs" and state.verb == "create"]
     assert not trainings, f"a training was started without data: {trainings}"
     first: dict[str, str] = {}

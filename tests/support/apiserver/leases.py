@@ -81,9 +81,9 @@ class Line:
 
     async def read(self) -> LeaseRecord | None:
         await self._arrive()
-        found = self.server.read()
+        lease = self.server.read()
         await asyncio.sleep(self.answer_seconds)
-        return found
+        return lease
 
     async def write(self, record: LeaseRecord) -> LeaseRecord:
         await self._arrive()
@@ -148,15 +148,15 @@ class Replica:
         return bool(self.led) and self.led[-1][1] == float("inf")
 
     async def _lead(self) -> None:
-        begun = self.server.loop.time()
-        self.led.append((begun, float("inf")))
+        start_time = self.server.loop.time()
+        self.led.append((start_time, float("inf")))
         self.begun.set()
         self.ended.clear()
         try:
             await asyncio.sleep(2 * LATEST)
         finally:
             now = self.server.loop.time()
-            self.led[-1] = begun, now
+            self.led[-1] = start_time, now
             self.begun.clear()
             self.ended.set()
             self.after.append(self.elector.valid_until - now)

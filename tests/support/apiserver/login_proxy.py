@@ -26,7 +26,7 @@ COOKIE_SECRET = "0123456789abcdef"
 def login_proxy(
     upstream: str, secret: Path, people: Sequence[tuple[str, Sequence[str]]], scratch: Path
 ) -> Iterator[str]:
-    """The address of the proxy, by which people log in: each login is that of the next of them.
+    """Yield the address of the proxy, by which people log in: each login is that of the next of them.
 
     Its configuration and its command are those of the documentation, with addresses and files of the test.
 
@@ -34,13 +34,15 @@ def login_proxy(
     ----------
     people : their addresses of mail, and their groups.
     """
-    given = [
+    arguments = [
         json.dumps({"Subject": f"subject-{number}", "Email": mail, "Groups": list(groups)})
         for number, (mail, groups) in enumerate(people)
     ]
-    told = scratch / "provider"
-    with running([str(program("mockoidc")), *given], log=told):
-        client = eventually(lambda: json.loads(told.read_text() or "null"), what="the provider")
+    settings_file = scratch / "provider"
+    with running([str(program("mockoidc")), *arguments], log=settings_file):
+        client = eventually(
+            lambda: json.loads(settings_file.read_text() or "null"), what="the provider"
+        )
         assert client is not None
         (config,) = [
             step.content
@@ -58,10 +60,10 @@ def login_proxy(
         config["upstreamConfig"]["upstreams"][0]["uri"] = upstream
         file = scratch / "oauth2-proxy.yaml"
         file.write_text(yaml.safe_dump(config))
-        (shown,) = [one.words for one in commands(PAGE) if one.words[0] == "oauth2-proxy"]
+        (documented,) = [one.words for one in commands(PAGE) if one.words[0] == "oauth2-proxy"]
         # What is given again is the test's own: its files, and HTTP on loopback.
         command = [
-            str(program(shown[0])), *shown[1:], f"--alpha-config={file}",
+            str(program(documented[0])), *documented[1:], f"--alpha-config={file}",
             f"--cookie-secret-file={scratch / 'cookie'}", "--cookie-secure=false",
             f"--redirect-url=http://{address}/oauth2/callback", "--skip-provider-button",
         ]  # fmt: skip

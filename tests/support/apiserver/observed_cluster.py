@@ -46,7 +46,7 @@ class Cluster:
     def add(
         self, world: World, key: Key, *, created: str, route: Any = GATEWAY, **live: Any
     ) -> None:
-        """A product as a world left it; its children live, and each pod of them is ready.
+        """Add the product of a world, with its children and their pods, all ready.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Cluster:
             await self.reconciler.reconcile(key)
 
     def restarted(self) -> Cluster:
-        """The same objects, known to another operator."""
+        """Return the same objects with a new operator."""
         after = Cluster(self.server)
         for cache in after.reconciler.reader.observer.caches:
             for path, body in self.server.objects.items():
@@ -98,8 +98,8 @@ class Cluster:
 
     def ready(self, key: Key) -> tuple[str, str, str]:
         conditions = self.live(DATA_PRODUCTS, key)["status"]["conditions"]
-        (one,) = [one for one in conditions if one["type"] == "Ready"]
-        return one["status"], one["reason"], one["message"]
+        (ready,) = [one for one in conditions if one["type"] == "Ready"]
+        return ready["status"], ready["reason"], ready["message"]
 
     def weights(self, key: Key) -> list[int]:
         rules = self.live(HTTP_ROUTES, key)["spec"]["rules"]

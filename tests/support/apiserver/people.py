@@ -62,7 +62,7 @@ class Person:
         kind: str = "application/json",
         **query: str,
     ) -> Answer:
-        """One request, and what became of it."""
+        """Send one request; return its result."""
         answer = self._session.request(
             method, f"{self._url}{path}", params=query, headers={"Content-Type": kind},
             data=None if body is None else json.dumps(body), timeout=30,
@@ -87,12 +87,12 @@ class Person:
 
 
 def path_of(namespace: str, name: str, *, plural: str = names.PLURAL) -> str:
-    """Where an object of ours is."""
+    """Return the path of an object of this project."""
     return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}/{name}"
 
 
 def chart(release: str, *values: str, namespace: str = "sluicegate-system") -> list[dict[str, Any]]:
-    """The objects of the chart under these values."""
+    """Return the objects of the chart under these values."""
     done = subprocess.run(
         [str(program("helm")), "template", release, str(CHART), "--namespace", namespace,
          *(part for value in values for part in ("--set", value))],
@@ -116,9 +116,9 @@ def install_policies(plane: ControlPlane, release: str, *values: str) -> list[di
 def _checked(plane: ControlPlane, name: str) -> dict[str, Any]:
     def read() -> dict[str, Any] | None:
         text = plane.kubectl("get", "validatingadmissionpolicy", name, "-o", "json")
-        found: dict[str, Any] = json.loads(text)
-        seen = found.get("status", {}).get("observedGeneration")
-        return found if seen == found["metadata"]["generation"] else None
+        body: dict[str, Any] = json.loads(text)
+        generation = body.get("status", {}).get("observedGeneration")
+        return body if generation == body["metadata"]["generation"] else None
 
     checked = eventually(read, what=f"the type check of {name}")
     assert checked is not None
@@ -126,7 +126,7 @@ def _checked(plane: ControlPlane, name: str) -> dict[str, Any]:
 
 
 def may(plane: ControlPlane, user: str, verb: str, group: str, resource: str) -> bool:
-    """Whether a user may do this anywhere; a subresource follows after a slash."""
+    """Return whether a user may do this anywhere; a subresource follows after a slash."""
     kind, _, subresource = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": kind, "subresource": subresource}
     body = {

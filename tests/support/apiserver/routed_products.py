@@ -24,18 +24,18 @@ WEB = {"name": "web", "namespace": "gateway"}
 
 
 def routed(path: str = "/", **fields: Any) -> dict[str, Any]:
-    """A spec.route; fields that are None are left out."""
+    """Return a spec.route; fields that are None are left out."""
     route = {"parentRefs": [WEB], "hostnames": ["shop.example"], "path": path} | fields
     return {name: value for name, value in route.items() if value is not None}
 
 
 def ruled(*matches: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A spec.route of one rule in full."""
+    """Return a spec.route of one rule in full."""
     return routed(**{"path": None, "rules": [{"matches": list(matches)}], **fields})
 
 
 def taken(path: str, **more: Any) -> dict[str, Any]:
-    """A match of a prefix, and what else is given."""
+    """Return a match of a path prefix with these other fields."""
     return {"path": {"type": "PathPrefix", "value": path}, **more}
 
 
@@ -85,8 +85,8 @@ class One:
             }
         )
 
-    def asked(self) -> dict[str, Any]:
-        """The spec of the HTTPRoute that it asks for."""
+    def desired(self) -> dict[str, Any]:
+        """Return the spec of the product's desired HTTPRoute."""
         route = {name: part for name, part in self.route.items() if name != "path"}
         rules = self.route.get("rules") or [{"matches": [taken(self.route.get("path") or "/")]}]
         return route | {"rules": rules}
@@ -142,7 +142,7 @@ class Routed:
         self.claims = Claims(wake=self.woken.append)
 
     def create(self, name: str, route: Any, **fields: Any) -> Key:
-        """A product whose first version is ready to serve."""
+        """Return a product whose first version is ready to serve."""
         self.now += 1
         key = Key(*name.split("/"))
         self.products[key] = One(key, route, self.now, f"uid-{next(self._uids)}", **fields)
@@ -150,10 +150,10 @@ class Routed:
 
     def edit(self, key: Key, route: Any, **fields: Any) -> None:
         self.now += 1
-        one = self.products[key]
-        one.route, one.generation = route, one.generation + 1
+        entry = self.products[key]
+        entry.route, entry.generation = route, entry.generation + 1
         for name, value in fields.items():
-            setattr(one, name, value)
+            setattr(entry, name, value)
 
     def delete(self, key: Key) -> None:
         self.now += 1
@@ -161,7 +161,7 @@ class Routed:
         self.claims.forget(key)
 
     def serve(self, name: str, route: Any, **fields: Any) -> Key:
-        """A product that serves: its route is written, and accepted."""
+        """Return a product that serves: its route is written, and accepted."""
         key = self.create(name, route, **fields)
         assert self.look(key) is None
         self.say(key, "True")
@@ -169,11 +169,11 @@ class Routed:
 
     def say(self, key: Key, word: str) -> None:
         """Let each Gateway say this of a product's route; nothing at all for an empty word."""
-        one = self.products[key]
-        assert one.live is not None
-        parents = range(len(one.live["parentRefs"]))
-        one.words = {str(number): word for number in parents} if word else {}
-        one.said = self.now
+        entry = self.products[key]
+        assert entry.live is not None
+        parents = range(len(entry.live["parentRefs"]))
+        entry.words = {str(number): word for number in parents} if word else {}
+        entry.said = self.now
         self.see(key)
 
     def see(self, key: Key) -> None:
@@ -181,29 +181,29 @@ class Routed:
         self.claims.record(self.products[key].record(), self.route(key))
 
     def route(self, key: Key) -> RouteRecord | None:
-        """Its HTTPRoute: the same record while nothing of it changes, as the cache has it."""
-        one = self.products[key]
-        content = repr((one.live, one.words, one.said, one.written))
+        """Return the product's HTTPRoute: the same record while it doesn't change, as in the cache."""
+        entry = self.products[key]
+        content = repr((entry.live, entry.words, entry.said, entry.written))
         if self._routes.get(key, ("", None))[0] != content:
-            self._routes[key] = content, one.http_route()
+            self._routes[key] = content, entry.http_route()
         return self._routes[key][1]
 
     def look(self, key: Key) -> RouteRefusal | None:
-        """One reconcile of a product: its route is written, kept, or goes."""
-        one = self.products[key]
+        """Reconcile a product: its route is written, kept or deleted."""
+        entry = self.products[key]
         self.see(key)
-        contends = one.stable and not one.suspend
+        contends = entry.stable and not entry.suspend
         refusal = self.claims.settle(key, contends_for_route=contends, now=self.now)
         if contends and refusal is None:
-            self._write(one)
+            self._write(entry)
         elif refusal is not None and not self.claims.serves(key, self.now):
-            one.live, one.words = None, {}
+            entry.live, entry.words = None, {}
         self.see(key)
         self.claims.release(key)
         return refusal
 
     def refused(self, key: Key) -> bool:
-        """Whether a look refuses a product's route."""
+        """Return whether a reconcile refuses a product's route."""
         return self.look(key) is not None
 
     def settle(self) -> None:
@@ -219,15 +219,15 @@ class Routed:
         raise AssertionError(f"they wake each other without end: {self.woken}")
 
     def restart(self) -> None:
-        """A new operator knows what lives."""
+        """Restart the operator with the live objects."""
         self.claims = Claims(wake=self.woken.append)
         for key in self.products:
             self.see(key)
 
-    def _write(self, one: One) -> None:
-        if one.route is None:
-            one.live, one.words = None, {}
+    def _write(self, entry: One) -> None:
+        if entry.route is None:
+            entry.live, entry.words = None, {}
             return
-        if one.live is None:
-            one.written = self.now
-        one.live = one.asked()
+        if entry.live is None:
+            entry.written = self.now
+        entry.live = entry.desired()

@@ -40,8 +40,8 @@ class ScaledProducts:
 
     def until_scaled(self, pods: int, *, seconds: float = 60) -> None:
         """Wait until each has them, and says that it is Ready as it is."""
-        what = f"{self.count} products with {pods} pods each"
-        eventually(lambda: self._have(pods), seconds=seconds, what=what)
+        goal = f"{self.count} products with {pods} pods each"
+        eventually(lambda: self._have(pods), seconds=seconds, what=goal)
 
     def rescale(self, pods: int) -> None:
         """Ask for so many pods of each, and wait."""
@@ -49,7 +49,7 @@ class ScaledProducts:
         self.until_scaled(pods)
 
     def assert_written_in_turn(self, first: str, second: str) -> None:
-        """By the audit log no object was written by the first user after the second.
+        """Assert by the audit log that the first user wrote no object after the second.
 
         A write that the API server answered with a 504 proves no order, but its user had work.
         """
@@ -57,9 +57,9 @@ class ScaledProducts:
         for kind in KINDS:
             own = [one for one in attempts if one.target.startswith(f"{kind}/{self.namespace}/")]
             users: dict[str, set[str]] = {}
-            for one in own:
-                if one.may_be_stored:
-                    users.setdefault(one.target, set()).add(one.user)
+            for write in own:
+                if write.may_be_stored:
+                    users.setdefault(write.target, set()).add(write.user)
             assert len(users) >= self.count
             writers = writers_by_object((one for one in own if one.is_stored), kind)
             assert {*map(tuple, writers.values())} <= orders(first, second), writers
@@ -76,7 +76,7 @@ class ScaledProducts:
 
 
 def is_ready(body: Object) -> bool:
-    """Whether a product says that it is Ready, of its newest generation."""
+    """Return whether a product reports Ready for its newest generation."""
     return any(
         one["type"] == "Ready"
         and one["status"] == "True"

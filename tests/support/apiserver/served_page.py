@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 async def cluster_as(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch, user: str
 ) -> AsyncIterator[tuple[Connections, Transport]]:
-    """Requests to the API server as this user."""
+    """Yield requests to the API server as this user."""
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig_for(user)))
     connections = Connections(login)
     transport = Transport(connections)
@@ -42,7 +42,7 @@ async def cluster_as(
 
 
 def account_of(release: str) -> str:
-    """The page's account, as the API server calls it."""
+    """Return the user name of the page's service account."""
     return f"system:serviceaccount:sluicegate-system:{release}-web"
 
 
@@ -53,10 +53,10 @@ def install_account(plane: ControlPlane, release: str, *values: str) -> list[dic
         for one in chart(release, "web.enabled=true", *values)
         if one["metadata"]["name"].startswith(f"{release}-web") and "Role" in one["kind"]
     ]
-    for one in items:
-        if "subjects" in one:
+    for item in items:
+        if "subjects" in item:
             group = {"apiGroup": "rbac.authorization.k8s.io"}
-            one["subjects"] = [{"kind": "User", "name": account_of(release)} | group]
+            item["subjects"] = [{"kind": "User", "name": account_of(release)} | group]
     namespaces = {one["metadata"]["namespace"] for one in items if "namespace" in one["metadata"]}
     apply(
         plane,
@@ -80,7 +80,7 @@ async def served_page(
     signing: bool = False,
     acting: bool = False,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client of the page, once all is read."""
+    """Yield a client of the page, after its first lists."""
     async with cluster_as(plane, monkeypatch, account) as (connections, transport):
         api = KubeApi(transport, OpenGate(), field_manager="test")
         source = ClusterSource(api, connections, transport, namespaces)

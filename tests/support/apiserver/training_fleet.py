@@ -45,7 +45,7 @@ class RefusingServer(ApiStandIn):
 
 
 def serving(**spec: Any) -> tuple[Body, Body]:
-    """Spec and status of a product whose first version has served for a while."""
+    """Return spec and status of a product whose first version has served for a while."""
     world = World(spec=document(route=None, slos=[], retraining=TRAINING, **spec))
     world.until(lambda one: one.serving == "v1")
     return world.spec, world.status
@@ -58,7 +58,7 @@ class Fleet:
     server: RefusingServer
     settings: Settings
     product: tuple[Body, Body]
-    asked: int = 0
+    request_number: int = 0
     keys: list[Key] = field(default_factory=list)
     refused: dict[Key, str] = field(default_factory=dict)
     """What each product's last reconcile failed with."""
@@ -86,7 +86,7 @@ class Fleet:
 
     # ---- what people do ---------------------------------------------------------------------
     def add(self, namespace: str, name: str = "search", **spec: Any) -> Key:
-        """A product that serves."""
+        """Return a product that serves."""
         body, status = self.product
         key = Key(namespace, name)
         meta = body["metadata"] | {"namespace": namespace, "name": name, "uid": f"uid-of-{key}"}
@@ -97,9 +97,9 @@ class Fleet:
 
     def ask(self, key: Key) -> None:
         """Ask for a retraining."""
-        self.asked += 1
+        self.request_number += 1
         body = self.body(key)
-        annotations = {names.REQUEST_RETRAIN: f"token-{self.asked}"}
+        annotations = {names.REQUEST_RETRAIN: f"token-{self.request_number}"}
         self._keep(body | {"metadata": body["metadata"] | {"annotations": annotations}})
 
     def edit(self, key: Key, **spec: Any) -> None:
@@ -112,7 +112,7 @@ class Fleet:
         )
 
     def account(self, namespace: str, *, allowed: bool) -> None:
-        """A ServiceAccount for trainings, with or without its owner's permission."""
+        """Create a ServiceAccount for trainings, with or without its owner's permission."""
         labels = {names.LABEL_ALLOW_TRAINING: "true"} if allowed else {}
         meta = {"namespace": namespace, "name": "trainer", "labels": labels}
         self.server.keep(SERVICE_ACCOUNTS, {"metadata": meta})
@@ -145,33 +145,35 @@ class Fleet:
 
     # ---- what is seen -----------------------------------------------------------------------
     def body(self, key: Key) -> Body:
-        """The product as the server holds it."""
+        """Return the product as the server holds it."""
         return self.server.objects[DATA_PRODUCTS.path(*key)]
 
     def retraining(self, key: Key) -> Body:
-        """Its status about retraining."""
+        """Return its status about retraining."""
         return self.body(key)["status"].get("retraining") or {}
 
     def condition(self, key: Key, kind: str = "RetrainingActive") -> tuple[str, str, str]:
-        """Status, reason and message of a condition."""
-        found = next(one for one in self.body(key)["status"]["conditions"] if one["type"] == kind)
-        return found["status"], found["reason"], found.get("message", "")
+        """Return status, reason and message of a condition."""
+        condition = next(
+            one for one in self.body(key)["status"]["conditions"] if one["type"] == kind
+        )
+        return condition["status"], condition["reason"], condition.get("message", "")
 
     def jobs(self, key: Key) -> tuple[JobRecord, ...]:
-        """Its Jobs that haven't ended."""
-        found = self.reconciler.reader.observer.caches[JOBS].children(key)
-        return tuple(one for one in found if isinstance(one, JobRecord) and not one.finished)
+        """Return its Jobs that haven't ended."""
+        jobs = self.reconciler.reader.observer.caches[JOBS].children(key)
+        return tuple(one for one in jobs if isinstance(one, JobRecord) and not one.finished)
 
     def has_job(self, key: Key, name: str) -> bool:
-        """Whether there is a Job of this name beside the product."""
+        """Return whether there is a Job of this name beside the product."""
         return JOBS.path(key.namespace, name) in self.server.objects
 
     def training(self) -> set[Key]:
-        """Products that have a Job that runs."""
+        """Return products that have a Job that runs."""
         return {key for key in self.keys if self.jobs(key)}
 
     def slots(self) -> set[Key]:
-        """Products that have a slot, as the operator counts them."""
+        """Return products that have a slot, as the operator counts them."""
         return {key for key in self.keys if self.reconciler.reporter.fleet._snapshots[key].training}
 
     # ---- inside -----------------------------------------------------------------------------

@@ -31,7 +31,7 @@ MISTAKES: dict[str, Callable[[Object], Any]] = {
 
 
 def lax_definition() -> Object:
-    """The CustomResourceDefinition as it might have begun: anything goes."""
+    """Return the CustomResourceDefinition without validation."""
     (path,) = (ROOT / "crds").glob("dataproducts*.yaml")
     body: Object = yaml.safe_load(path.read_text())
     for version in body["spec"]["versions"]:
@@ -43,11 +43,11 @@ def lax_definition() -> Object:
 
 
 def malformed(namespace: str, count: int) -> list[Object]:
-    """So many products, each with one of the mistakes, in turn."""
-    made = []
+    """Return this many products, each with one of the mistakes, in turn."""
+    products = []
     for number in range(count):
         mistake = list(MISTAKES)[number % len(MISTAKES)]
         body = product(namespace, f"m{number}-{mistake}"[:40])
         body["spec"] = MISTAKES[mistake](body["spec"])
-        made.append(body)
-    return made
+        products.append(body)
+    return products

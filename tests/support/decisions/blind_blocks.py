@@ -8,7 +8,7 @@ GONE = 104
 
 
 def until(block, otherwise, script=None):
-    """A script whose blocks from `block` on are something else."""
+    """Return a script with other rates from `block` on."""
     before = script or decaying(0.1)
     return lambda index: before(index) if index < block else otherwise(index)
 

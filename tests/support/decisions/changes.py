@@ -19,7 +19,7 @@ LONG = 80
 
 
 def changes(before: DataProductStatus, after: DataProductStatus) -> Iterator[str]:
-    """The fields that differ, with what they are after; those of one object share a line.
+    """Return the fields that differ, with what they are after; those of one object share a line.
 
     None is what is gone; of a list it has the new elements, and how many are gone.
     """
@@ -28,7 +28,10 @@ def changes(before: DataProductStatus, after: DataProductStatus) -> Iterator[str
 
 
 def by_object(leaves: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """A line for the fields of each object, given their paths and values; for a long value its own."""
+    """Yield a line for the fields of each object, given their paths and values.
+
+    For a long value its own.
+    """
     together: dict[str, list[str]] = {}
     for path, text in leaves:
         parent, _, name = path.rpartition(".")
@@ -47,31 +50,34 @@ def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, str]]:
             inner = f"{path}.{name}" if path else name
             yield from _differing(before.get(name), after.get(name), inner)
     elif isinstance(before, list) and isinstance(after, list):
-        gone = sum(one not in after for one in before)
+        removed = sum(one not in after for one in before)
         new = [one for one in after if one not in before]
-        yield path, f"{plain(new)}, {gone} gone"
+        yield path, f"{plain(new)}, {removed} gone"
     else:
         yield path, str(plain(after))
 
 
 def by_difference(records: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """The first record with all of its fields; of each other one what isn't as in the first."""
-    known: Mapping[str, Any] = {}
+    """Yield the first record with all of its fields.
+
+    Of each other one what isn't as in the first.
+    """
+    previous: Mapping[str, Any] = {}
     for name, fields_of in records.items():
-        if not known:
+        if not previous:
             yield f"{name}:"
             yield from (f"  {field}: {value!r}" for field, value in fields_of.items())
-            known = fields_of
+            previous = fields_of
         else:
             other = [
-                f"{k} {v!r}" for k, v in fields_of.items() if repr(known.get(k, ...)) != repr(v)
+                f"{k} {v!r}" for k, v in fields_of.items() if repr(previous.get(k, ...)) != repr(v)
             ]
-            other += [f"no {k}" for k in known if k not in fields_of]
+            other += [f"no {k}" for k in previous if k not in fields_of]
             yield f"{name}: {('; '.join(other) or 'the same') if fields_of else 'none'}"
 
 
 def plain(value: Any) -> Any:
-    """As it is read: a float's noise isn't, and of a record its values are."""
+    """Convert a value for comparison: round floats, and reduce records to their values."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):

@@ -21,24 +21,27 @@ WIDTH = 160
 
 
 def by_outcome(outcomes: Mapping[Combination, str], *inputs: str) -> Iterator[str]:
-    """Each outcome once, and below it the combinations that lead to it; first the inputs' names."""
+    """Yield each outcome once, and below it the combinations that lead to it.
+
+    First the inputs' names.
+    """
     if inputs:
         yield f"inputs: {' | '.join(inputs)}"
-    found: dict[str, list[Combination]] = {}
+    by_text: dict[str, list[Combination]] = {}
     for combination, each in outcomes.items():
-        found.setdefault(each, []).append(combination)
+        by_text.setdefault(each, []).append(combination)
     names = _names(outcomes)
-    for each, some in found.items():
-        told = list(_told(some, names))
-        if len(told) == 1 and len(each) + len(told[0]) < WIDTH:
-            yield f"{each}: {told[0]}"
+    for each, some in by_text.items():
+        lines = list(_told(some, names))
+        if len(lines) == 1 and len(each) + len(lines[0]) < WIDTH:
+            yield f"{each}: {lines[0]}"
         else:
             yield f"{each}:"
-            yield from (f"  {one}" for one in told)
+            yield from (f"  {one}" for one in lines)
 
 
 def by_line(outcomes: Mapping[Combination, Iterable[str]]) -> Iterator[str]:
-    """Each line of the outcomes once, below the combinations of whose outcomes it is a part.
+    """Yield each line of the outcomes once, below the combinations of whose outcomes it is a part.
 
     The order of an outcome's lines isn't told. One that has a line twice is refused.
     """
@@ -59,7 +62,7 @@ def by_line(outcomes: Mapping[Combination, Iterable[str]]) -> Iterator[str]:
 
 
 def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> Iterator[str]:
-    """What is judged of each combination of the tables' values."""
+    """Return the outcome of each combination of the tables' values."""
     return by_outcome(
         {
             tuple(names): judge(*(table[name] for table, name in zip(tables, names, strict=True)))
@@ -69,7 +72,7 @@ def combined(judge: Callable[..., str], *tables: Mapping[str, Any]) -> Iterator[
 
 
 def _names(outcomes: Iterable[Combination]) -> list[list[str]]:
-    """All names of each input, in their order."""
+    """Return all names of each input, in their order."""
     names = [list(dict.fromkeys(each)) for each in zip(*outcomes, strict=True)]
     for name in (name for each in names for name in each):
         assert not re.search(r"^any\b| or | \| ", name), f"{name} may be read as several"
@@ -77,29 +80,33 @@ def _names(outcomes: Iterable[Combination]) -> list[list[str]]:
 
 
 def _told(some: Iterable[Combination], names: list[list[str]]) -> Iterator[str]:
-    """These combinations, in few lines."""
+    """Yield these combinations, merged into few lines."""
     places = range(len(names))
     forward, backward = (_merged(some, order) for order in (places, reversed(places)))
-    for one in min(forward, backward, key=len):
-        yield " | ".join(_alternatives(each, known) for each, known in zip(one, names, strict=True))
+    for combination in min(forward, backward, key=len):
+        yield " | ".join(
+            _alternatives(each, known) for each, known in zip(combination, names, strict=True)
+        )
 
 
 def _merged(some: Iterable[Combination], order: Iterable[int]) -> list[tuple[frozenset[str], ...]]:
-    """Those that differ in one input's value alone, as one; input by input."""
-    found = [tuple(frozenset({name}) for name in one) for one in some]
+    """Merge combinations that differ in one input's value only, input by input."""
+    sets = [tuple(frozenset({name}) for name in one) for one in some]
     for place in order:
         alike: dict[tuple[frozenset[str], ...], set[str]] = {}
-        for one in found:
-            alike.setdefault((*one[:place], *one[place + 1 :]), set()).update(one[place])
-        found = [(*one[:place], frozenset(each), *one[place:]) for one, each in alike.items()]
-    return found
+        for combination in sets:
+            alike.setdefault((*combination[:place], *combination[place + 1 :]), set()).update(
+                combination[place]
+            )
+        sets = [(*one[:place], frozenset(each), *one[place:]) for one, each in alike.items()]
+    return sets
 
 
-def _alternatives(some: frozenset[str], known: list[str]) -> str:
-    chosen = [name for name in known if name in some]
-    left_out = [name for name in known if name not in some]
-    if not left_out and len(known) > 1:
+def _alternatives(some: frozenset[str], all_names: list[str]) -> str:
+    chosen = [name for name in all_names if name in some]
+    left_out = [name for name in all_names if name not in some]
+    if not left_out and len(all_names) > 1:
         return "any"
-    if len(left_out) < len(chosen) and len(known) > 3:
+    if len(left_out) < len(chosen) and len(all_names) > 3:
         return f"any but {' or '.join(left_out)}"
     return " or ".join(chosen)

@@ -33,7 +33,7 @@ def changed(block, version):
 
 
 def decaying(candidate=None, version="v2", since=TRAINED, decay=DECAY):
-    """Stable's accuracy falls from .90 to .70; a candidate's bad rate is as given."""
+    """Return rates: stable's accuracy falls from .90 to .70, a candidate has this bad rate."""
 
     def script(index):
         counts = {"v1": steady(0.1 if index < decay else 0.3, 200)}

@@ -60,7 +60,7 @@ class Canary:
         return self._status.candidate
 
     def observe(self, block: CanaryBlock) -> SimulatedVerdict:
-        """The verdict after one more block."""
+        """Return the verdict after one more block."""
         self._blocks.append(block)
         observed = Observed(
             block=block.end // self._terms.block_seconds,
@@ -97,7 +97,7 @@ class Canary:
 
 
 def canary_block(end: int, arms: dict[str, tuple[Count, Count]]) -> CanaryBlock:
-    """A block of (candidate, stable) by SLO, as it is read."""
+    """Return a canary block from (candidate, stable) by SLO."""
     return CanaryBlock(
         end,
         Quality.COUNTED,

@@ -41,7 +41,7 @@ def from_block(block: int, before: float, after: float) -> Rate:
 
 
 def bursts(mean: float, correlation: float, seed: object) -> Rate:
-    """A rate of each block's own, so that the events of a block are alike (beta-binomial)."""
+    """Return a rate of each block's own, so that the events of a block are alike (beta-binomial)."""
     events = 1 / correlation - 1
 
     def rate(index: int) -> float:
@@ -52,7 +52,10 @@ def bursts(mean: float, correlation: float, seed: object) -> Rate:
 
 
 def draw(seed: tuple[object, ...], total: int, rate: float) -> dict[str, int]:
-    """Counts of a binomial draw that depends on nothing but the seed; about so, where large."""
+    """Return counts of a binomial draw that depends on nothing but the seed.
+
+    About so, where large.
+    """
     source = random.Random(repr(seed))
     if total * min(rate, 1 - rate) > 100:
         spread = math.sqrt(total * rate * (1 - rate))
@@ -65,15 +68,15 @@ def draw(seed: tuple[object, ...], total: int, rate: float) -> dict[str, int]:
 
 
 def _rare(source: random.Random, total: int, rate: float) -> int:
-    """A binomial draw by the gaps between its successes."""
+    """Return a binomial draw by the gaps between its successes."""
     if rate <= 0:
         return 0
-    found, place = 0, 0
+    successes, place = 0, 0
     while True:
         place += 1 + int(math.log(1 - source.random()) / math.log1p(-rate))
         if place > total:
-            return found
-        found += 1
+            return successes
+        successes += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,35 +100,38 @@ class World:
     seed: int = 1
 
     def play(self) -> list[dict[str, Any]]:
-        """The lines of the replay."""
+        """Return the lines of the replay."""
         replay = Replay(parse_scenario(self.document([], last=0)))
         lines: list[dict[str, Any]] = []
-        seen = 0
+        line_number = 0
         for index in range(1, self.last + 1):
             step = replay.advance(_parsed(self._block(index, lines)))
             lines.append(json.loads(json.dumps(as_object(step))))
             if lines[-1]["decision"]["type"] != "Hold":
-                found = self.react(lines)
-                document = {**self.document([], last=0), "events": found[seen:]}
+                reaction = self.react(lines)
+                document = {**self.document([], last=0), "events": reaction[line_number:]}
                 replay.expect(parse_scenario(document).events)
-                seen = len(found)
+                line_number = len(reaction)
         return lines
 
-    def document(self, known: Sequence[Line], last: int | None = None) -> dict[str, Any]:
-        """The scenario of so many blocks, given the lines that are known; later ones are as the last of them."""
+    def document(self, lines: Sequence[Line], last: int | None = None) -> dict[str, Any]:
+        """Return the scenario of so many blocks, given the lines that are known.
+
+        Later ones are as the last of them.
+        """
         last = self.last if last is None else last
         document = {
             "product": self.product,
             "version": "v1",
             "accepted": self.accepted,
-            "blocks": [self._block(index, known) for index in range(1, last + 1)],
+            "blocks": [self._block(index, lines) for index in range(1, last + 1)],
             "events": list(self.events),
             "facts": list(self.facts),
         }
         return {name: value for name, value in document.items() if value is not None}
 
-    def _block(self, index: int, known: Sequence[Line]) -> dict[str, Any]:
-        before = known[min(index - 2, len(known) - 1)] if known and index > 1 else None
+    def _block(self, index: int, lines: Sequence[Line]) -> dict[str, Any]:
+        before = lines[min(index - 2, len(lines) - 1)] if lines and index > 1 else None
         stable, candidate, weight = _serving(before)
         shares = {stable: 1 - weight / 100}
         if candidate and weight:
@@ -146,7 +152,7 @@ class World:
 
 
 def _parsed(block: Mapping[str, Any]) -> ReplayBlock:
-    """A block as the file's reader makes it."""
+    """Return a block as parsed from a file."""
     coverage, unavailable = block.get("coverage"), block.get("unavailable")
     counts = {
         version: {slo: (one["bad"], one["total"]) for slo, one in slos.items()}
@@ -161,12 +167,12 @@ def _parsed(block: Mapping[str, Any]) -> ReplayBlock:
 
 
 def _serving(line: Line | None) -> tuple[str, str | None, int]:
-    """Stable, candidate and its weight after a line; None: at the start."""
+    """Return stable, candidate and its weight after a line; None for the start."""
     return ("v1", None, 0) if line is None else (line["stable"], line["candidate"], line["weight"])
 
 
 def good(accuracy: float = 0.1, availability: float = 0.0002) -> dict[str, Rate]:
-    """Rates of a version that stays as it is."""
+    """Return rates of a version that stays as it is."""
     return {"availability": always(availability), "accuracy": always(accuracy)}
 
 
@@ -175,12 +181,12 @@ def decisions(lines: Sequence[Line], kind: str) -> list[Line]:
 
 
 def reasons(lines: Sequence[Line]) -> set[str]:
-    """Of everything but holding."""
+    """Return the reasons of all decisions but Hold."""
     return {line["decision"]["reason"] for line in lines if line["decision"]["type"] != "Hold"}
 
 
 def fails_each(after: int = 1) -> Reaction:
-    """Every training fails so many blocks after it was started."""
+    """Return a reaction in which each training fails after this many blocks."""
 
     def react(lines: Sequence[Line]) -> list[dict[str, Any]]:
         return [
@@ -192,7 +198,7 @@ def fails_each(after: int = 1) -> Reaction:
 
 
 def trains_each(*results: Mapping[str, Any], after: int = 6) -> Reaction:
-    """Trainings end one after the other with these results."""
+    """Return a reaction in which trainings end in turn with these results."""
 
     def react(lines: Sequence[Line]) -> list[dict[str, Any]]:
         started = decisions(lines, "Retrain")
@@ -205,7 +211,7 @@ def trains_each(*results: Mapping[str, Any], after: int = 6) -> Reaction:
 
 
 def through_json(status: DataProductStatus) -> DataProductStatus:
-    """What a restart leaves of a status: its JSON."""
+    """Return a status after a conversion to JSON and back, as by a restart."""
     after = DataProductStatus.model_validate_json(json.dumps(status.to_dict()), by_name=False)
     assert after == status
     return after

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def job(name: str = "search-train", **fields: Any) -> JobRecord:
-    """A Job of the product search; it runs, if no field says otherwise."""
+    """Return a Job of the product search; it runs, if no field says otherwise."""
     labels = {LABEL_PRODUCT: "search"}
     meta = {"namespace": "catalog", "name": name, "uid": "9", "labels": labels}
     record = job_record({"metadata": meta | {"resourceVersion": "1"}, "spec": {}})

@@ -37,72 +37,72 @@ Arm = dict[str, tuple[int, int]]
 
 
 def judged_by(*slos: Mapping[str, Any], **spec: Any) -> Terms:
-    """Terms of a product with these SLOs; the spec's other fields by keyword."""
+    """Return terms of a product with these SLOs; the spec's other fields by keyword."""
     return terms_of(DataProduct.parse(product(*slos, **spec)))
 
 
 def baseline(slo: SloTerms, bad: int, total: int, **fields: Any) -> Baseline:
-    """What a version was accepted with, long ago."""
-    known = {"phi": 1.0, "indicator_hash": slo.indicator_hash, **fields}
-    return Baseline.of(Count(bad, total), 0, 0, BaselineSource.EVALUATION, **known)
+    """Return the baseline of a version that was accepted long ago."""
+    values = {"phi": 1.0, "indicator_hash": slo.indicator_hash, **fields}
+    return Baseline.of(Count(bad, total), 0, 0, BaselineSource.EVALUATION, **values)
 
 
 def stable(*, since: int = 0, **baselines: Baseline) -> Version:
-    """v1, accepted with these baselines."""
+    """Return v1, accepted with these baselines."""
     return Version.of(V1, VersionSource.SPEC, promotion_time=since, baseline=baselines)
 
 
 def candidate(*weights: int, release: Release = V2, gap: int = 3600, **fields: Any) -> Candidate:
-    """v2 with these shares, one after the other so many seconds."""
+    """Return candidate v2 with these shares, each for this many seconds."""
     shares = tuple(
         Share(start_time=START + n * gap, weight=weight) for n, weight in enumerate(weights)
     )
-    known = {
+    values = {
         "phase": CandidatePhase.STEPPING if weights else CandidatePhase.STARTING,
         "weight": weights[-1] if weights else 0,
         **fields,
     }
-    source = known.pop("source", VersionSource.SPEC)
-    return Candidate.of(release, source, start_time=START, shares=shares, **known)
+    source = values.pop("source", VersionSource.SPEC)
+    return Candidate.of(release, source, start_time=START, shares=shares, **values)
 
 
 def parked(candidate: Candidate) -> Candidate:
-    """The candidate, whose rollout ended without a verdict."""
+    """Return the candidate, whose rollout ended without a verdict."""
     return candidate.replace(phase=CandidatePhase.PARKED, weight=0)
 
 
 def serving(**fields: Any) -> DataProductStatus:
-    """Status of a product whose v1 serves; what the engine keeps is among the fields."""
+    """Return status of a product whose v1 serves; what the engine keeps is among the fields."""
     engine = {name: fields.pop(name) for name in EngineState.model_fields if name in fields}
     return DataProductStatus(**{"stable": stable(), "engine": EngineState(**engine), **fields})
 
 
 def readings(counts: Arm) -> dict[str, BlockValue]:
-    """What a block says of one arm."""
+    """Return the counts of one arm in a block."""
     return {slo: BlockValue(Quality.COUNTED, Count(*one)) for slo, one in counts.items()}
 
 
 def both_arms(
     ours: Arm, theirs: Arm, number: int, *, begin: int = START, **fields: Any
 ) -> list[CanaryBlock]:
-    """So many canary blocks after `begin`, all alike."""
-    known = {"stable": readings(theirs), "candidate": readings(ours), **fields}
+    """Return this many equal canary blocks after `begin`."""
+    values = {"stable": readings(theirs), "candidate": readings(ours), **fields}
     ends = range(begin + CANARY, begin + CANARY * (number + 1), CANARY)
-    return [CanaryBlock(end, Quality.COUNTED, **known) for end in ends]
+    return [CanaryBlock(end, Quality.COUNTED, **values) for end in ends]
 
 
 def observed(blocks: Iterable[CanaryBlock] = (), *, block: int = 0, **fields: Any) -> Observed:
-    """What was read; the newest block is that of the last canary block if none is given."""
-    found = tuple(blocks)
-    newest = block or (found[-1].end if found else START) // BLOCK
+    """Return what was read; the newest block is that of the last canary block if none is given."""
+    read_blocks = tuple(blocks)
+    newest = block or (read_blocks[-1].end if read_blocks else START) // BLOCK
     return Observed(
-        block=newest, canary_blocks=found, canary_block_seconds=CANARY, desired=V1, **fields
+        block=newest, canary_blocks=read_blocks, canary_block_seconds=CANARY, desired=V1, **fields
     )
 
 
 def series(*counts: tuple[int, int], first: int = 1) -> Series:
-    """Blocks one after the other, all counted."""
-    made = Series()
-    for index, one in enumerate(counts, start=first):
-        made.record(Block(index, Quality.COUNTED, Count(*one)))
-    return made
+    """Return blocks one after the other, all counted."""
+    blocks = Series()
+    for index, count in enumerate(counts, start=first):
+        blocks.record(Block(index, Quality.COUNTED, Count(*count)))
+    return blocks

@@ -16,10 +16,13 @@ RUNNING = {"state": {"running": {}}}
 def pod(
     container: dict[str, Any] | None = None, *, init: bool = False, **body: Any
 ) -> dict[str, Any]:
-    """A pod with a container that isn't ready; other fields of status, and of metadata, by keyword."""
+    """Return a pod with a container that isn't ready.
+
+    Other fields of status, and of metadata, by keyword.
+    """
     field = "initContainerStatuses" if init else "containerStatuses"
-    one = {"name": "main", "ready": False, **(container or RUNNING)}
-    status = {field: [one], **body.pop("status", {})}
+    main = {"name": "main", "ready": False, **(container or RUNNING)}
+    status = {field: [main], **body.pop("status", {})}
     return {"metadata": {"name": "p", "labels": {}, **body}, "status": status}
 
 
@@ -37,7 +40,7 @@ def ended(code: int, restarts: int, reason: str = "Error") -> dict[str, Any]:
 
 
 def job(condition: str = "Complete", reason: str = "", seconds: int = 0) -> JobRecord | None:
-    """A training Job that has ended so; it may take so many seconds."""
+    """Return a training Job that has ended so; it may take so many seconds."""
     return job_record(
         {
             "metadata": {

@@ -91,12 +91,12 @@ class World:
         self.reader = DayReader(self.prometheus, Timing())
 
     def product(self, **review) -> DataProduct:
-        """The product as it is now; parsed once in each state."""
+        """Return the product as it is now; parsed once in each state."""
         second = self.now >= BEGIN + self.history.switch * DAY
-        known = [
+        versions = [
             second, self.decision, self.trained, self.uid, self.conditions, self.serving, self.missed, review,
         ]  # fmt: skip
-        state = json.dumps(known)
+        state = json.dumps(versions)
         if state not in self._parsed:
             self._parsed[state] = self._product(second=second, **review)
         return self._parsed[state]
@@ -164,11 +164,11 @@ class World:
         self.server.keep(DATA_PRODUCT_REVIEWS, {**body, "spec": signed})
 
     def all(self, *, readable: bool = False) -> dict[str, DataProductReview]:
-        """The reviews by name; of those that can't be read none, or an AssertionError."""
+        """Return the reviews by name; of those that can't be read none, or an AssertionError."""
         path = DATA_PRODUCT_REVIEWS.path(NAMESPACE)
-        found = [parse_review(body) for name, body in self.server.objects.items() if path in name]
-        assert readable or None not in found
-        return {one.metadata.name: one for one in found if one is not None}
+        reviews = [parse_review(body) for name, body in self.server.objects.items() if path in name]
+        assert readable or None not in reviews
+        return {one.metadata.name: one for one in reviews if one is not None}
 
 
 @asynccontextmanager
@@ -178,17 +178,17 @@ async def world(**options):
         stand_in = await stack.enter_async_context(PrometheusStandIn(lambda *_: ()))
         endpoint = Endpoint(url=stand_in.url)
         prometheus = await stack.enter_async_context(Prometheus(endpoint))
-        made = World(server, prometheus, **options)
-        stand_in.rows = made.history
-        made.stand_in = stand_in
-        yield made
+        new = World(server, prometheus, **options)
+        stand_in.rows = new.history
+        new.stand_in = stand_in
+        yield new
 
 
 def counted(reviews):
-    """Bad events and all of each SLO by date, of all reviews together."""
-    found = {}
+    """Return bad events and all of each SLO by date, of all reviews together."""
+    counts = {}
     for review in reviews.values():
         for day in review.status.days:
-            assert day.date not in found, "a day is in one review alone"
-            found[day.date] = {slo.name: (slo.bad, slo.total) for slo in day.slos}
-    return found
+            assert day.date not in counts, "a day is in one review alone"
+            counts[day.date] = {slo.name: (slo.bad, slo.total) for slo in day.slos}
+    return counts

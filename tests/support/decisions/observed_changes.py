@@ -10,7 +10,7 @@ from sluicegate.reconcile.observe.observation import Observation
 Change = Callable[[Observation], Observation]
 
 
-def taken_by_nobody(observation: Observation) -> Observation:
+def without_gateway(observation: Observation) -> Observation:
     assert observation.route is not None
     route = replace(observation.route, parents=())
     split = replace(observation.split, level=1, message="Gateway gateway/web says nothing")
@@ -21,12 +21,12 @@ def in_conflict(observation: Observation) -> Observation:
     return replace(observation, conflict="DataProduct catalog/other serves it", shadowed=True)
 
 
-def with_a_stranger(observation: Observation) -> Observation:
+def with_foreign_object(observation: Observation) -> Observation:
     return replace(observation, conflict="Service catalog/search exists")
 
 
 def pods_on_their_way(observation: Observation, **change: bool) -> Observation:
-    """A change of spec.serving whose pods aren't up yet; those before them serve."""
+    """Return a change of spec.serving whose pods aren't up yet; those before them serve."""
     rolling = {
         key: replace(one, rolling=True, **change) if one.replicas else one
         for key, one in observation.live.items()
@@ -39,7 +39,7 @@ def pods_that_dont_come(observation: Observation) -> Observation:
 
 
 def a_pod_is_evicted(observation: Observation) -> Observation:
-    """One that the Deployment had is missing, though nothing was changed."""
+    """Return an observation in which the Deployment lacks one pod, without a change."""
     short = {
         key: replace(one, replicas=one.ready + 1) if one.ready else one
         for key, one in observation.live.items()
@@ -49,9 +49,9 @@ def a_pod_is_evicted(observation: Observation) -> Observation:
 
 def its_deployment_is_gone(observation: Observation) -> Observation:
     assert observation.product.status.stable is not None
-    gone = observation.product.status.stable.revision
+    revision = observation.product.status.stable.revision
     return replace(
-        observation, live={key: one for key, one in observation.live.items() if key != gone}
+        observation, live={key: one for key, one in observation.live.items() if key != revision}
     )
 
 

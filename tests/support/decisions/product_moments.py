@@ -23,8 +23,8 @@ from tests.support.decisions.observed_changes import (
     pods_on_their_way,
     pods_that_dont_come,
     refused,
-    taken_by_nobody,
-    with_a_stranger,
+    with_foreign_object,
+    without_gateway,
 )
 from tests.support.decisions.rollout_world import RUNTIME, World, broken_pod, document
 from tests.support.decisions.rollouts import serving, watched
@@ -36,7 +36,7 @@ TRAINING = {"command": ["train"], "output": "registry.example/search", "timeoutS
 
 
 def with_status(world: World, **fields: Any) -> World:
-    """The product as it is after this was written to its status."""
+    """Return the product as it is after this was written to its status."""
     world = deepcopy(world)
     world.status = json.loads(json.dumps(world.current.replace(**fields).to_dict()))
     return world
@@ -82,20 +82,20 @@ def aborted() -> World:
 
 def without_pods() -> World:
     world = serving()
-    for one in world.pods.values():
-        one.ready = 0
+    for pods in world.pods.values():
+        pods.ready = 0
     return world
 
 
 def trained(
     *, suspend: bool = False, slo: str = "accuracy", cause: str = "ModelDecay", **fields: Any
 ) -> World:
-    """A training is under way."""
+    """Return a status with a training that runs."""
     world = serving(retraining=TRAINING)
     why = Trigger(id="0123abcd", cause=cause, slo=slo, version="v1", trigger_time=world.now)
     world.spec["spec"]["suspend"] = suspend
-    known = {"trigger": why, "attempt": 2, "job": "search-train", "start_time": world.now}
-    return with_status(world, retraining=RetrainingStatus(**known | fields))
+    attempt = {"trigger": why, "attempt": 2, "job": "search-train", "start_time": world.now}
+    return with_status(world, retraining=RetrainingStatus(**attempt | fields))
 
 
 def suspended_before_a_push() -> World:
@@ -112,7 +112,7 @@ def rolled_back() -> World:
     return world.until(lambda one: one.serving == "v1").run(2)
 
 
-def approved_by_nobody() -> World:
+def unapproved() -> World:
     world = serving(rollout={"steps": [5, 50], "approval": "Manual"}).push("b", "v2")
     return world.until(
         lambda one: (one.condition("RolloutProgressing") or ("", ""))[1] == "AwaitingApproval"
@@ -129,7 +129,7 @@ def misrouted() -> World:
 
 
 def superseded() -> World:
-    """spec.model names v2, before whose verdict another version took over."""
+    """Return a product whose spec.model names v2, which was superseded before its verdict."""
     world = serving()
     desired = deepcopy(world).push("b", "v2").product
     release = spec_version(desired, RUNTIME).release
@@ -185,7 +185,7 @@ IN_THE_COLUMN: dict[str, Callable[[], World]] = {
     "suspended": suspended_before_a_push,
     "rolled back by a person": rolled_back,
     "the gateway sends another share": misrouted,
-    "awaiting approval": approved_by_nobody,
+    "awaiting approval": unapproved,
     "without pods": without_pods,
 }
 REFUSED: dict[str, tuple[Callable[[], World], Change]] = {
@@ -194,9 +194,9 @@ REFUSED: dict[str, tuple[Callable[[], World], Change]] = {
         lambda observation: replace(observation, refusal="exceeded quota"),
     ),
     "its route is taken": (serving, in_conflict),
-    "its name is taken": (serving, with_a_stranger),
+    "its name is taken": (serving, with_foreign_object),
     "a child is refused": (serving, refused),
-    "no Gateway takes it": (serving, taken_by_nobody),
+    "no Gateway takes it": (serving, without_gateway),
 }
 # What a pipeline waits for, by name.
 IN_A_PIPELINE: dict[str, tuple[Callable[[], World], Change]] = {
@@ -216,7 +216,7 @@ IN_A_PIPELINE: dict[str, tuple[Callable[[], World], Change]] = {
     "it is refused": (serving, refused),
     "no pod is ready": (without_pods, as_it_is),
     "its Deployment is gone": (serving, its_deployment_is_gone),
-    "no Gateway takes it": (serving, taken_by_nobody),
+    "no Gateway takes it": (serving, without_gateway),
     "a route that is taken": (serving, in_conflict),
-    "a stranger's name": (serving, with_a_stranger),
+    "a name of a foreign object": (serving, with_foreign_object),
 }

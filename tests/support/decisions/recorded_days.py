@@ -44,16 +44,16 @@ class Recorded:
 
 @cache
 def recorded(begin: int, days: int, seed: int, switch: int) -> dict[int, Recorded]:
-    """What happened in each block, by its index."""
+    """Return the rows of each block, by its index."""
     rng = random.Random(seed)
     first = begin // BLOCK + 1
-    found = {}
+    blocks = {}
     for index in range(first, first + days * DAY // BLOCK):
         requests = rng.randrange(0, 60)
         failed = min(rng.randrange(0, 3), requests)
         labels = rng.randrange(0, requests + 1)
         wrong = rng.randrange(0, labels // 5 + 1)
-        found[index] = Recorded(
+        blocks[index] = Recorded(
             version="v1" if (index - first) * BLOCK // DAY < switch else "v2",
             requests=requests,
             failed=failed,
@@ -65,12 +65,12 @@ def recorded(begin: int, days: int, seed: int, switch: int) -> dict[int, Recorde
             delay=rng.randrange(0, LATEST),
             market=rng.choice(["FR", "AT", "other"]),
         )
-    return found
+    return blocks
 
 
 @cache
 def kept_rows(*_: int) -> dict[tuple[str, int, bool], Keyed]:
-    """What was made of rows by kind, block, and whether its late labels are in, of `recorded`.
+    """Return what was made of rows by kind, block, and whether its late labels are in, of `recorded`.
 
     A day is read again and again, and by each test.
     """
@@ -98,31 +98,31 @@ class History:
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
         now = self.wall()
         # Values by labels and index; a block of the question may hold several of ours.
-        found: dict[tuple[tuple[str, str], ...], Counter[int]] = defaultdict(Counter)
-        for asked in indexes:
-            for index in range((asked - 1) * step // BLOCK + 1, asked * step // BLOCK + 1):
+        counts: dict[tuple[tuple[str, str], ...], Counter[int]] = defaultdict(Counter)
+        for number in indexes:
+            for index in range((number - 1) * step // BLOCK + 1, number * step // BLOCK + 1):
                 block = self.blocks.get(index)
                 if block is None or index * BLOCK > now:
                     continue
                 late = now >= index * BLOCK + block.delay
                 for labels, value in self._rows(kind, index, late=late):
-                    found[labels][asked] += value
-        for key, values in found.items():
+                    counts[labels][number] += value
+        for key, values in counts.items():
             yield row(dict(values), step, **dict(key))
 
     def _rows(self, kind: str, index: int, *, late: bool) -> Keyed:
-        """The rows of a block, by their labels in order."""
+        """Return the rows of a block, by their labels in order."""
         rows = self._kept.get((kind, index, late))
         if rows is None:
-            found = rows_of(kind, self.blocks[index], late=late)
-            rows = tuple((tuple(sorted(labels.items())), value) for labels, value in found)
+            new_rows = rows_of(kind, self.blocks[index], late=late)
+            rows = tuple((tuple(sorted(labels.items())), value) for labels, value in new_rows)
             self._kept[kind, index, late] = rows
         return rows
 
     # ---- the same, counted independently -------------------------------------------------
     def recount(self, zone: str, *, until: float) -> dict[str, dict[str, tuple[int, int]]]:
-        """Bad events and all of each SLO by date, of the blocks that ended by then."""
-        found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        """Return bad events and all of each SLO by date, of the blocks that ended by then."""
+        events: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
         for index, block in self.blocks.items():
             if index * BLOCK > until:
                 continue
@@ -136,20 +136,20 @@ class History:
                 "accuracy": (wrong, wrong + block.right + block.late_right),
             }
             for slo, (bad, total) in counts.items():
-                before = found[date].get(slo, (0, 0))
-                found[date][slo] = (before[0] + bad, before[1] + total)
-        return found
+                before = events[date].get(slo, (0, 0))
+                events[date][slo] = (before[0] + bad, before[1] + total)
+        return events
 
     def recount_markets(self) -> Counter[str]:
-        """Labels by market, of all."""
-        found: Counter[str] = Counter()
+        """Return labels by market, of all."""
+        counts: Counter[str] = Counter()
         for block in self.blocks.values():
-            found[block.market] += block.right + block.wrong + block.late_right + block.late_wrong
-        return found
+            counts[block.market] += block.right + block.wrong + block.late_right + block.late_wrong
+        return counts
 
 
 def rows_of(kind: str, block: Recorded, *, late: bool) -> Iterator[tuple[dict[str, str], int]]:
-    """Labels and growth of each series of a block, as the query of this kind groups them."""
+    """Yield labels and growth of each series of a block, as the query of this kind groups them."""
     where = {"namespace": NAMESPACE, "product": PRODUCT}
     served = {**where, "version": block.version, "runner_name": "Pricing"}
     predicted = {**where, "prediction_version": block.version}

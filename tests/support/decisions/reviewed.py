@@ -25,7 +25,7 @@ def month(
     austria: float | None = None,
     namespace: str = "pricing",
 ) -> dict[str, Any]:
-    """A review of one month of 2026 whose predictions are wrong at this share, as a document."""
+    """Return a review of one month of 2026 whose predictions are wrong at this share, as a document."""
     rng = random.Random(f"{seed} {number}")
     first = date(2026, number, 1)
     after = date(2026 + number // 12, number % 12 + 1, 1)
@@ -104,9 +104,9 @@ def month(
     }  # fmt: skip
 
 
-def sealed_month(number: int, **given: Any) -> DataProductReview:
-    """The same, sealed."""
-    review = parse_review(month(number, **given))
+def sealed_month(number: int, **fields: Any) -> DataProductReview:
+    """Return the same, sealed."""
+    review = parse_review(month(number, **fields))
     assert review is not None
     now = review.spec.period.end + 3 * 86_400
     return review.model_copy(
@@ -115,7 +115,7 @@ def sealed_month(number: int, **given: Any) -> DataProductReview:
 
 
 def document_of(review: DataProductReview, **spec: Any) -> dict[str, Any]:
-    """A review as a file has it."""
-    made = review.to_dict()
-    made["spec"] |= spec
-    return made
+    """Return a review as a file has it."""
+    document = review.to_dict()
+    document["spec"] |= spec
+    return document

@@ -30,7 +30,7 @@ class CountedSeries:
 
     of: tuple[str, ...]
     series: dict[str, Series] = field(default_factory=lambda: {"accuracy": Series()})
-    seen: int = 0
+    read_number: int = 0
 
 
 @dataclass
@@ -50,41 +50,41 @@ class RolloutCounts:
     _series: CountedSeries = field(default_factory=lambda: CountedSeries(()))
     _arms: Arms = field(default_factory=lambda: Arms(()))
 
-    def add(self, end: int, versions: Mapping[str, Counted], *, seen: bool) -> None:
-        """A block that ends now: what each revision was counted to answer, if it was seen."""
+    def add(self, end: int, versions: Mapping[str, Counted], *, is_measured: bool) -> None:
+        """Add a block that ends now, with the counts of each revision, if they were seen."""
         index = end // self.seconds
-        self.blocks.append(CountedBlock(index, end, dict(versions), seen=seen))
+        self.blocks.append(CountedBlock(index, end, dict(versions), is_measured=is_measured))
 
     def series(self, status: DataProductStatus) -> Mapping[str, Mapping[str, Series]]:
-        """Series of the stable version, by version and what is counted."""
+        """Return series of the stable version, by version and what is counted."""
         stable = status.stable
         if stable is None:
             return {}
         if self._series.of != (stable.revision,):
             self._series = CountedSeries((stable.revision,))
-        known = self._series
-        for block in self.blocks[known.seen :]:
-            for name, one in block.of(stable.revision).items():
-                known.series.setdefault(name, Series()).record(one)
-        known.seen = len(self.blocks)
-        return {stable.version: known.series}
+        series = self._series
+        for block in self.blocks[series.read_number :]:
+            for name, counted in block.of(stable.revision).items():
+                series.series.setdefault(name, Series()).record(counted)
+        series.read_number = len(self.blocks)
+        return {stable.version: series.series}
 
     def canary_blocks(self, status: DataProductStatus) -> tuple[CanaryBlock, ...]:
-        """Blocks of stable and candidate; none without a candidate."""
+        """Return blocks of stable and candidate; none without a candidate."""
         stable, candidate = status.stable, status.candidate
         if stable is None or candidate is None:
             return ()
         revisions = (stable.revision, candidate.revision)
         if self._arms.of != revisions:
             self._arms = Arms(revisions)
-        known = self._arms.blocks
-        for one in self.blocks[len(known) :]:
-            arms = (values(one.of(revision)) for revision in revisions)
-            known.append(CanaryBlock(one.end, one.quality, *arms))
-        return tuple(known)
+        counted = self._arms.blocks
+        for block in self.blocks[len(counted) :]:
+            arms = (values(block.of(revision)) for revision in revisions)
+            counted.append(CanaryBlock(block.end, block.quality, *arms))
+        return tuple(counted)
 
     def since_last_change(self, status: DataProductStatus) -> Requests:
-        """Requests of both versions in the blocks that began after weights changed."""
+        """Return requests of both versions in the blocks that began after weights changed."""
         if status.stable is None or status.candidate is None or not status.candidate.shares:
             return count_requests((), ())
         changed = status.candidate.shares[-1].start_time
@@ -102,26 +102,26 @@ class CountedBlock:
     index: int
     end: int
     versions: dict[str, Counted]
-    seen: bool
+    is_measured: bool
 
     @property
     def quality(self) -> Quality:
         """Whether it was counted at all."""
-        return Quality.COUNTED if self.seen else Quality.UNAVAILABLE
+        return Quality.COUNTED if self.is_measured else Quality.UNAVAILABLE
 
     def of(self, revision: str) -> dict[str, Block]:
-        """The blocks of a revision by what is counted."""
+        """Return the blocks of a revision by what is counted."""
         counted = self.versions.get(revision)
-        if counted is None or not self.seen:
-            nothing = Quality.NO_SERIES if self.seen else Quality.UNAVAILABLE
-            found = {"accuracy": Block(self.index, nothing, Count(0, 0))}
+        if counted is None or not self.is_measured:
+            nothing = Quality.NO_SERIES if self.is_measured else Quality.UNAVAILABLE
+            blocks = {"accuracy": Block(self.index, nothing, Count(0, 0))}
         else:
-            found = {"accuracy": Block(self.index, Quality.COUNTED, counted.accuracy)}
+            blocks = {"accuracy": Block(self.index, Quality.COUNTED, counted.accuracy)}
         if counted is not None and counted.client_errors is not None:
-            found[CLIENT_ERRORS] = Block(self.index, Quality.COUNTED, counted.client_errors)
-        return found
+            blocks[CLIENT_ERRORS] = Block(self.index, Quality.COUNTED, counted.client_errors)
+        return blocks
 
 
 def values(blocks: Mapping[str, Block]) -> dict[str, BlockValue]:
-    """What the blocks say."""
+    """Return what the blocks say."""
     return {slo: BlockValue(block.quality, block.count) for slo, block in blocks.items()}

@@ -69,7 +69,10 @@ def image(digit: str) -> str:
 
 
 def document(**spec: Any) -> dict[str, Any]:
-    """A DataProduct as the API holds it; spec's other fields by keyword, None leaves one out."""
+    """Return a DataProduct as the API holds it.
+
+    Spec's other fields by keyword, None leaves one out.
+    """
     fields: dict[str, Any] = {
         "owner": "group:default/catalog",
         "model": {"bento": {"image": image("a"), "version": "v1", "service": "Search"}},
@@ -147,7 +150,7 @@ class World:
     load: float = 0.0
     default_runtime: str = RUNTIME
     problem: DecisionReason | None = None
-    seen: bool = True
+    is_measured: bool = True
     accepts: bool = True
     requests: dict[str, str] = field(default_factory=dict)
     training: TrainingResult | None = None
@@ -167,7 +170,7 @@ class World:
     writes: int = 0
 
     def __deepcopy__(self, memo: object) -> Self:
-        """A world of its own; what can't change is shared."""
+        """Return a copy that shares immutable values."""
         other = object.__new__(type(self))
         for name, value in vars(self).items():
             copied = value.copy() if isinstance(value, dict | list | set) else value
@@ -195,17 +198,17 @@ class World:
         return stable.version if stable else ""
 
     def condition(self, kind: str) -> tuple[str, str] | None:
-        """Status and reason of a condition; None when it isn't there."""
-        found = [one for one in self.current.conditions if one.type == kind]
-        return (found[0].status, found[0].reason) if found else None
+        """Return status and reason of a condition; None when it isn't there."""
+        conditions = [one for one in self.current.conditions if one.type == kind]
+        return (conditions[0].status, conditions[0].reason) if conditions else None
 
     def stalled(self) -> str:
-        """Why the spec can't be carried out, before anything is observed; empty when it can."""
-        found = with_reused_version(self.observation()).stalled
-        return found.reason if found else ""
+        """Return why the spec can't be applied, before anything is observed; empty if it can."""
+        stalled = with_reused_version(self.observation()).stalled
+        return stalled.reason if stalled else ""
 
     def share(self, revision: str) -> float:
-        """The part of the requests that a version gets now."""
+        """Return the share of requests to a version now."""
         if self.taken and self.pods[revision].version.version in self.sent:
             return self.sent[self.pods[revision].version.version]
         if self.taken:
@@ -236,7 +239,7 @@ class World:
         raise AssertionError(message)
 
     def settle(self) -> None:
-        """Steps until one changes nothing: a step that never ends is a fault."""
+        """Run passes until one changes nothing. Raises AssertionError if none does."""
         before = (self.status, self._cluster())
         for _ in range(12):
             self.step()
@@ -247,7 +250,7 @@ class World:
         raise AssertionError(f"steps without end: {self.history[-1].events}")
 
     def step(self) -> Plan:
-        """One step: status is written before the cluster, as the reconciler does."""
+        """Run one pass: status is written before the cluster, as in the reconciler."""
         observation = self.observation()
         step = make_plan(observation)
         observation = with_first_split(observation, step)
@@ -270,7 +273,7 @@ class World:
         return step
 
     def lose_status(self) -> World:
-        """Empty status; the next reconcile finds what the cluster has."""
+        """Delete the status; the next pass recovers it from the cluster."""
         self.status = {}
         product = self.product
         live = {key: self._deployment(key, one) for key, one in self.pods.items()}
@@ -327,12 +330,12 @@ class World:
         for key in [key for key in self.pods if key not in desired]:
             del self.pods[key]
         for key, placement in desired.items():
-            one = self.pods.setdefault(key, Pods(placement.version))
-            one.version = placement.version
-            if not (placement.autoscaled and one.scaled and placement.replicas and one.desired):
-                one.desired = max(placement.replicas, one.desired if placement.autoscaled else 0)
-                one.scaled = False
-            one.there, one.ready = min(one.there, one.desired), min(one.ready, one.desired)
+            pods = self.pods.setdefault(key, Pods(placement.version))
+            pods.version = placement.version
+            if not (placement.autoscaled and pods.scaled and placement.replicas and pods.desired):
+                pods.desired = max(placement.replicas, pods.desired if placement.autoscaled else 0)
+                pods.scaled = False
+            pods.there, pods.ready = min(pods.there, pods.desired), min(pods.ready, pods.desired)
         self.target = allocation.placements[0] if allocation.placements else None
         self.selected = allocation.selected
         if allocation.weights:
@@ -341,16 +344,16 @@ class World:
             self.written = {}
 
     def count(self, version: str, kind: str) -> int:
-        """Pods of a version: `desired`, `there` or `ready`."""
-        found = (one for one in self.pods.values() if one.version.version == version)
-        return sum(getattr(one, kind) for one in found)
+        """Return the number of pods of a version: `desired`, `there` or `ready`."""
+        counts = (one for one in self.pods.values() if one.version.version == version)
+        return sum(getattr(one, kind) for one in counts)
 
     def break_down(self, version: str) -> World:
-        """Each pod of a version ends again and again from now on."""
+        """Let each pod of a version crash repeatedly from now on."""
         self.broken[version] = broken_pod()
-        for one in self.pods.values():
-            if one.version.version == version:
-                one.ready, one.moved = 0, self.now
+        for pods in self.pods.values():
+            if pods.version.version == version:
+                pods.ready, pods.moved = 0, self.now
         return self
 
     def _facts(self, product: DataProduct, live: dict[str, DeploymentRecord]) -> Facts:
@@ -367,39 +370,39 @@ class World:
         return replace(self.facts, stable_down=down)
 
     def _scale(self) -> None:
-        """What an autoscaler does: it sees the load of stable's pods, and no other."""
+        """Scale stable by the load of its pods, as an autoscaler does."""
         if not self.load or self.target is None:
             return
         spec = self.product.spec.serving.autoscaling
         if spec is None:
             return
         revision = self.target.version.revision
-        one = self.pods[revision]
-        if one.desired:
+        pods = self.pods[revision]
+        if pods.desired:
             desired = max(ceil(self.load * self.share(revision)), spec.min_replicas)
-            one.desired = min(max(desired, self.target.floor), spec.max_replicas)
-            one.there, one.ready = min(one.there, one.desired), min(one.ready, one.desired)
-            one.scaled = True
+            pods.desired = min(max(desired, self.target.floor), spec.max_replicas)
+            pods.there, pods.ready = min(pods.there, pods.desired), min(pods.ready, pods.desired)
+            pods.scaled = True
 
     def pass_block(self) -> None:
-        """What a block brings; no step is made."""
+        """Let a block pass and count its requests, without a pass of the operator."""
         self.now += BLOCK
         self._scale()
         self.counts.add(
             self.now // BLOCK * BLOCK,
             {key: self._count(key, one) for key, one in self.pods.items()},
-            seen=self.seen,
+            is_measured=self.is_measured,
         )
-        for one in self.pods.values():
-            if one.version.version not in {*self.broken, *self.slow}:
-                one.moved = one.moved if one.ready == one.desired else self.now
-                one.there = one.ready = one.desired
+        for pods in self.pods.values():
+            if pods.version.version not in {*self.broken, *self.slow}:
+                pods.moved = pods.moved if pods.ready == pods.desired else self.now
+                pods.there = pods.ready = pods.desired
         if self.accepts:
             self.taken = self.written
 
-    def _count(self, key: str, one: Pods) -> Counted:
-        """What a version answers in a block; what it refuses has no outcome."""
-        version = one.version.version
+    def _count(self, key: str, pods: Pods) -> Counted:
+        """Return the outcomes of a version in a block; refused requests have none."""
+        version = pods.version.version
         refused = self.refused.get(version, 0)
         requests = self.rate * self.share(key)
         answered = round(requests * (1 - refused))
@@ -434,18 +437,18 @@ class World:
             ),
         )
 
-    def _deployment(self, key: str, one: Pods) -> DeploymentRecord:
+    def _deployment(self, key: str, pods: Pods) -> DeploymentRecord:
         return DeploymentRecord(
             **self._identity(version_name(NAME, key)),
             labels=((names.LABEL_REVISION, key),),
-            annotations=tuple(memory_annotations(one.version).items()),
+            annotations=tuple(memory_annotations(pods.version).items()),
             current=True,
-            replicas=one.desired,
-            ready=one.ready,
-            total=one.there,
+            replicas=pods.desired,
+            ready=pods.ready,
+            total=pods.there,
             deadline_exceeded=False,
-            scaled=one.scaled,
-            moved_at=one.moved,
+            scaled=pods.scaled,
+            moved_at=pods.moved,
         )
 
     def _identity(self, name: str) -> dict[str, Any]:
@@ -461,14 +464,14 @@ class World:
 
     # ---- what a person does -----------------------------------------------------------------
     def push(self, digit: str, version: str) -> World:
-        """Another model in the spec."""
+        """Set another model in the spec."""
         self.spec["spec"]["model"]["bento"].update(image=image(digit), version=version)
         self.spec["metadata"]["generation"] += 1
         return self
 
 
 def broken_pod(text: str = "container main ended with 1") -> PodState:
-    """A pod that will never become ready."""
+    """Return a pod that never becomes ready."""
     return PodState(
         revision="",
         job_uid="",
@@ -485,7 +488,10 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
 
 
 def serving_world(blocks: int, **spec: Any) -> World:
-    """A world whose first version has served for so many blocks; one of its own for each caller."""
+    """Return a world whose first version has served for so many blocks.
+
+    One of its own for each caller.
+    """
     return deepcopy(_serving_world(blocks, json.dumps(spec)))
 
 

@@ -26,17 +26,17 @@ TRAINING = {
 
 
 def serving(**spec: Any) -> World:
-    """A world whose first version has served long enough to be judged."""
+    """Return a world whose first version has served long enough to be evaluated."""
     return serving_world(36, **spec)
 
 
 def finished(world: World) -> bool:
-    """Whether no candidate is left."""
+    """Return whether the product has no candidate."""
     return world.current.candidate is None
 
 
 def in_phase(phase: CandidatePhase) -> Callable[[World], bool]:
-    """Whether the candidate is in this phase."""
+    """Return whether the candidate is in this phase."""
 
     def holds(world: World) -> bool:
         return world.current.candidate is not None and world.current.candidate.phase is phase
@@ -55,7 +55,7 @@ def watched(world: World, most: int = 400) -> World:
 
 
 def assert_nothing_is_lost(world: World) -> None:
-    """A version with a share has pods for it, and stable always has pods."""
+    """Assert that a version with a share has pods for it, and that stable always has pods."""
     stable, candidate = world.current.stable, world.current.candidate
     assert stable is not None
     assert world.pods[stable.revision].desired >= 1
@@ -67,5 +67,5 @@ def assert_nothing_is_lost(world: World) -> None:
 
 
 def at_weight(weight: int) -> Callable[[World], bool]:
-    """Whether the candidate has this share of the requests, in percent."""
+    """Return whether the candidate has this share of the requests, in percent."""
     return lambda one: one.current.candidate is not None and one.current.candidate.weight == weight

@@ -31,7 +31,10 @@ ACCURACY = {
 
 
 def product(*slos: Mapping[str, Any], **spec: Any) -> dict[str, Any]:
-    """A DataProduct with these SLOs; spec's other fields by keyword, None to leave one out."""
+    """Return a DataProduct with these SLOs.
+
+    Spec's other fields by keyword, None to leave one out.
+    """
     fields = {
         "owner": "group:default/catalog",
         "model": {
@@ -63,7 +66,7 @@ def count(bad: int, total: int) -> dict[str, int]:
 
 
 def steady(rate: float = 0.1, labels: int = 100, requests: int = 1200, failed: int = 0) -> Counts:
-    """Counts of a version whose accuracy is wrong at exactly this rate."""
+    """Return counts of a version whose accuracy is wrong at exactly this rate."""
     return {
         "availability": count(failed, requests),
         "accuracy": count(round(labels * rate), labels),
@@ -71,19 +74,19 @@ def steady(rate: float = 0.1, labels: int = 100, requests: int = 1200, failed: i
 
 
 def blocks(script: Script, last: int, first: int = 1, seconds: int = BLOCK) -> list[dict[str, Any]]:
-    """Blocks first … last of a script."""
-    found = []
+    """Return blocks first … last of a script."""
+    rows = []
     for index in range(first, last + 1):
         said = script(index)
         if said is None:
             continue
         whole = said.keys() & {"counts", "unavailable", "coverage"}
-        found.append({"at": index * seconds, **(said if whole else {"counts": said})})
-    return found
+        rows.append({"at": index * seconds, **(said if whole else {"counts": said})})
+    return rows
 
 
 def scenario(script: Script, last: int, *, seconds: int = BLOCK, **fields: Any) -> dict[str, Any]:
-    """A scenario of `last` blocks; its other fields by keyword."""
+    """Return a scenario of `last` blocks; its other fields by keyword."""
     document = {
         "product": product(),
         "version": "v1",
@@ -95,36 +98,36 @@ def scenario(script: Script, last: int, *, seconds: int = BLOCK, **fields: Any) 
 
 
 def run(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All lines of a replay, as parsed JSON."""
+    """Return all lines of a replay, as parsed JSON."""
     steps = replay(parse_scenario(json.loads(json.dumps(document))))
     return [as_object(step) for step in steps]
 
 
 def types(lines: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Types of decisions that aren't to hold."""
+    """Return the types of decisions other than Hold."""
     return [line["decision"]["type"] for line in lines if line["decision"]["type"] != "Hold"]
 
 
 def acts(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Types and reasons of decisions that aren't to hold."""
-    made = [line["decision"] for line in lines]
-    return [(one["type"], one["reason"]) for one in made if one["type"] != "Hold"]
+    """Return the types and reasons of decisions other than Hold."""
+    decisions = [line["decision"] for line in lines]
+    return [(one["type"], one["reason"]) for one in decisions if one["type"] != "Hold"]
 
 
 def at(lines: Iterable[Mapping[str, Any]], second: int) -> Mapping[str, Any]:
-    """The line of this second."""
+    """Return the line of this second."""
     return next(line for line in lines if line["at"] == second)
 
 
 def first(lines: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any]:
-    """The first line with a decision of this type. AssertionError when there is none."""
-    found = [line for line in lines if line["decision"]["type"] == kind]
-    assert found, f"nothing was decided of type {kind}"
-    return found[0]
+    """Return the first line with a decision of this type. Raises AssertionError without one."""
+    matching = [line for line in lines if line["decision"]["type"] == kind]
+    assert matching, f"nothing was decided of type {kind}"
+    return matching[0]
 
 
 def drawn(seed: int) -> Callable[[int, float], int]:
-    """Binomial counts from a seeded generator."""
+    """Return Binomial counts from a seeded generator."""
     source = random.Random(seed)
 
     def draw(total: int, rate: float) -> int:

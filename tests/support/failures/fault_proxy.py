@@ -51,7 +51,7 @@ NO_LIMIT = aiohttp.ClientTimeout(total=None)
 class Stream:
     """A watch that is open now."""
 
-    seen: Seen
+    arrived: Seen
     request: web.Request
     silent: asyncio.Event = field(default_factory=asyncio.Event)
     cut: bool = False
@@ -98,7 +98,7 @@ class FaultProxy:
         return f"https://127.0.0.1:{self.port}"
 
     def seen(self, requests: Requests = EVERYTHING, *, since: float = 0.0) -> list[Seen]:
-        """The matching requests so far, in the order of their arrival."""
+        """Return the matching requests so far, in the order of their arrival."""
         return [one for one in list(self._seen) if one.at >= since and requests.match(one)]
 
     def start(self, fault: Fault, requests: Requests = EVERYTHING) -> Rule:
@@ -119,7 +119,7 @@ class FaultProxy:
 
     @contextlib.contextmanager
     def broken(self, fault: Fault, requests: Requests = EVERYTHING) -> Iterator[Rule]:
-        """A fault for the length of a block."""
+        """Yield a fault for the length of a block."""
         rule = self.start(fault, requests)
         try:
             yield rule
@@ -128,7 +128,7 @@ class FaultProxy:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """As a process that was stopped: connections are made and nothing answers, not even TLS."""
+        """Accept connections without an answer, not even TLS, like a stopped process."""
         thawed = threading.Event()
         self._loop.call_soon_threadsafe(thawed.wait)
         try:
@@ -170,11 +170,11 @@ class FaultProxy:
 
     async def _goodbye(self) -> None:
         """Let the loop go on until no socket is left; one that was cancelled says goodbye first."""
-        left = list(self._sockets)
+        sockets = list(self._sockets)
         async with asyncio.timeout(GOODBYE_SECONDS):
             await asyncio.sleep(0)  # accepted ones need no more than a turn of the loop
-            while left:
-                left = [one for one in left if one.fileno() >= 0]
+            while sockets:
+                sockets = [one for one in sockets if one.fileno() >= 0]
                 await asyncio.sleep(0.01)
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
@@ -199,55 +199,55 @@ class FaultProxy:
 
     async def _cut(self, requests: Requests) -> None:
         for stream in list(self._streams):
-            if requests.match(stream.seen):
+            if requests.match(stream.arrived):
                 reset(stream.request)
 
     async def _touch_open_streams(self, rule: Rule) -> None:
         for stream in self._streams:
-            if rule.take(stream.seen):
+            if rule.take(stream.arrived):
                 touch(stream, rule.fault)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(
+        arrived = Seen(
             time.monotonic(),
             request.method,
             request.path,
             dict(request.query),
             request.headers.get("User-Agent", ""),
         )
-        self._seen.append(seen)
-        fault = next((rule.fault for rule in list(self._rules) if rule.take(seen)), None)
+        self._seen.append(arrived)
+        fault = next((rule.fault for rule in list(self._rules) if rule.take(arrived)), None)
         try:
-            response = await self._respond(request, seen, fault)
+            response = await self._respond(request, arrived, fault)
         except aiohttp.ClientError:
             return reset(request)  # the API server itself is away
-        seen.answer = response.status
+        arrived.answer = response.status
         return response
 
     async def _respond(
-        self, request: web.Request, seen: Seen, fault: Fault | None
+        self, request: web.Request, arrived: Seen, fault: Fault | None
     ) -> web.StreamResponse:
         match fault:
             case None | Silence() | CutInLine():
-                return await self._forward(request, seen, fault)
+                return await self._forward(request, arrived, fault)
             case Answer():
                 return refusal(fault)
             case Hang():
                 await asyncio.Event().wait()
                 raise AssertionError("a hanging request goes on for ever")
             case Delay(seconds):
-                return await self._forward_late(request, seen, seconds)
+                return await self._forward_late(request, arrived, seconds)
             case _:
                 assert_never(fault)
 
     async def _forward_late(
-        self, request: web.Request, seen: Seen, seconds: float
+        self, request: web.Request, arrived: Seen, seconds: float
     ) -> web.StreamResponse:
         body = await request.read()  # before the client can be gone
 
         async def later() -> web.StreamResponse:
             await asyncio.sleep(seconds)
-            return await self._forward(request, seen, None, body=body)
+            return await self._forward(request, arrived, None, body=body)
 
         task = asyncio.create_task(later())
         self._late.add(task)
@@ -260,7 +260,7 @@ class FaultProxy:
             task.exception()  # a client that is gone is no error of ours
 
     async def _forward(
-        self, request: web.Request, seen: Seen, fault: Fault | None, body: bytes | None = None
+        self, request: web.Request, arrived: Seen, fault: Fault | None, body: bytes | None = None
     ) -> web.StreamResponse:
         body = await request.read() if body is None else body
         async with self._client.request(
@@ -271,14 +271,14 @@ class FaultProxy:
             skip_auto_headers=("Content-Type", "Accept", "Accept-Encoding"),
         ) as upstream:
             headers = {k: v for k, v in upstream.headers.items() if k.lower() not in HOP_BY_HOP}
-            seen.answer = upstream.status
-            if not seen.watch or upstream.status >= 300:
+            arrived.answer = upstream.status
+            if not arrived.watch or upstream.status >= 300:
                 answer = await upstream.read()
                 headers.pop("Content-Length", None)
                 return web.Response(status=upstream.status, headers=headers, body=answer)
             response = web.StreamResponse(status=upstream.status, headers=headers)
             await response.prepare(request)
-            stream = Stream(seen, request)
+            stream = Stream(arrived, request)
             touch(stream, fault)
             await self._pump(upstream, response, stream)
             return response
@@ -313,7 +313,7 @@ def touch(stream: Stream, fault: Fault | None) -> None:
 
 
 def refusal(fault: Answer) -> web.Response:
-    """The answer with a Status object, as the API server words it."""
+    """Return a response with a Status object in the API server's form."""
     status = {
         "kind": "Status",
         "apiVersion": "v1",

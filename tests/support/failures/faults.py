@@ -38,12 +38,12 @@ class Requests:
     watch: bool | None = None
     dry_run: bool | None = None
 
-    def match(self, seen: Seen) -> bool:
+    def match(self, arrived: Seen) -> bool:
         return (
-            (not self.methods or seen.method in self.methods)
-            and self.watch in {None, seen.watch}
-            and self.dry_run in {None, "dryRun" in seen.query}
-            and re.search(self.path, seen.path) is not None
+            (not self.methods or arrived.method in self.methods)
+            and self.watch in {None, arrived.watch}
+            and self.dry_run in {None, "dryRun" in arrived.query}
+            and re.search(self.path, arrived.path) is not None
         )
 
 
@@ -94,8 +94,8 @@ class Rule:
     requests: Requests
     taken: int = 0
 
-    def take(self, seen: Seen) -> bool:
-        """Whether this request gets the fault."""
-        matches = self.requests.match(seen)
+    def take(self, arrived: Seen) -> bool:
+        """Return whether this request gets the fault."""
+        matches = self.requests.match(arrived)
         self.taken += matches
         return matches

@@ -27,7 +27,7 @@ PRODUCTS = ("serves", "canary", "training")
 def operator(
     plane: ControlPlane, release: ReleaseTree, user: str, folder: Path
 ) -> Iterator[Replica]:
-    """The operator of a release, under a user of its own in the audit log."""
+    """Yield the operator of a release, under a user of its own in the audit log."""
     settings = {
         "SLUICEGATE_NAMESPACE": NAMESPACE,
         "SLUICEGATE_WATCH_NAMESPACES": NAMESPACE,
@@ -42,7 +42,7 @@ def operator(
 
 
 def has_reconciled_all(replica: Replica) -> bool:
-    """Whether the operator reconciled each product since its start, and no key waits."""
+    """Return whether the operator reconciled each product since its start, and no key waits."""
     results = ("success", "requeue_after")
     passes = sum(
         replica.metric(
@@ -55,7 +55,7 @@ def has_reconciled_all(replica: Replica) -> bool:
 
 
 def statuses(plane: ControlPlane) -> dict[str, Any]:
-    """The status of each product by its name."""
+    """Return the status of each product by its name."""
     return {
         body["metadata"]["name"]: body.get("status", {})
         for body in read(plane, "dataproducts", "-n", NAMESPACE)
@@ -63,7 +63,7 @@ def statuses(plane: ControlPlane) -> dict[str, Any]:
 
 
 def children(plane: ControlPlane) -> dict[tuple[str, str], tuple[str, int]]:
-    """Identity and generation of all that the products own, and their pods."""
+    """Return identity and generation of all that the products own, and their pods."""
     return {
         (body["kind"], body["metadata"]["name"]): (
             body["metadata"]["uid"],
@@ -74,7 +74,7 @@ def children(plane: ControlPlane) -> dict[tuple[str, str], tuple[str, int]]:
 
 
 def writes(plane: ControlPlane, user: str) -> list[tuple[str, str]]:
-    """What an operator wrote, except its Lease."""
+    """Return the writes of an operator, except those of its Lease."""
     return [
         (write.verb, write.target)
         for write in audited_writes(plane, [user])
@@ -83,7 +83,7 @@ def writes(plane: ControlPlane, user: str) -> list[tuple[str, str]]:
 
 
 def products() -> list[dict[str, Any]]:
-    """A product that serves, one with a candidate later, one that trains, and a suspended one."""
+    """Return a product that serves, one with a candidate later, one that trains, and a suspended one."""
     suspended, training = product(NAMESPACE, "suspended"), product(NAMESPACE, "training")
     suspended["spec"]["suspend"] = True
     training["spec"] |= {
@@ -103,11 +103,11 @@ def annotate(plane: ControlPlane, name: str, annotation: str) -> None:
 
 def wait_until_idle(plane: ControlPlane, user: str) -> None:
     """Wait until an operator has written nothing between two looks, five seconds apart."""
-    seen: list[int] = []
+    counts: list[int] = []
 
     def is_idle() -> bool:
-        seen.append(len(writes(plane, user)))
-        return seen[-2:-1] == seen[-1:]
+        counts.append(len(writes(plane, user)))
+        return counts[-2:-1] == counts[-1:]
 
     eventually(is_idle, seconds=60, what=f"{user} writes nothing", every=5)
 

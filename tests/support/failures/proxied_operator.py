@@ -54,7 +54,7 @@ class ProxiedOperator:
         apply(self.plane, *products)
 
     def routed(self, name: str, **spec: Any) -> Object:
-        """A product with a route at a path of its own."""
+        """Return a product with a route at a path of its own."""
         body = product(self.namespace, name)
         route = {
             "parentRefs": [{"name": "web", "namespace": "gateway"}],
@@ -68,34 +68,34 @@ class ProxiedOperator:
         """Apply products, and wait until all are Ready and nothing is left to do."""
         self.apply(*(self.routed(name, **spec) for name in names))
         eventually(lambda: self.ready(*names), seconds=60, what=f"{names} ready")
-        eventually(self.settled, what="nothing more to do")
+        eventually(self.has_reconciled_all, what="nothing more to do")
 
     def ready(self, *names: str) -> bool:
-        """Whether products are Ready at their newest generation."""
+        """Return whether products are Ready at their newest generation."""
         products = self._there(DATA_PRODUCTS)
         return all(name in products and is_ready(products[name]) for name in names)
 
     def children(self) -> dict[str, Object]:
-        """What the operator made, by `Kind/name`."""
-        found = read(self.plane, KINDS, "-n", self.namespace, *OURS)
-        return {f"{one['kind']}/{one['metadata']['name']}": one for one in found}
+        """Return what the operator made, by `Kind/name`."""
+        objects = read(self.plane, KINDS, "-n", self.namespace, *OURS)
+        return {f"{one['kind']}/{one['metadata']['name']}": one for one in objects}
 
     def has_service(self, name: str) -> bool:
-        """Whether there is a Service of this name."""
-        found = Api(self.plane.kubeconfig).get(SERVICES.path(self.namespace))["items"]
-        return name in {one["metadata"]["name"] for one in found}
+        """Return whether there is a Service of this name."""
+        services = Api(self.plane.kubeconfig).get(SERVICES.path(self.namespace))["items"]
+        return name in {one["metadata"]["name"] for one in services}
 
     # ---- the process --------------------------------------------------------------------
-    def settled(self) -> bool:
-        """Whether each product that changed has been reconciled since."""
+    def has_reconciled_all(self) -> bool:
+        """Return whether each product that changed has been reconciled since."""
         return self.replica.metric('workqueue_depth{name="dataproduct"}') == 0
 
     def alive(self) -> bool:
-        """Whether the process runs and calls itself healthy."""
+        """Return whether the process runs and calls itself healthy."""
         return self.replica.process.poll() is None and self.replica.get("/healthz")[0] == 200
 
     def well(self, **pods: int) -> bool:
-        """Whether it leads, and products have so many pods each."""
+        """Return whether it leads, and products have so many pods each."""
         if not (self.replica.leads() and self.alive()):
             return False
         products, deployments = self._there(DATA_PRODUCTS), self._there(DEPLOYMENTS)
@@ -111,7 +111,10 @@ class ProxiedOperator:
         )
 
     def _there(self, kind: Resource) -> dict[str, Object]:
-        """Objects of a kind by name, one list for all; none while the API server doesn't answer."""
+        """Return objects of a kind by name, one list for all.
+
+        None while the API server doesn't answer.
+        """
         try:
             listed = Api(self.plane.kubeconfig).get(kind.path(self.namespace))["items"]
         except ClusterError:
@@ -119,24 +122,24 @@ class ProxiedOperator:
         return {one["metadata"]["name"]: one for one in listed}
 
     def recovers(self, *, what: str, **pods: int) -> float:
-        """Seconds from now, when a fault has ended, until all is well.
+        """Return the seconds from now, the end of a fault, until the product has recovered.
 
         Raises
         ------
         AssertionError
             It took longer than RECOVERY_SECONDS.
         """
-        ended = time.monotonic()
+        start_time = time.monotonic()
         eventually(
             lambda: self.well(**pods), seconds=RECOVERY_SECONDS, what=f"recovery after {what}"
         )
-        seconds = time.monotonic() - ended
+        seconds = time.monotonic() - start_time
         print(f"recovered {seconds:.1f} s after {what}")
         return seconds
 
 
 def is_ready(body: Object) -> bool:
-    """Whether a product is Ready at its newest generation, and no change is under way."""
+    """Return whether a product is Ready at its newest generation, and no change is under way."""
     status = body.get("status") or {}
     said = conditions(status)
     return (
@@ -157,7 +160,7 @@ def proxied_operator(
     born_into: Fault | None = None,
     among: Requests = EVERYTHING,
 ) -> Iterator[ProxiedOperator]:
-    """`sluicegate run` for one namespace, in which its Lease lies too, for the length of a block.
+    """Yield `sluicegate run` for one namespace, in which its Lease lies too, for the length of a block.
 
     One that is born into a fault, which may be for some requests only, isn't waited for; the test
     repairs the proxy.

@@ -34,7 +34,7 @@ class ReleaseTree:
         return self.folder / "crds"
 
     def environment(self) -> Mapping[str, str]:
-        """What has a Python process import its code instead of the installed one."""
+        """Return the environment in which Python imports this release's code."""
         sources = ("operator", "bentos/service/src", ".")
         return {"PYTHONPATH": os.pathsep.join(str(self.folder / source) for source in sources)}
 
@@ -51,12 +51,12 @@ class ReleaseTree:
 
 
 def current() -> ReleaseTree:
-    """The working tree."""
+    """Return the release of the working tree."""
     return ReleaseTree("current", ROOT)
 
 
 def previous(folder: Path) -> ReleaseTree:
-    """The last release, unpacked into `folder`: the commit of the last tag, or else that before the CRDs' last change.
+    """Return the last release, unpacked into `folder`: the commit of the last tag, or else that before the CRDs' last change.
 
     Raises
     ------

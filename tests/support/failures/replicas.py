@@ -83,7 +83,7 @@ class Replica:
         os.kill(self.process.pid, number)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and text of its own HTTP server; 0 when there is no answer."""
+        """Return status and text of its own HTTP server; 0 when there is no answer."""
         url = f"http://127.0.0.1:{self.port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
@@ -95,12 +95,12 @@ class Replica:
             return 0, repr(error)
 
     def metric(self, line: str) -> float:
-        """The value of one line of its metrics, 0 when there is none and NaN without an answer."""
+        """Return the value of one line of its metrics, 0 when there is none and NaN without an answer."""
         status, text = self.get("/metrics")
         if not status:
             return nan
-        found = [one for one in text.splitlines() if one.startswith(f"{line} ")]
-        return float(found[0].split()[-1]) if found else 0.0
+        samples = [one for one in text.splitlines() if one.startswith(f"{line} ")]
+        return float(samples[0].split()[-1]) if samples else 0.0
 
     def leads(self) -> bool:
         return self.metric('leader_election_master_status{name="dataproduct"}') == 1
@@ -121,7 +121,7 @@ class Replica:
         return self.process.wait()
 
     def logged(self, message: str) -> datetime | None:
-        """When it last said so in its log; None if it didn't."""
+        """Return the time of the last such line in the log; None without one."""
         text = f'"message": "{message}"'.encode()
         said = [one for one in whole_lines(self.log) if text in one]
         return datetime.fromisoformat(json.loads(said[-1])["ts"]) if said else None
@@ -131,19 +131,19 @@ class Replica:
 
 
 def assert_stopped_in_time(replica: Replica) -> None:
-    """By its own log, it took no longer to end than it may."""
+    """Assert by its log that it ended in time."""
     seconds = between(replica.logged("stopping"), replica.logged("stopped"))
     took(seconds, STOP_SECONDS, f"the end of {replica.name}")
 
 
 def assert_handed_over_in_time(leader: Replica, standby: Replica) -> None:
-    """By both logs, the standby led soon after the leader got SIGTERM."""
+    """Assert by both logs that the standby led soon after the leader got SIGTERM."""
     seconds = between(leader.logged("stopping"), standby.logged("lease acquired"))
     took(seconds, HANDOVER_SECONDS, f"the handover to {standby.name}")
 
 
 def between(first: datetime | None, second: datetime | None) -> float:
-    """Seconds between two lines of logs, which are there."""
+    """Return the seconds between two existing lines of logs."""
     assert first, "the first wasn't said"
     assert second, "the second wasn't said"
     return (second - first).total_seconds()
@@ -157,7 +157,7 @@ def replicas(
     extra: Mapping[str, str],
     ready: bool = True,
 ) -> Iterator[list[Replica]]:
-    """Operators for the length of a block; their last lines are printed when it fails."""
+    """Yield operators for the length of a block; their last lines are printed when it fails."""
     starting = (Replica(plane, name, folder, extra=extra) for name in names)
     with ready_in_turn(starting, ready=ready) as started:
         yield started
@@ -171,7 +171,7 @@ ready late if they started at once, and other tests run beside them."""
 
 @contextlib.contextmanager
 def ready_in_turn(starting: Iterable[AReplica], *, ready: bool = True) -> Iterator[list[AReplica]]:
-    """Replicas for the length of a block, the next started when the one before is ready.
+    """Yield replicas for the length of a block, the next started when the one before is ready.
 
     Without `ready` none is waited for.
     """
@@ -180,24 +180,26 @@ def ready_in_turn(starting: Iterable[AReplica], *, ready: bool = True) -> Iterat
     try:
         while True:
             with _STARTS:
-                if (one := next(waiting, None)) is None:
+                if (replica := next(waiting, None)) is None:
                     break
-                started.append(one)
+                started.append(replica)
                 if ready:
-                    eventually(one.is_ready, seconds=START_SECONDS, what=f"{one.name} ready")
+                    eventually(
+                        replica.is_ready, seconds=START_SECONDS, what=f"{replica.name} ready"
+                    )
         yield started
     except BaseException:
-        for one in started:
-            print(one.name, one.tail())
+        for replica in started:
+            print(replica.name, replica.tail())
         raise
     finally:
-        for one in started:
-            one.end()
+        for replica in started:
+            replica.end()
 
 
 @contextlib.contextmanager
 def quiet_control_plane() -> Iterator[ControlPlane]:
-    """An etcd and an API server with our kinds; nothing else runs, so each write is known."""
+    """Yield an etcd and an API server with our kinds; nothing else runs, so each write is known."""
     options = Options(audit=True, controller_manager=False, scheduler=False)
     with ControlPlane(options) as started:
         install_crds(started)
@@ -218,7 +220,7 @@ def stop_api_server(plane: ControlPlane) -> None:
 
 
 def succeeds(attempt: Callable[[], object], *expected: type[Exception]) -> Callable[[], bool]:
-    """Whether an attempt ends without one of the expected errors."""
+    """Return whether an attempt ends without one of the expected errors."""
 
     def holds() -> bool:
         try:
@@ -252,12 +254,15 @@ class Write:
 
 
 def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
-    """The successful writes of these users, in the order in which they were stored."""
+    """Return the successful writes of these users, in the order in which they were stored."""
     return [one for one in attempted_writes(plane, users) if one.is_stored]
 
 
 def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
-    """The writes of these users with any answer, in the order of the answers; without dry runs."""
+    """Return the writes of these users with any answer, in the order of the answers.
+
+    Without dry runs.
+    """
     desired = set(users)
     return sorted(
         (
@@ -280,7 +285,7 @@ def write_of(entry: Mapping[str, Any]) -> Write:
 
 
 def writers_by_object(writes: Iterable[Write], resource: str) -> dict[str, list[str]]:
-    """For each object, who wrote it, in order; a writer's writes in a row count once."""
+    """Return the writers of each object in order; consecutive writes of a writer count once."""
     ordered = sorted(
         (one for one in writes if one.resource == resource), key=lambda one: one.target
     )
@@ -293,12 +298,12 @@ def writers_by_object(writes: Iterable[Write], resource: str) -> dict[str, list[
 
 
 def orders(first: str, second: str) -> set[tuple[str, ...]]:
-    """By whom an object may have been written, if the first never followed the second."""
+    """Return the possible orders of writers, if the first never followed the second."""
     return {(first,), (second,), (first, second)}
 
 
 def product(namespace: str, name: str, *, version: str = "v1") -> dict[str, Any]:
-    """A small valid DataProduct."""
+    """Return a small valid DataProduct."""
     image = f"registry.example/bentos/{name}@sha256:{'a' * 64}"
     return {
         "apiVersion": "sluicegate.dev/v1alpha1",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def tiny_disk(folder: Path) -> Iterator[Path]:
-    """A file system of one MiB in memory, for the length of a block."""
+    """Yield a file system of one MiB in memory, for the length of a block."""
     require_linux_root()
     folder.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(folder))
@@ -36,7 +36,7 @@ def fill(folder: Path) -> None:
 
 
 def fits(file: Any, size: int) -> bool:
-    """Whether so many bytes could be written."""
+    """Return whether this many bytes could be written."""
     try:
         file.write(b"x" * size)
     except OSError as error:

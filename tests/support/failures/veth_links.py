@@ -55,11 +55,11 @@ class Wire:
         return ("nsenter", f"--net={NAMESPACES / self.namespace}", "--")
 
     def cut(self) -> None:
-        """From now on nothing arrives, in either direction."""
+        """Drop all packets in both directions from now on."""
         run("ip", "link", "set", self.device, "down")
 
     def restore(self) -> None:
-        """What is sent arrives again, and what the kernel still tries to send, too."""
+        """Deliver packets again, with those that the kernel still retransmits."""
         run("ip", "link", "set", self.device, "up")
 
 
@@ -77,7 +77,7 @@ class Switch:
 
     @contextlib.contextmanager
     def wire(self, number: int) -> Iterator[Wire]:
-        """A namespace with nothing in it but a way to the host."""
+        """Yield a network namespace with one link to the host."""
         wire = Wire(f"{self.bridge}-{number}", f"{self.bridge}-{number}")
         run("ip", "netns", "add", wire.namespace)
         try:
@@ -99,18 +99,18 @@ class Switch:
 
 @contextlib.contextmanager
 def switch() -> Iterator[Switch]:
-    """A bridge with an address that nothing else on this machine has."""
+    """Yield a bridge with an address that nothing else on this machine has."""
     require_linux_root()
-    taken = blocks_in_use()
-    block = next(one for one in BLOCKS if one not in taken)
-    made = Switch(f"wire{os.getpid() % 10_000_000}", block)
-    run("ip", "link", "add", made.bridge, "type", "bridge")
+    used_blocks = blocks_in_use()
+    block = next(one for one in BLOCKS if one not in used_blocks)
+    bridge = Switch(f"wire{os.getpid() % 10_000_000}", block)
+    run("ip", "link", "add", bridge.bridge, "type", "bridge")
     try:
-        run("ip", "address", "add", f"{made.address}/24", "dev", made.bridge)
-        run("ip", "link", "set", made.bridge, "up")
-        yield made
+        run("ip", "address", "add", f"{bridge.address}/24", "dev", bridge.bridge)
+        run("ip", "link", "set", bridge.bridge, "up")
+        yield bridge
     finally:
-        run("ip", "link", "delete", made.bridge)
+        run("ip", "link", "delete", bridge.bridge)
 
 
 class WiredReplica(Replica):
@@ -139,19 +139,19 @@ class WiredReplica(Replica):
 @contextlib.contextmanager
 def wired_replicas(
     plane: ControlPlane,
-    made: Switch,
+    bridge: Switch,
     folder: Path,
     *names: str,
     extra: Mapping[str, str],
 ) -> Iterator[list[WiredReplica]]:
-    """Operators, each on a wire of its own, for the length of a block."""
+    """Yield operators, each with its own network link, for the duration of the block."""
     with contextlib.ExitStack() as wires:
         starting = (
             WiredReplica(
                 plane,
                 name,
                 folder,
-                wire=wires.enter_context(made.wire(number)),
+                wire=wires.enter_context(bridge.wire(number)),
                 extra=extra,
             )
             for number, name in enumerate(names)

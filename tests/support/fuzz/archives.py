@@ -29,7 +29,7 @@ NAMES = (
 
 
 def check_archive(random: Random, folder: Path) -> bool:
-    """Whether a random archive is unpacked; `folder` is an empty folder for it.
+    """Return whether a random archive is unpacked; `folder` is an empty folder for it.
 
     Raises
     ------

@@ -20,7 +20,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def mutated(document: dict[str, Any], random: Random) -> dict[str, Any]:
-    """A copy with one to a few places changed, removed, copied or added."""
+    """Return a copy with one to a few places changed, removed, copied or added."""
     result: dict[str, Any] = copy.deepcopy(document)
     for _ in range(random.randint(1, MAX_CHANGES)):
         _change(_some_container(result, random), random)
@@ -28,7 +28,7 @@ def mutated(document: dict[str, Any], random: Random) -> dict[str, Any]:
 
 
 def _some_container(document: Any, random: Random) -> Any:
-    """A dict or a list of the document, each level as likely as the next one."""
+    """Return a dict or a list of the document, each level as likely as the next one."""
     while True:
         values = document.values() if isinstance(document, dict) else document
         below = [value for value in values if isinstance(value, dict | list) and value]

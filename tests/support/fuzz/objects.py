@@ -22,7 +22,7 @@ RUNTIME = f"registry.example/runtime@sha256:{'d' * 64}"
 
 
 def check_object(random: Random) -> bool:
-    """Whether a mutated DataProduct is accepted; a mutated status and review are read beside it.
+    """Return whether a mutated DataProduct is accepted; a mutated status and review are read beside it.
 
     Raises
     ------

@@ -45,7 +45,7 @@ OK, SERVER_ERROR = 200, 500
 
 
 def malformed(random: Random) -> bytes:
-    """The bytes of a request."""
+    """Return the bytes of a request."""
     line = b" ".join((random.choice(METHODS), random.choice(PATHS), random.choice(VERSIONS)))
     headers = b"".join(
         random.choice(NAMES) + random.choice((b":", b": ", b"")) + random.choice(CONTENTS)
@@ -75,7 +75,7 @@ async def check_requests(port: int, random: Random, count: int, *, at_once: int 
 
 
 async def _answer(port: int, text: bytes, seconds: float = IMPATIENCE) -> bytes:
-    """What the server sends first."""
+    """Return what the server sends first."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     with suppress(ConnectionError, TimeoutError):

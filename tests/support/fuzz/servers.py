@@ -29,7 +29,7 @@ class Well:
 
 @asynccontextmanager
 async def operator_server() -> AsyncIterator[int]:
-    """The port of metrics and probes; the messenger has the same server."""
+    """Yield the port of metrics and probes; the messenger has the same server."""
     health: Any = Well()
     server = Server(health, lambda: None, host="127.0.0.1", port=0)
     try:
@@ -40,7 +40,7 @@ async def operator_server() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def page_server(peers: tuple[IPv4Network, ...], secret: Path) -> AsyncIterator[int]:
-    """The port of the portfolio page behind a proxy at these addresses."""
+    """Yield the port of the portfolio page behind a proxy at these addresses."""
     products = [document(name, "shop") for name in ("pricing", "search")]
     async with served(store_of(products), HeaderLogin(Proxy(peers, secret))) as page:
         assert page.server.port is not None

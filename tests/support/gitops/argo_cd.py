@@ -42,7 +42,7 @@ class ArgoCD:
     server: str
 
     def follow(self, name: str, url: str) -> None:
-        """A refresh is both: it reads the repository and compares."""
+        """Refresh the Application, which reads the repository and compares."""
         self._follow("application.yaml", name, url)
 
     def install_operator(self, name: str, url: str, namespace: str) -> None:
@@ -64,7 +64,7 @@ class ArgoCD:
         )
 
     def reconcile(self, name: str) -> None:
-        """As `argocd app get --hard-refresh` asks for it."""
+        """Request a hard refresh like `argocd app get --hard-refresh`."""
         path = APPLICATIONS.path(NAMESPACE, name)
         merge_patch(self.cluster.kubeconfig, path, {"metadata": {"annotations": {REFRESH: "hard"}}})
 
@@ -74,7 +74,7 @@ class ArgoCD:
         eventually(refreshed, seconds=60, what=f"{name} refreshed")
 
     def seen(self, name: str) -> Seen:
-        """The health of the Application, once the commit is applied; until then it waits."""
+        """Return the health of the Application, once the commit is applied; until then it waits."""
         status = self._read(name).get("status", {})
         sync, health = status.get("sync", {}), status.get("health", {})
         applied = sync.get("status") == "Synced"
@@ -86,11 +86,11 @@ class ArgoCD:
         )
 
     def actions(self, name: str, product: str) -> set[str]:
-        """The actions that a person may choose on a product of the Application."""
+        """Return the actions that a person may choose on a product of the Application."""
         about = {key: value for key, value in _resource(name, product).items() if key != "name"}
-        found = requests.get(f"{self._url(name)}/resource/actions", params=about, timeout=30)
-        assert found.ok, found.text
-        return {one["name"] for one in found.json()["actions"] if not one.get("disabled")}
+        response = requests.get(f"{self._url(name)}/resource/actions", params=about, timeout=30)
+        assert response.ok, response.text
+        return {one["name"] for one in response.json()["actions"] if not one.get("disabled")}
 
     def act(self, name: str, product: str, action: str) -> None:
         """Choose one, as a person does on the page."""
@@ -106,7 +106,7 @@ class ArgoCD:
 
 
 def _resource(name: str, product: str) -> dict[str, str]:
-    """A product of an Application that has the name of its namespace."""
+    """Return a product of an Application that has the name of its namespace."""
     kind = {"group": "sluicegate.dev", "version": "v1alpha1", "kind": "DataProduct"}
     return {"name": name, "namespace": name, "resourceName": product, **kind}
 
@@ -125,7 +125,7 @@ def _messages(status: dict[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def argo_cd(cluster: Cluster, folder: Path) -> Iterator[ArgoCD]:
-    """Argo CD for the length of a block; nothing of it is left on the cluster."""
+    """Yield Argo CD for the length of a block; nothing of it is left on the cluster."""
     sources = module_folder(MODULE)
     manifests = sources / "manifests"
     definitions = [f"--filename={manifests / f'crds/{kind}-crd.yaml'}" for kind in KINDS]
@@ -154,7 +154,7 @@ def argo_cd(cluster: Cluster, folder: Path) -> Iterator[ArgoCD]:
 
 
 def _scripts(sources: Path, folder: Path) -> Path:
-    """The folder of what Argo CD's image has on PATH: sources of a module aren't executable."""
+    """Return a folder with the scripts on PATH of Argo CD's image, executable."""
     scripts = folder / "scripts"
     scripts.mkdir()
     for name in ("git-verify-wrapper.sh", "gpg-wrapper.sh"):
@@ -165,7 +165,7 @@ def _scripts(sources: Path, folder: Path) -> Path:
 
 
 def _configure(cluster: Cluster, configuration: Path) -> None:
-    """Argo CD's own configuration with the health checks and actions of gitops/argocd."""
+    """Write Argo CD's configuration with the health checks and actions of gitops/argocd."""
     cluster.kubectl("apply", "--server-side", "-n", NAMESPACE, f"--kustomize={configuration}")
     patch = EXAMPLES / "argocd" / "argocd-cm.yaml"
     cluster.kubectl("-n", NAMESPACE, "patch", "configmap", "argocd-cm", f"--patch-file={patch}")

@@ -36,7 +36,7 @@ class Flux:
     cluster: Cluster
 
     def follow(self, name: str, url: str) -> None:
-        """As `flux reconcile source git` reads it."""
+        """Request a read of the repository like `flux reconcile source git`."""
         documents = list(yaml.safe_load_all((EXAMPLES / "flux/products.yaml").read_text()))
         source, kustomization = documents
         source["metadata"]["name"] = kustomization["metadata"]["name"] = name
@@ -55,17 +55,20 @@ class Flux:
             )
 
     def reconcile(self, name: str) -> None:
-        """As `flux reconcile kustomization` asks for it; it ends with the health checks."""
+        """Request a reconcile like `flux reconcile kustomization`.
+
+        It ends with the health checks.
+        """
         self._ask(KUSTOMIZATIONS, name)
 
     def seen(self, name: str) -> Seen:
-        """The condition Ready of the Kustomization."""
-        found = self._read(KUSTOMIZATIONS, name)
-        status = found.get("status", {})
+        """Return the condition Ready of the Kustomization."""
+        kustomization = self._read(KUSTOMIZATIONS, name)
+        status = kustomization.get("status", {})
         conditions = {one["type"]: one for one in status.get("conditions", ())}
         ready = conditions.get("Ready")
         commit = status.get("lastAttemptedRevision", "").rpartition(":")[2]
-        if ready is None or ready["observedGeneration"] != found["metadata"]["generation"]:
+        if ready is None or ready["observedGeneration"] != kustomization["metadata"]["generation"]:
             return Seen(commit, Verdict.WAITS, "", "")
         verdict = VERDICTS[ready["status"]]
         return Seen(commit, verdict, ready["lastTransitionTime"], ready["message"])
@@ -87,7 +90,7 @@ class Flux:
 
 @contextmanager
 def flux(cluster: Cluster, folder: Path) -> Iterator[Flux]:
-    """Flux for the length of a block; nothing of it is left on the cluster."""
+    """Yield Flux for the length of a block; nothing of it is left on the cluster."""
     definitions = [
         f"--filename={module_folder(f'github.com/fluxcd/{name}') / 'config/crd/bases'}"
         for name in CONTROLLERS
@@ -111,7 +114,7 @@ def _programs(folder: Path) -> Sequence[Program]:
         f"--storage-addr={storage}",
         f"--storage-adv-addr={storage}",
     )
-    found = []
+    programs = []
     for name in CONTROLLERS:
         health = f"127.0.0.1:{free_port()}"
         command = (
@@ -120,5 +123,5 @@ def _programs(folder: Path) -> Sequence[Program]:
             f"--health-addr={health}",
             f"--metrics-addr=127.0.0.1:{free_port()}",
         )
-        found.append(Program(command, f"http://{health}/readyz"))
-    return found
+        programs.append(Program(command, f"http://{health}/readyz"))
+    return programs

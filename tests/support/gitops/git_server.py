@@ -28,7 +28,7 @@ class Repository:
     url: str
 
     def commit_products(self, *products: dict[str, Any]) -> str:
-        """The hash of a commit in which these are all that the folder `products` has, a file each."""
+        """Return the hash of a commit in which these are all that the folder `products` has, a file each."""
         products_folder = self.folder / "products"
         products_folder.mkdir(exist_ok=True)
         for old in products_folder.iterdir():
@@ -39,7 +39,7 @@ class Repository:
         return self.commit()
 
     def commit(self) -> str:
-        """The hash of a commit of all that the folder has."""
+        """Return the hash of a commit of all that the folder has."""
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message=A change")
         return self._git("rev-parse", "HEAD").strip()
@@ -59,7 +59,7 @@ class GitServer:
     address: str
 
     def repository(self, name: str) -> Repository:
-        """A new, empty one."""
+        """Return a new, empty repository."""
         folder = self.folder / name
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main", folder], check=True)
         return Repository(folder, f"{self.address}/{name}")
@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")
-        asked = {
+        environment = {
             "GIT_PROJECT_ROOT": str(self.root),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
             ["git", "http-backend"],
             input=body,
             capture_output=True,
-            env={**os.environ, **asked},
+            env={**os.environ, **environment},
             check=True,
         ).stdout
         head, _, content = answer.partition(b"\r\n\r\n")

@@ -69,7 +69,7 @@ class Tool(Protocol):
         """Compare the cluster with Git once more; return when that is done."""
 
     def seen(self, name: str) -> Seen:
-        """What it says now."""
+        """Return the tool's present verdict."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,16 @@ class Folder:
         return commit
 
     def reconcile(self) -> Seen:
-        """What the tool says after another comparison of the cluster with Git."""
+        """Return the tool's verdict after another comparison of the cluster with Git."""
         self.tool.reconcile(self.name)
         return self.seen()
 
     def seen(self) -> Seen:
-        """What the tool says now."""
+        """Return the tool's present verdict."""
         return self.tool.seen(self.name)
 
     def until(self, verdict: Verdict, commit: str, *, seconds: float = 90) -> Seen:
-        """What the tool says of this commit, once that is its verdict."""
+        """Return the tool's verdict on this commit, once it is this one."""
         last: list[Seen] = []
 
         def holds() -> Seen | None:
@@ -105,17 +105,17 @@ class Folder:
             return last[0] if right else None
 
         try:
-            seen = eventually(holds, seconds=seconds, every=0.3, what=f"{verdict} at {commit}")
+            observed = eventually(holds, seconds=seconds, every=0.3, what=f"{verdict} at {commit}")
         except AssertionError:
             print(f"{self.name}: {last}")
             raise
-        assert seen
-        return seen
+        assert observed
+        return observed
 
 
 @contextmanager
 def followed(tool: Tool, name: str, repository: Repository) -> Iterator[Folder]:
-    """A repository that a tool follows from the first commit to the end of a block."""
+    """Yield a repository that a tool follows from the first commit to the end of a block."""
     try:
         yield Folder(tool, name, repository)
     finally:
@@ -138,7 +138,10 @@ class Program:
 def programs(
     folder: Path, started: Sequence[Program], environment: Mapping[str, str]
 ) -> Iterator[None]:
-    """Programs for the length of a block; the last lines of each are printed when it fails."""
+    """Yield programs for the length of a block.
+
+    The last lines of each are printed when it fails.
+    """
     processes = []
     try:
         for each in started:

@@ -67,7 +67,7 @@ class Sky:
             seed,
             volume=volume,
             wrong=wrong,
-            known=self.known,
+            labelled=self.known,
             delays=self.delays,
             delays_of_wrong=self.delays_of_wrong,
         )

@@ -19,25 +19,25 @@ EVIDENCE = pytest.StashKey[dict[str, "Callable[[], str]"]]()
 
 
 @contextlib.contextmanager
-def evidence(config: pytest.Config, title: str, tell: Callable[[], str]) -> Iterator[None]:
+def evidence(config: pytest.Config, title: str, collect: Callable[[], str]) -> Iterator[None]:
     """Add what the callback returns to the report of every test that fails meanwhile."""
-    told = config.stash.setdefault(EVIDENCE, {})
-    told[title] = tell
+    collectors = config.stash.setdefault(EVIDENCE, {})
+    collectors[title] = collect
     try:
         yield
     finally:
-        del told[title]
+        del collectors[title]
 
 
 def add_evidence(item: pytest.Item, report: pytest.TestReport) -> None:
     """Add to the report of a failure what is known now."""
     if report.failed and report.when != "teardown":
-        for title, tell in item.config.stash.get(EVIDENCE, {}).items():
-            report.sections.append((title, tell()))
+        for title, collect in item.config.stash.get(EVIDENCE, {}).items():
+            report.sections.append((title, collect()))
 
 
 def what_happened(cluster: Backend, namespace: str) -> str:
-    """Products, objects, events and logs of a namespace."""
+    """Return products, objects, events and logs of a namespace."""
     here = ("--namespace", namespace)
     questions = [
         ("get", "all", "-o", "wide"),
@@ -53,7 +53,7 @@ def what_happened(cluster: Backend, namespace: str) -> str:
 
 
 def _ask(cluster: Backend, question: tuple[str, ...]) -> str:
-    """What kubectl answers, or why it doesn't."""
+    """Return kubectl's output, or its error."""
     try:
         return cluster.run_kubectl(*question)
     except ClusterError as error:

@@ -46,7 +46,7 @@ class Bentos:
     _pushed: dict[str, str] = field(default_factory=dict)
 
     def image(self, version: str, *, fault: str = "") -> str:
-        """Reference by digest of a version that has a fault, or none."""
+        """Return the image reference by digest of a version, with or without a fault."""
         if version not in self._pushed:
             bento = self.folder / version
             finished = subprocess.run(
@@ -63,7 +63,7 @@ class Bentos:
 
 
 def feedback_secret() -> dict[str, Any]:
-    """The Secret that signs predictions and admits the truth."""
+    """Return the Secret that signs predictions and admits the truth."""
     keys = {"hmac": os.urandom(32), "bearer": BEARER.encode()}
     data = {name: base64.b64encode(key).decode() for name, key in keys.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": data}
@@ -90,7 +90,10 @@ def accuracy() -> dict[str, Any]:
 def learner(
     image: str, version: str, *, runtime: str, host: str, name: str = NAME, **spec: Any
 ) -> dict[str, Any]:
-    """A DataProduct that serves a version of the learner; `spec` adds to it or replaces parts."""
+    """Return a DataProduct that serves a version of the learner.
+
+    `spec` adds to it or replaces parts.
+    """
     return {
         "apiVersion": "sluicegate.dev/v1alpha1",
         "kind": "DataProduct",
@@ -218,7 +221,7 @@ class Visitors:
             ) as session,
             asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(self._tell(session))
+            tasks.create_task(self._send_labels(session))
             loop = asyncio.get_running_loop()
             due = loop.time()
             while not self._ended.is_set():
@@ -242,7 +245,7 @@ class Visitors:
         if answer["token"]:
             self._labels.append({"token": answer["token"], "truth": truth})
 
-    async def _tell(self, session: aiohttp.ClientSession) -> None:
+    async def _send_labels(self, session: aiohttp.ClientSession) -> None:
         authorization = {"Authorization": f"Bearer {BEARER}"}
         while not self._ended.is_set():
             await asyncio.sleep(1)
@@ -256,7 +259,7 @@ class Visitors:
     async def _post(
         self, session: aiohttp.ClientSession, path: str, body: object, **more: Any
     ) -> Any | None:
-        """The answer's JSON; None when there was none, which is counted."""
+        """Return the answer's JSON; None when there was none, which is counted."""
         try:
             async with session.post(path, json=body, **more) as answer:
                 if answer.status == 200:

@@ -24,12 +24,12 @@ API = "/apis/sluicegate.dev/v1alpha1/namespaces/{namespace}/dataproducts/{name}"
 
 @cache
 def connection(kubeconfig: Path) -> Any:
-    """A client of the API server that keeps its connections: waits ask it twice a second."""
+    """Return a client of the API server that keeps its connections: waits ask it twice a second."""
     return new_client_from_config(str(kubeconfig))
 
 
 def get(kubeconfig: Path, path: str) -> Object:
-    """The JSON at a path of the API server.
+    """Return the JSON at a path of the API server.
 
     Raises
     ------
@@ -95,12 +95,12 @@ class LiveProduct:
         )
 
     def read(self) -> Object:
-        """The object as it is."""
+        """Return the object as it is."""
         path = API.format(namespace=self.namespace, name=self.name)
         return get(self.backend.kubeconfig, path)
 
     def as_people_own_it(self) -> str:
-        """What is theirs alone, as text: spec, its generation, labels and annotations."""
+        """Return the fields that people own, as text: spec, its generation, labels and annotations."""
         read = self.read()
         theirs = ("generation", "labels", "annotations")
         metadata = {name: read["metadata"].get(name) for name in theirs}
@@ -111,12 +111,12 @@ class LiveProduct:
         return dict(self.read().get("status") or {})
 
     def condition(self, kind: str) -> Object:
-        """A condition; empty while it isn't there."""
+        """Return a condition; empty while it isn't there."""
         conditions = self.status.get("conditions") or ()
         return next((one for one in conditions if one["type"] == kind), {})
 
     def listed(self, path: str, selector: str = "") -> list[Object]:
-        """Objects of the namespace, e.g. of `apps/v1/deployments`; `v1/…` is the core group."""
+        """Return objects of the namespace, e.g. of `apps/v1/deployments`; `v1/…` is the core group."""
         root = "/api" if path.startswith("v1/") else "/apis"
         group, _, plural = path.rpartition("/")
         query = f"?labelSelector={selector}" if selector else ""
@@ -124,7 +124,7 @@ class LiveProduct:
         return list(get(self.backend.kubeconfig, url)["items"])
 
     def traffic(self) -> str:
-        """Where requests go: a line each for pods, endpoints and weights of the namespace."""
+        """Return a line each for pods, endpoints and weights of the namespace."""
         lines = [_pod_line(pod) for pod in self.listed("v1/pods")]
         for endpoints in self.listed("discovery.k8s.io/v1/endpointslices"):
             for endpoint in endpoints.get("endpoints") or ():
@@ -137,20 +137,20 @@ class LiveProduct:
         return "\n".join(f"  {line}" for line in lines)
 
     def until(self, holds: Callable[[Object], Any], *, what: str, seconds: float = 120) -> Object:
-        """The status, once `holds(status)`; a look each half second."""
-        seen: Object = {}
+        """Return the status, once `holds(status)`; it is read each half second."""
+        status: Object = {}
 
         def look() -> bool:
-            seen.clear()
-            seen.update(self.status)
-            return bool(holds(seen))
+            status.clear()
+            status.update(self.status)
+            return bool(holds(status))
 
         try:
             eventually(look, seconds=seconds, every=0.5, what=what)
         except AssertionError:
-            print(json.dumps(seen, indent=1))
+            print(json.dumps(status, indent=1))
             raise
-        return dict(seen)
+        return dict(status)
 
     def until_told(self, said: str) -> None:
         """Wait for an event that says so: the operator records it after the status, beside it."""
@@ -192,12 +192,12 @@ def _pod_line(pod: Object) -> str:
 
 
 def conditions(status: Object) -> dict[str, str]:
-    """Status by type; "False" for those that are there only while they are True."""
+    """Return status by type; "False" for those that are there only while they are True."""
     absent = {"Reconciling": "False", "Stalled": "False"}
     return absent | {one["type"]: one["status"] for one in status.get("conditions") or ()}
 
 
 def says(status: Object, kind: str) -> tuple[str, str]:
-    """Reason and message of a condition; empty while it isn't there."""
-    found = (one for one in status.get("conditions") or () if one["type"] == kind)
-    return next(((one["reason"], one.get("message", "")) for one in found), ("", ""))
+    """Return reason and message of a condition; empty while it isn't there."""
+    conditions = (one for one in status.get("conditions") or () if one["type"] == kind)
+    return next(((one["reason"], one.get("message", "")) for one in conditions), ("", ""))

@@ -41,7 +41,7 @@ MOUNTS = [
 
 
 def container(name: str, image: str, *command: str, **more: Any) -> dict[str, Any]:
-    """A container with the bento, scratch space and no rights."""
+    """Return a container with the bento, scratch space and no rights."""
     return {
         "name": name,
         "image": image,
@@ -58,7 +58,7 @@ def container(name: str, image: str, *command: str, **more: Any) -> dict[str, An
 def pod_spec(
     bento: dict[str, Any], *containers: dict[str, Any], init: tuple[dict[str, Any], ...] = ()
 ) -> dict[str, Any]:
-    """A pod whose volume `bento` has the source `bento`: an image or an emptyDir."""
+    """Return a pod whose volume `bento` has the source `bento`: an image or an emptyDir."""
     return {
         "securityContext": SECURITY,
         "automountServiceAccountToken": False,
@@ -74,19 +74,19 @@ def pod_spec(
 
 
 def image_volume(reference: str) -> dict[str, Any]:
-    """The source of a volume that is a packed bento."""
+    """Return the source of a volume that is a packed bento."""
     return {"image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
 
 
 def ready_at(port: int | str) -> dict[str, Any]:
-    """The readiness probe of the operator's own pods."""
+    """Return the readiness probe of the operator's own pods."""
     http = {"path": "/readyz", "port": port}
     return {"httpGet": http, "timeoutSeconds": 3, "periodSeconds": 2, "failureThreshold": 5}
 
 
 def server(runtime: str, *variables: dict[str, str]) -> dict[str, Any]:
-    """The container that serves the bento."""
-    made = container(
+    """Return the container that serves the bento."""
+    main = container(
         "server",
         runtime,
         *LAUNCHER,
@@ -97,11 +97,11 @@ def server(runtime: str, *variables: dict[str, str]) -> dict[str, Any]:
         readinessProbe=ready_at("metrics"),
         resources=MODEST,
     )
-    return made | {"env": [*made["env"], *variables]}
+    return main | {"env": [*main["env"], *variables]}
 
 
 def identity(namespace: str, release: Release) -> list[dict[str, str]]:
-    """The variables by which the pods of a version mark their answers to a consumer."""
+    """Return the variables by which the pods of a version mark their answers to a consumer."""
     values = {
         NAMESPACE: namespace,
         PRODUCT_VARIABLE: PRODUCT,
@@ -113,12 +113,12 @@ def identity(namespace: str, release: Release) -> list[dict[str, str]]:
 
 
 def served_name(release: Release) -> str:
-    """The name of the Deployment and the Service of a version of the product."""
+    """Return the name of the Deployment and the Service of a version of the product."""
     return version_name(PRODUCT, release.revision)
 
 
 def version_objects(release: Release, namespace: str = "catalog") -> list[dict[str, Any]]:
-    """A Deployment and a Service of one version of the product, with the operator's names and labels.
+    """Return a Deployment and a Service of one version of the product, with the operator's names and labels.
 
     The documented scrape jobs read no pod whose labels don't name the Deployment that it belongs to.
     """
@@ -152,7 +152,7 @@ def version_objects(release: Release, namespace: str = "catalog") -> list[dict[s
 
 
 def route(host: str, weights: dict[str, int]) -> dict[str, Any]:
-    """An HTTPRoute from the cluster's gateway to Services, with a weight for each name."""
+    """Return an HTTPRoute from the cluster's gateway to Services, with a weight for each name."""
     backends = [
         {"name": name, "port": HTTP_PORT, "weight": weight} for name, weight in weights.items()
     ]

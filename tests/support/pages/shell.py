@@ -58,7 +58,7 @@ class Shell:
             self._process.stdout.close()
 
     def run(self, command: Command) -> str:
-        """What a command prints, on both of its streams.
+        """Return the output of a command, of both streams.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class Shell:
 
 
 def digest_of(document: Any) -> str:
-    """A digest for the bento that a page leaves out: another one for each version."""
+    """Return a digest for the bento that a page leaves out: another one for each version."""
     try:
         version: str = document["spec"]["model"]["bento"]["version"]
     except (KeyError, TypeError):
@@ -124,7 +124,7 @@ def digest_of(document: Any) -> str:
 
 
 def merged(old: object, new: object) -> object:
-    """`old` with what `new` says; lists are replaced."""
+    """Return `old` merged with `new`; lists are replaced."""
     if isinstance(old, dict) and isinstance(new, dict):
         return old | {key: merged(old.get(key), value) for key, value in new.items()}
     return new

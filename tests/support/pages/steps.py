@@ -57,19 +57,19 @@ class File:
 
 
 def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page, in its order."""
-    found = []
+    """Return the fenced blocks of a page, in its order."""
+    fenced = []
     for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
         if token.type == "fence":
             language, _, rest = token.info.strip().partition(" ")
             title = re.search(r'title="([^"]*)"', rest)
             line = token.map[0] + 1 if token.map else 0
-            found.append(Block(language, title[1] if title else "", token.content, line))
-    return found
+            fenced.append(Block(language, title[1] if title else "", token.content, line))
+    return fenced
 
 
 def steps(page: Path) -> Iterator[Command | File]:
-    """What the reader does, one after the other."""
+    """Yield the steps of the reader in their order."""
     waiting: list[Command] = []
     for block in blocks(page):
         if block.language == "text" and waiting:
@@ -92,12 +92,12 @@ def steps(page: Path) -> Iterator[Command | File]:
 
 
 def commands(page: Path) -> list[Command]:
-    """The commands of a page."""
+    """Return the commands of a page."""
     return [step for step in steps(page) if isinstance(step, Command)]
 
 
 def prints(expected: str, printed: str) -> bool:
-    """Whether what was printed is what the page shows.
+    """Return whether the output is that on the page.
 
     `…` stands for anything within a line, and on a line of its own for lines; how wide columns are
     doesn't count.

@@ -38,7 +38,7 @@ OF_BENTOS = frozenset({"check", "pack", "train", "runtime-constraints", "runtime
 
 
 def tier(command: Command) -> str:
-    """The tier that runs a command; empty where none does.
+    """Return the tier that runs a command; empty where none does.
 
     Raises
     ------

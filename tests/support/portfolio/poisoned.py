@@ -18,7 +18,7 @@ INDICATORS = [
 
 
 def poisoned(text, name="bad"):
-    """A product with this text wherever the API server takes one, and one in its status."""
+    """Return a product with this text in each free text of spec and status."""
     spec = {
         "displayName": text, "domain": text,
         "description": {"purpose": text, "limitations": text, "usage": text},
@@ -30,14 +30,14 @@ def poisoned(text, name="bad"):
         "slos": INDICATORS,
     }  # fmt: skip
     bad = degraded(text, text)
-    for one in bad["slos"]:
-        one |= {"name": text, "reason": text, "message": text}
-        for market in one.get("markets", ()):
+    for slo in bad["slos"]:
+        slo |= {"name": text, "reason": text, "message": text}
+        for market in slo.get("markets", ()):
             market["market"] = text
     bad["slos"] = bad["slos"][1:]
     candidate = waiting_for_approval(text)["candidate"] | {"decisionMessage": text}
-    for one in candidate["evidence"]:
-        one["slo"] = text
+    for slo in candidate["evidence"]:
+        slo["slo"] = text
     past = version(text, outcome="Replaced", reason=text, promotionTime="2026-01-01T00:00:00Z",
                    endTime="2026-02-01T00:00:00Z")  # fmt: skip
     bad |= {
@@ -60,7 +60,7 @@ def poisoned(text, name="bad"):
 
 
 def signed(text):
-    """A review with this text wherever people write into one."""
+    """Return a review with this text in each field that people write."""
     review = document_of(sealed_month(11, wrong=0.1), notes=text)
     line = text.strip()
     review["spec"] |= {

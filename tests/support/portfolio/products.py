@@ -33,13 +33,16 @@ def slo(name: str, state: str = "Met", **more: Any) -> dict[str, Any]:
 def document(
     name: str = "pricing", namespace: str = "pricing", *, spec: Any = None, status: Any = None
 ) -> dict[str, Any]:
-    """A DataProduct as the API server has it; `spec` and `status` are added to what all have."""
+    """Return a DataProduct as the API server has it.
+
+    `spec` and `status` are added to what all have.
+    """
     base = {
         "owner": "group:default/pricing", "domain": "pricing", "markets": ["AT", "FR"],
         "model": {"bento": {"image": DIGEST, "version": "v14", "service": "Pricing"}},
         "serving": {"runtimeImage": RUNTIME},
     }  # fmt: skip
-    told = {
+    metadata = {
         "observedGeneration": 1, "state": "Healthy",
         "stable": version(promotionTime=WHEN),
         "summary": {"slo": "Met", "markets": "AT,FR"},
@@ -52,7 +55,7 @@ def document(
             "resourceVersion": "1", "generation": 1,
         },
         "spec": base | (spec or {}),
-        "status": told | (status or {}),
+        "status": metadata | (status or {}),
     }  # fmt: skip
 
 
@@ -61,7 +64,7 @@ def product(name: str = "pricing", namespace: str = "pricing", **more: Any) -> D
 
 
 def waiting_for_approval(name: str = "v15") -> dict[str, Any]:
-    """A status whose candidate waits for approval, with its evidence."""
+    """Return a status whose candidate waits for approval, with its evidence."""
     return {
         "candidate": version(
             name, phase="AwaitingApproval", step=3, weight=50, target=50, startTime=WHEN,
@@ -83,7 +86,7 @@ def waiting_for_approval(name: str = "v15") -> dict[str, Any]:
 
 
 def degraded(cause: str = "RecentRelease", message: str = "", **more: Any) -> dict[str, Any]:
-    """A status of a product that is degraded."""
+    """Return a status of a product that is degraded."""
     text = message or "accuracy is at 84.2 % (n=1,200) against 88.0 %"
     return {
         "state": "Degraded",

@@ -32,11 +32,11 @@ HYPOTHESIS: Final = "mileage in bands"
 def quarter() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the products and their ledgers, as the API server has them."""
     products, ledgers = [], []
-    for number, one in enumerate(documents()):
-        namespace, name = one["metadata"]["namespace"], one["metadata"]["name"]
-        made = [_ledger(namespace, name, number, place) for place in range(len(MONTHS))]
-        ledgers += made
-        products.append(_product(one, number, made[-1]))
+    for number, body in enumerate(documents()):
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        reviews = [_ledger(namespace, name, number, place) for place in range(len(MONTHS))]
+        ledgers += reviews
+        products.append(_product(body, number, reviews[-1]))
     return products, ledgers
 
 
@@ -106,9 +106,9 @@ def _candidate(name: str, number: int, place: int, turn: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _product(one: dict[str, Any], number: int, ledger: dict[str, Any]) -> dict[str, Any]:
+def _product(product: dict[str, Any], number: int, ledger: dict[str, Any]) -> dict[str, Any]:
     """Return a product whose present numbers are those of its newest day."""
-    namespace, name = one["metadata"]["namespace"], one["metadata"]["name"]
+    namespace, name = product["metadata"]["namespace"], product["metadata"]["name"]
     (accuracy,) = (
         level for level in ledger["status"]["days"][-1]["slos"] if level["name"] == "accuracy"
     )
@@ -122,7 +122,7 @@ def _product(one: dict[str, Any], number: int, ledger: dict[str, Any]) -> dict[s
     if name == FALLEN:
         status |= degraded("ModelDecay")
     status["engine"] = {"originalBaseline": {"version": "v1", "slos": {"accuracy": INITIAL}}}
-    spec = one["spec"] | {
+    spec = product["spec"] | {
         "slos": [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}],
         "businessGoals": [{"name": "prices-in-tolerance", "slo": "accuracy", "target": "90", "unit": "%"}],
     }  # fmt: skip

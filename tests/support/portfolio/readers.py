@@ -70,7 +70,7 @@ def readings(document: dict[str, Any]) -> Readings:
         total=1,
         now=NOW,
     )
-    found = transitions_between(Cursor(), cursor, status, origin)
+    transitions = transitions_between(Cursor(), cursor, status, origin)
     return Readings(
         page=tuple(sorted(LABELS[need.kind] for _, need in page.queue)),
         plugin=tuple(sorted(row[2] for row in plugin.rows([document], datetime.now(UTC)))),
@@ -78,44 +78,51 @@ def readings(document: dict[str, Any]) -> Readings:
             sorted(name for name, paths in content["products"].items() if name not in REPORTED and path in paths)
         ),
         listed=(page.products_needing_a_person, len(plugin.needing([document])), content["needsPerson"]),
-        messages=frozenset((one.kind, one.urgency) for one in found),
+        messages=frozenset((one.kind, one.urgency) for one in transitions),
         alerts=frozenset((one.kind, one.urgency) for one in open_states(cursor, status, origin)),
         reason=reason_of(product.status, product.metadata.key),
     )  # fmt: skip
 
 
 def contradictions(document: dict[str, Any]) -> Iterator[str]:
-    """Where two readers of a product disagree, a sentence each."""
-    found = readings(document)
-    yield from _lists(found)
-    yield from _messages(found)
+    """Yield where two readers of a product disagree, a sentence each."""
+    product_readings = readings(document)
+    yield from _lists(product_readings)
+    yield from _messages(product_readings)
 
 
-def _lists(found: Readings) -> Iterator[str]:
-    if found.page != found.plugin:
-        yield f"the page lists {found.page}, the plugin {found.plugin}"
-    if set(found.page) != set(found.digest):
-        yield f"the page lists {found.page}, the digest {found.digest}"
-    if len(set(found.listed)) > 1 or found.listed[0] != bool(found.page):
-        yield f"page, plugin and digest count {found.listed} products for {found.page}"
-    if found.page and not found.reason:
-        yield f"REASON is empty, the page lists {found.page}"
+def _lists(product_readings: Readings) -> Iterator[str]:
+    if product_readings.page != product_readings.plugin:
+        yield f"the page lists {product_readings.page}, the plugin {product_readings.plugin}"
+    if set(product_readings.page) != set(product_readings.digest):
+        yield f"the page lists {product_readings.page}, the digest {product_readings.digest}"
+    if len(set(product_readings.listed)) > 1 or product_readings.listed[0] != bool(
+        product_readings.page
+    ):
+        yield f"page, plugin and digest count {product_readings.listed} products for {product_readings.page}"
+    if product_readings.page and not product_readings.reason:
+        yield f"REASON is empty, the page lists {product_readings.page}"
 
 
-def _messages(found: Readings) -> Iterator[str]:
-    page = set(found.page)
-    urgent = {kind for kind, urgency in found.messages if urgency is Urgency.NEEDS_PERSON}
+def _messages(product_readings: Readings) -> Iterator[str]:
+    page = set(product_readings.page)
+    urgent = {
+        kind for kind, urgency in product_readings.messages if urgency is Urgency.NEEDS_PERSON
+    }
     for kind in urgent:
         if not _labels(kind) & page:
-            yield f"the message {kind} needs a person, the page lists {found.page}"
-    for kind in {kind for kind, _ in found.messages} - urgent:
+            yield f"the message {kind} needs a person, the page lists {product_readings.page}"
+    for kind in {kind for kind, _ in product_readings.messages} - urgent:
         if _labels(kind) & page and not kind.entry.need_reason:
-            yield f"the message {kind} needs no person, the page lists {found.page}"
+            yield f"the message {kind} needs no person, the page lists {product_readings.page}"
     reported = {label for kind in urgent for label in _labels(kind)}
     for label in page & {LABELS[kind] for kind in OPEN} - reported:
         yield f"the page lists {label}, and no message about it needs a person"
-    if not {kind for kind, urgency in found.alerts if urgency is Urgency.NEEDS_PERSON} <= urgent:
-        yield f"the alerts {found.alerts} need a person, the messages {found.messages}"
+    if (
+        not {kind for kind, urgency in product_readings.alerts if urgency is Urgency.NEEDS_PERSON}
+        <= urgent
+    ):
+        yield f"the alerts {product_readings.alerts} need a person, the messages {product_readings.messages}"
 
 
 def _labels(kind: Kind) -> set[str]:

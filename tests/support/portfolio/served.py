@@ -33,10 +33,10 @@ def store_of(
     read: tuple[str, ...] = (),
 ) -> Store:
     store = Store(lambda: NOW, read=read)
-    for one in documents:
-        store.products.observe(one)
-    for one in reviews:
-        store.reviews.observe(one)
+    for document in documents:
+        store.products.observe(document)
+    for document in reviews:
+        store.reviews.observe(document)
     store.products.mark_current()
     return store
 
@@ -52,7 +52,7 @@ async def served(
     acting: bool = False,
     recent_login: RecentLogin = ANY_LOGIN,
 ) -> AsyncIterator[TestClient]:
-    """A client of the page; without a login everybody may see all."""
+    """Yield a client of the page; without a login everybody may see all."""
     server = server or AccessReviews({"everybody": {""}})
     login = login or AnonymousLogin("everybody", ())
     authorizer = Authorizer(server.transport(), store.namespaces, clock)

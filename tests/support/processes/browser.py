@@ -45,21 +45,24 @@ axe.run().then(found => {{
 
 @cache
 def axe() -> str:
-    """The text of axe-core."""
+    """Return the text of axe-core."""
     return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
 def browser() -> str:
-    """The path of a browser, installed on Debian as root; elsewhere the test is skipped without one."""
-    if (found := _found()) is not None:
-        return found
+    """Return the path of a browser, installed on Debian as root.
+
+    Elsewhere the test is skipped without one.
+    """
+    if (path := _found()) is not None:
+        return path
     try:
         require_packages([BROWSERS[0]])
     except MissingPrerequisiteError as error:
         pytest.skip(f"needs one of {', '.join(BROWSERS)}: {error}")
-    found = _found()
-    assert found is not None
-    return found
+    path = _found()
+    assert path is not None
+    return path
 
 
 def _found() -> str | None:
@@ -67,29 +70,29 @@ def _found() -> str | None:
 
 
 def _browse(page: Path, scratch: Path, *flags: str) -> str:
-    found = browser()
-    command = [found, *FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags, page.as_uri()]
+    path = browser()
+    command = [path, *FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags, page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     return done.stdout
 
 
 def examined(page: Path, scratch: Path, *, width: int) -> dict[str, Any]:
-    """What axe-core finds in a page in a window of this width, and how wide the page is.
+    """Return what axe-core finds in a page in a window of this width, and how wide the page is.
 
     The page's own policy forbids scripts, so that of the copy is taken away.
     """
     text = re.sub(r"<meta http-equiv=\"Content-Security-Policy\"[^>]*>", "", page.read_text())
     copy = scratch / "examined.html"
     copy.write_text(text.replace("</body>", f"{SCRIPT.format(axe=axe())}</body>"))
-    shown = _browse(copy, scratch, "--dump-dom", f"--window-size={width},1000")
-    told = re.search(r'<pre id="told">(.*?)</pre>', shown, re.DOTALL)
-    assert told is not None, "axe-core came to no end"
-    found: dict[str, Any] = json.loads(html.unescape(told.group(1)))
-    return found
+    html_text = _browse(copy, scratch, "--dump-dom", f"--window-size={width},1000")
+    match = re.search(r'<pre id="told">(.*?)</pre>', html_text, re.DOTALL)
+    assert match is not None, "axe-core came to no end"
+    result: dict[str, Any] = json.loads(html.unescape(match.group(1)))
+    return result
 
 
 def printed_pages(page: Path, scratch: Path) -> int:
-    """How many pages it prints."""
+    """Return the number of printed pages."""
     out = scratch / "page.pdf"
     _browse(page, scratch, f"--print-to-pdf={out}")
     return len(re.findall(rb"/Type\s*/Page\b(?!s)", out.read_bytes()))

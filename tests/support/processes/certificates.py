@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(host: str) -> tuple[str, str]:
-    """Certificate and key of `host`, as PEM; valid for a day."""
+    """Return certificate and key of `host`, as PEM; valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)
@@ -37,7 +37,7 @@ def self_signed(host: str) -> tuple[str, str]:
 
 
 def signed_by_an_authority(address: str) -> tuple[str, str, str]:
-    """Certificate of a private authority, and certificate and key of an IP address that it signed, as PEM."""
+    """Return certificate of a private authority, and certificate and key of an IP address that it signed, as PEM."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("CA", address)]
     now = datetime.now(UTC)

@@ -17,7 +17,7 @@ SECONDS = 5
 
 
 def connected_service(backend: Backend, namespace: str, name: str, *, port: int) -> str:
-    """The address of a Service whose pods are Ready, once it takes connections.
+    """Return the address of a Service whose pods are Ready, once it takes connections.
 
     kube-proxy hears of a Ready pod a moment after others do. Until it has written its rules the
     Service's address has no route at all, in the node as little as on the host. On kind only the
@@ -40,7 +40,7 @@ def _is_connected(backend: Backend, address: str, port: int) -> bool:
 
 
 def takes_connections(address: str, port: int) -> bool:
-    """Whether a connection to the port is made within five seconds."""
+    """Return whether a connection to the port is made within five seconds."""
     try:
         with socket.create_connection((address, port), timeout=SECONDS):
             return True

@@ -21,7 +21,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def answering(answer: Callable[[bytes], str]) -> Iterator[str]:
-    """Host and port of a server that answers each request with what is made of its body."""
+    """Yield host and port of a server whose responses are computed from the request's body."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -36,7 +36,7 @@ def answering(answer: Callable[[bytes], str]) -> Iterator[str]:
 
         @override
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

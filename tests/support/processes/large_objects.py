@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 def memory(caches: Caches) -> dict[str, float]:
-    """Products that are held; MiB that the process has, and had at most."""
+    """Return the number of cached products, and the process's memory now and at its maximum, in MiB."""
     status = Path("/proc/self/status").read_text()
-    found = {"products": float(len(caches.products))}
+    figures = {"products": float(len(caches.products))}
     for name, field in (("resident", "VmRSS"), ("most", "VmHWM")):
         (kib,) = re.findall(rf"{field}:\s+(\d+) kB", status)
-        found[name] = int(kib) / 1024
-    return found
+        figures[name] = int(kib) / 1024
+    return figures
 
 
 def _event(record: Record, version: int) -> str:
@@ -53,7 +53,7 @@ def _event(record: Record, version: int) -> str:
 
 
 async def hold(url: str) -> list[dict[str, float]]:
-    """What `memory` says before anything was read, and after each of the three."""
+    """Return the memory before anything was read, and after each of the three."""
 
     async def login() -> Configuration:
         return Configuration(host=url, ssl_ca_cert=str(AUTHORITY))
@@ -61,7 +61,7 @@ async def hold(url: str) -> list[dict[str, float]]:
     transport = Transport(Connections(login))
     api = KubeApi(transport, OpenGate(), field_manager="sluicegate")
     caches = reconciler_of(build_controller(api)).reader.observer.caches
-    found = [memory(caches)]
+    figures = [memory(caches)]
     resync = Resync(
         api,
         caches,
@@ -71,16 +71,16 @@ async def hold(url: str) -> list[dict[str, float]]:
         refusals=Refusals(lambda: 0.0),
     )
     await resync.prime()
-    found.append(memory(caches))
+    figures.append(memory(caches))
     # Each event is parsed by itself, and has the size of what was listed.
     cache = caches[DATA_PRODUCTS]
-    known = [record for key in cache if (record := cache.get(key)) is not None]
+    records = [record for key in cache if (record := cache.get(key)) is not None]
     for age, take_in in enumerate((cache.observe, cache.forget), 1):
-        for record in known:
+        for record in records:
             take_in(json.loads(_event(record, record.version + age * 10_000)))
-        found.append(memory(caches))
+        figures.append(memory(caches))
     await transport.close()
-    return found
+    return figures
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """The file's lines, without what comes after the last end of a line: that isn't all of it yet.
+    """Return the file's complete lines; text after the last line end isn't all of it yet.
 
     As bytes, since even a character may be written by half.
     """

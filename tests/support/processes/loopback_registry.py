@@ -29,7 +29,7 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 @contextmanager
 def loopback_registry(folder: Path) -> Iterator[str]:
-    """A registry with its data below `folder`; yields its host, such as 127.0.0.1:40123."""
+    """Yield a registry with its data below `folder`; yields its host, such as 127.0.0.1:40123."""
     root = folder / "root"
     unpack(build(describe("registry")).archive, root)
     host = f"127.0.0.1:{free_port()}"
@@ -44,7 +44,7 @@ def loopback_registry(folder: Path) -> Iterator[str]:
 
 
 def answers(host: str) -> bool:
-    """Whether the registry takes requests."""
+    """Return whether the registry accepts requests."""
     try:
         return requests.get(f"http://{host}/v2/", timeout=2).ok
     except requests.RequestException:
@@ -52,7 +52,7 @@ def answers(host: str) -> bool:
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """The file system of an image in an OCI archive."""
+    """Unpack the file system of an image in an OCI archive."""
     with tarfile.open(archive) as image:
 
         def blob(digest: str) -> bytes:

@@ -23,7 +23,7 @@ HELD = 64
 
 
 def free_port() -> int:
-    """A free loopback port that is given to no other test.
+    """Return a free loopback port that is given to no other test.
 
     So it stays free until the program that it is for has come so far, which takes seconds. It is
     held until so many more were asked for that the program has ended or listens.
@@ -43,7 +43,7 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """A program in a process group of its own, writing to `log`."""
+    """Return a program in a process group of its own, writing to `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -80,7 +80,7 @@ def _kill(family: list[psutil.Process]) -> None:
 
 @contextmanager
 def running(command: Sequence[str], *, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program for the length of a block."""
+    """Yield a program for the length of a block."""
     process = start(command, log=log)
     try:
         yield process

@@ -32,12 +32,12 @@ class RouteRule:
     weights: Mapping[str, int]
 
     def matches(self, headers: Mapping[str, str]) -> bool:
-        """Whether a request has all headers."""
+        """Return whether a request has all headers."""
         return all(headers.get(name) == value for name, value in self.headers.items())
 
 
 def canary_rules(upstream: str, stable: str, candidate: str, percent: int) -> list[RouteRule]:
-    """The rules of an upstream's routes while a candidate has a share of the requests."""
+    """Return the rules of an upstream's routes while a candidate has a share of the requests."""
     drawn = [
         {DRAW: upstream, f"{DRAW}-{len(prefix)}": prefix} for prefix in prefixes_of_share(percent)
     ]
@@ -58,7 +58,7 @@ class SplittingProxy:
     dice: random.Random = field(default_factory=lambda: random.Random(3))
 
     def backend(self, headers: Mapping[str, str]) -> str:
-        """The backend of a request."""
+        """Return the backend of a request."""
         matching = [rule for rule in self.rules if rule.matches(headers)]
         rule = max(matching, key=lambda each: len(each.headers))
         return self.dice.choices(list(rule.weights), list(rule.weights.values()))[0]
@@ -73,11 +73,11 @@ def splitting(rules: Sequence[RouteRule]) -> Iterator[SplittingProxy]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            given = {name.lower(): value for name, value in self.headers.items()}
-            backend = proxy.backend(given)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            backend = proxy.backend(headers)
             proxy.passed[backend] = proxy.passed.get(backend, 0) + 1
-            kept = {k: v for k, v in given.items() if k not in {"host", "content-length", "connection", "transfer-encoding"}}  # fmt: skip
-            if given.get("transfer-encoding") == "chunked":
+            kept = {k: v for k, v in headers.items() if k not in {"host", "content-length", "connection", "transfer-encoding"}}  # fmt: skip
+            if headers.get("transfer-encoding") == "chunked":
                 body = self._chunks()
             answer = requests.request(
                 self.command, backend + self.path, data=body, headers=kept, timeout=30
@@ -102,7 +102,7 @@ def splitting(rules: Sequence[RouteRule]) -> Iterator[SplittingProxy]:
 
         @override
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

@@ -49,7 +49,7 @@ class DiscoveredPod:
 
 
 def service_of(pod: DiscoveredPod, labels: Mapping[str, str]) -> tuple[Object, Object]:
-    """A Service with these labels, and its Endpoints, which are the pod's port `metrics`."""
+    """Return a Service with these labels, and its Endpoints, which are the pod's port `metrics`."""
     metadata = {"namespace": pod.namespace, "name": "metrics", "labels": dict(labels)}
     target = {"kind": "Pod", "namespace": pod.namespace, "name": pod.name}
     subset = {
@@ -60,7 +60,7 @@ def service_of(pod: DiscoveredPod, labels: Mapping[str, str]) -> tuple[Object, O
 
 
 def node(name: str, host: str, port: int) -> Object:
-    """A node whose kubelet answers at this port."""
+    """Return a node whose kubelet answers at this port."""
     return {
         "metadata": {"name": name},
         "status": {"addresses": [{"type": "Hostname", "address": host}],
@@ -70,8 +70,8 @@ def node(name: str, host: str, port: int) -> Object:
 
 @contextmanager
 def discovery(objects: Mapping[str, list[Object]]) -> Iterator[str]:
-    """The URL of the server; `objects` by resource, such as `pods`."""
-    ended = threading.Event()
+    """Yield the URL of the server; `objects` by resource, such as `pods`."""
+    stopped = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -85,7 +85,7 @@ def discovery(objects: Mapping[str, list[Object]]) -> Iterator[str]:
             self.send_header("Content-Type", "application/json")
             self.end_headers()
             if "watch" in query:
-                ended.wait()
+                stopped.wait()
                 return
             version, kind = KINDS[match[2]]
             items = [
@@ -97,7 +97,7 @@ def discovery(objects: Mapping[str, list[Object]]) -> Iterator[str]:
 
         @override
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
@@ -105,5 +105,5 @@ def discovery(objects: Mapping[str, list[Object]]) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
-            ended.set()
+            stopped.set()
             server.shutdown()

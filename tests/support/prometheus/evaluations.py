@@ -42,7 +42,7 @@ CANARY = target(versions=("v1", "v2"), block_seconds=300, canary_from=300 * 999)
 
 
 async def fetch(world: World, *targets: Target, lies=None, settings=None, now: float = NOW):
-    """One fetch of everything, by a fresh evaluation."""
+    """Return one fetch of all targets by a new evaluation."""
     settings = settings or EvaluationSettings(jitter_seconds=0)
     async with PrometheusStandIn(world, lies or {}) as server:
         seconds = patience(*server.lies.values())
@@ -52,7 +52,7 @@ async def fetch(world: World, *targets: Target, lies=None, settings=None, now: f
 
 
 async def newest(measured: ProductBlocks, lies=None) -> dict[str, Block]:
-    """The newest block of every counted SLO of one version."""
+    """Return the newest block of every counted SLO of one version."""
     (readings,), _ = await fetch(World([measured]), lies=lies)
     return {key.slo: blocks[-1] for key, blocks in readings.blocks.items()}
 

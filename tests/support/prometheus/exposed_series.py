@@ -22,7 +22,7 @@ SUFFIXES = {
 
 @cache
 def families() -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and label names by the name under which a family is documented."""
+    """Return type and label names by the name under which a family is documented."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.prometheus.exposed_series"],
         capture_output=True,
@@ -37,16 +37,16 @@ def families() -> dict[str, tuple[str, frozenset[str]]]:
 @cache
 def exposed_labels() -> dict[str, frozenset[str]]:
     """Label names by the name under which a sample is scraped."""
-    found: dict[str, frozenset[str]] = {}
+    label_names: dict[str, frozenset[str]] = {}
     for name, (kind, labels) in families().items():
         base = name.removesuffix("_total")
         for suffix in SUFFIXES[kind]:
-            found[base + suffix] = labels | ({"le"} if suffix == "_bucket" else frozenset())
-    return found
+            label_names[base + suffix] = labels | ({"le"} if suffix == "_bucket" else frozenset())
+    return label_names
 
 
 def registered() -> dict[str, tuple[str, list[str]]]:
-    """What importing the whole operator registers, the interpreter's and the process' own apart."""
+    """Return the metrics that importing the operator registers, the interpreter's and the process' own apart."""
     import prometheus_client
     from prometheus_client.metrics import MetricWrapperBase
 

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 async def fetch_all(
     evaluation: BlockReader, targets: Iterable[Target], now: float
 ) -> tuple[Readings, ...]:
-    """The complete blocks of each set of queries that these targets need."""
+    """Return the complete blocks of each set of queries that these targets need."""
     groups = evaluation.regroup(targets)
-    asked = [fetch_length(evaluation, length, group, now) for length, group in groups.items()]
-    return tuple(readings for answered in await asyncio.gather(*asked) for readings in answered)
+    fetches = [fetch_length(evaluation, length, group, now) for length, group in groups.items()]
+    return tuple(readings for answered in await asyncio.gather(*fetches) for readings in answered)
 
 
 async def fetch_length(
     evaluation: BlockReader, length: Length, group: Sequence[Target], now: float
 ) -> list[Readings]:
-    """The complete blocks of one set of queries."""
+    """Return the complete blocks of one set of queries."""
     return [readings async for readings in evaluation.fetch_blocks(length, group, now)]
 
 
 def cars_and_vans() -> PrometheusStandIn:
-    """A Prometheus that has counts of two products."""
+    """Return a Prometheus with counts of two products."""
     return PrometheusStandIn(World([ProductBlocks(product="cars"), ProductBlocks(product="vans")]))
 
 
@@ -44,7 +44,7 @@ def cars_and_vans() -> PrometheusStandIn:
 async def evaluating(
     server: PrometheusStandIn, *, seconds: float = 20.0, concurrency: int = 4, **settings: Any
 ) -> AsyncIterator[BlockReader]:
-    """An evaluation with these settings that asks at once, and waits so many seconds for an answer."""
+    """Yield an evaluation with these settings that asks at once, and waits so many seconds for an answer."""
     endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
     async with Prometheus(endpoint) as prometheus:
         yield BlockReader(prometheus, EvaluationSettings(**{"jitter_seconds": 0, **settings}))

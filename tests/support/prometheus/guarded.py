@@ -32,7 +32,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     @override
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ def guarded(prometheus: str, folder: Path) -> Iterator[Guard]:
 
 @contextmanager
 def forward_proxy(targets: list[str]) -> Iterator[str]:
-    """The address of a proxy that connects to others by CONNECT, and notes to which."""
+    """Yield the address of a proxy that connects to others by CONNECT, and notes to which."""
 
     class Handler(_Handler):
         def do_CONNECT(self) -> None:
@@ -103,11 +103,11 @@ def forward_proxy(targets: list[str]) -> Iterator[str]:
                 self.end_headers()
                 both = [self.connection, other]
                 while ready := select.select(both, [], [], 30)[0]:
-                    for one in ready:
-                        received = one.recv(2**16)
+                    for source in ready:
+                        received = source.recv(2**16)
                         if not received:
                             return
-                        (other if one is self.connection else self.connection).sendall(received)
+                        (other if source is self.connection else self.connection).sendall(received)
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()

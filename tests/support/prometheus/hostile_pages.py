@@ -103,13 +103,13 @@ pages = st.lists(lines, min_size=1, max_size=24)
 
 @st.composite
 def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
-    """Some pods; series of a page are twins often, but for one label of ours."""
-    made = []
+    """Return some pods; series of a page are twins often, but for one label of ours."""
+    generated = []
     for number in range(draw(st.integers(4, 12))):
         page = draw(pages)
         twin, label = draw(st.sampled_from(page)), draw(st.sampled_from(OURS))
         page += [Line(twin.metric, {**twin.labels, label: one}, twin.shape) for one in "ab"]
-        made.append(
+        generated.append(
             Pod(
                 f"p-{number}",
                 tuple(page),
@@ -118,11 +118,11 @@ def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
                 draw(st.sampled_from((("products",), ("products", "other")))),
             )
         )
-    return tuple(made)
+    return tuple(generated)
 
 
 def always() -> tuple[Pod, ...]:
-    """What is known to have stopped the queries for all products once."""
+    """Return the page that once stopped the queries for all products."""
     spelled = [form for word in WORDS for form in (word, word.upper(), word.title())]
     worded = tuple(Line(word) for word in dict.fromkeys(spelled))
     twins = tuple(
@@ -157,7 +157,7 @@ Series = dict[tuple[tuple[str, str], ...], list[float | None]]
 
 
 def series_of(pod: Pod) -> Iterator[tuple[dict[str, str], int, float]]:
-    """All samples of a pod: labels, number of the scrape, value."""
+    """Yield all samples of a pod: labels, number of the scrape, value."""
     for job in pod.jobs:
         target = {"namespace": pod.namespace, "pod": pod.name, "job": job, "instance": pod.name}
         for number in range(SAMPLES):
@@ -175,7 +175,7 @@ def series_of(pod: Pod) -> Iterator[tuple[dict[str, str], int, float]]:
 
 
 def input_series(samples: Iterable[tuple[Mapping[str, str], int, float]]) -> list[dict[str, str]]:
-    """The samples, each series once: the first value of a scrape holds, as in a scrape."""
+    """Return the samples, each series once: the first value of a scrape holds, as in a scrape."""
     rows: Series = {}
     for labels_, number, value in samples:
         key = tuple(sorted((label, one) for label, one in labels_.items() if one))

@@ -18,7 +18,7 @@ from tests.support.prometheus.selecting import Selecting
 
 
 def extra_queries(namespaces: int, products: int) -> int:
-    """The most queries that it takes to find one of these products in these namespaces.
+    """Return the most queries that it takes to find one of these products in these namespaces.
 
     One asks whether Prometheus answers at all, one names a namespace's products, and two are for
     the two blocks that a fetch reads.
@@ -50,7 +50,7 @@ def products(namespaces: int, each: int) -> list[ProductKey]:
 
 @asynccontextmanager
 async def prometheus_of(keys, poison=None, *, lies=None, answer_bytes=2**27, **settings):
-    """A stand-in that measures these products, and an evaluation that asks it."""
+    """Yield a stand-in that measures these products, and an evaluation that asks it."""
     measured = [ProductBlocks(namespace=k[0], product=k[1], counters=COUNTERS) for k in keys]
     rows = Selecting(World(measured))
     server = PrometheusStandIn(rows, lies or {})
@@ -73,16 +73,18 @@ def newest(readings: Readings, slo: str) -> dict[ProductKey, Quality]:
 
 
 def bad_ones(readings: Readings, slo: str) -> set[ProductKey]:
-    """Products whose newest block wasn't counted; they must be UNAVAILABLE, never zero."""
-    found = {key: one for key, one in newest(readings, slo).items() if one is not Quality.COUNTED}
-    assert set(found.values()) <= {Quality.UNAVAILABLE}
-    return set(found)
+    """Return products whose newest block wasn't counted; they must be UNAVAILABLE, never zero."""
+    uncounted = {
+        key: one for key, one in newest(readings, slo).items() if one is not Quality.COUNTED
+    }
+    assert set(uncounted.values()) <= {Quality.UNAVAILABLE}
+    return set(uncounted)
 
 
 def total(server: PrometheusStandIn) -> int:
-    asked = server.asked.total()
-    server.asked.clear()
-    return asked
+    queries = server.queries.total()
+    server.queries.clear()
+    return queries
 
 
 # ---- the past --------------------------------------------------------------------------------

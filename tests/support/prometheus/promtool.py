@@ -44,7 +44,7 @@ def up(values: str = "1x40", target: str = TARGET):
 
 
 def run(promtool: Path, folder: Path, *arguments: str, **files: object):
-    """Promtool on files of these contents, named by their keywords."""
+    """Return promtool on files of these contents, named by their keywords."""
     for name, content in files.items():
         (folder / f"{name}.yaml").write_text(as_yaml(content), encoding="utf-8")
     command = [str(promtool), *arguments, *(f"{folder / name}.yaml" for name in files)]
@@ -52,7 +52,7 @@ def run(promtool: Path, folder: Path, *arguments: str, **files: object):
 
 
 def as_yaml(document: object) -> str:
-    """JSON, which YAML contains but for its surrogates: a tenth of the time of a YAML writer."""
+    """Return JSON, which YAML contains but for its surrogates: a tenth of the time of a YAML writer."""
     text = json.dumps(document, ensure_ascii=False)
     return re.sub(r"[^ -~]", lambda one: f"\\U{ord(one[0]):08x}", text)
 
@@ -80,12 +80,12 @@ def check_values_at(
 
 
 def query(kind: QueryKind) -> str:
-    asked = (
+    arguments = (
         one
         for canary in (False, True)
         for one in render_queries(Scope(), 300, NEEDS, canary=canary)
     )
-    return next(one.text for one in asked if one.kind is kind)
+    return next(one.text for one in arguments if one.kind is kind)
 
 
 def count(value: float) -> list[dict]:

@@ -34,17 +34,17 @@ class Truth:
     _shown: dict[tuple[str, str], list[tuple[float, ProductBlocks]]] = field(default_factory=dict)
 
     def show(self, measured: ProductBlocks, *, since: float = 0.0) -> None:
-        """From a moment on, in seconds since 1970, a version does this."""
+        """Set the rates of a version from a time on, in seconds since 1970."""
         self._shown.setdefault((measured.product, measured.version), []).append((since, measured))
 
     def at(self, moment: float) -> World:
-        """What holds at a moment."""
-        begun = [
+        """Return the rates at a time."""
+        started = [
             rows[bisect_right(rows, moment, key=lambda row: row[0]) - 1]
             for rows in self._shown.values()
             if rows[0][0] <= moment
         ]
-        return World([measured for _, measured in begun], scrape_seconds=SCRAPE_SECONDS)
+        return World([measured for _, measured in started], scrape_seconds=SCRAPE_SECONDS)
 
     def __call__(self, kind: str, indexes: range, step: int) -> Iterator[Row]:
         if kind == "retention":
@@ -56,7 +56,7 @@ class Truth:
             yield from self.at(start * step)(kind, range(start, end), step)
 
     def _borders(self, indexes: range, step: int) -> list[int]:
-        """Where the blocks begin, where something changes, and where the past ends."""
+        """Return the starts of blocks, the times of changes and the end of the past."""
         end = min(indexes.stop, int(time.time()) // step + 1)
         changes = {ceil(since / step) for rows in self._shown.values() for since, _ in rows}
         if end <= indexes.start:
@@ -66,7 +66,7 @@ class Truth:
 
 @contextmanager
 def hosted(server: PrometheusStandIn) -> Iterator[PrometheusStandIn]:
-    """The server for the length of a block, in a thread with an event loop of its own."""
+    """Yield the server for the length of a block, in a thread with an event loop of its own."""
     listening, over = threading.Event(), threading.Event()
 
     async def serve() -> None:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def prometheus(program: Path, folder: Path, config: object, *options: str) -> Iterator[str]:
-    """The URL of a Prometheus with this configuration, once it is ready; its data is in `tsdb`."""
+    """Yield the URL of a Prometheus with this configuration, once it is ready.
+
+    Its data is in `tsdb`.
+    """
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     url = f"http://127.0.0.1:{free_port()}"
@@ -32,15 +35,15 @@ def prometheus(program: Path, folder: Path, config: object, *options: str) -> It
 
 
 def rows(url: str, query: str) -> list[dict[str, Any]]:
-    """What a query gives now."""
+    """Return the result of a query now."""
     answer = requests.get(f"{url}/api/v1/query", {"query": query}, timeout=30)
     assert answer.ok, answer.text
-    found: list[dict[str, Any]] = answer.json()["data"]["result"]
-    return found
+    result: list[dict[str, Any]] = answer.json()["data"]["result"]
+    return result
 
 
 def is_ready(url: str) -> bool:
-    """Whether a Prometheus or an Alertmanager is ready for requests."""
+    """Return whether a Prometheus or an Alertmanager is ready for requests."""
     try:
         return requests.get(f"{url}/-/ready", timeout=5).ok
     except requests.RequestException:

@@ -42,7 +42,7 @@ ABOUT_TRAININGS: Final = ("batch-v1-job", "kueue-x-k8s-io")
 
 @contextmanager
 def kueue(plane: ControlPlane, folder: Path) -> Iterator[None]:
-    """Kueue for the length of a block, admitting Jobs of all namespaces that name a queue.
+    """Yield Kueue for the length of a block, admitting Jobs of all namespaces that name a queue.
 
     Without a node the API server reaches no Service, so each webhook has the address of the process.
     """
@@ -72,7 +72,7 @@ def kueue(plane: ControlPlane, folder: Path) -> Iterator[None]:
 
 
 def queue(namespace: str, name: str, *, cpu: str) -> list[Body]:
-    """A LocalQueue with so much CPU, in which a Job of a higher priority pre-empts others."""
+    """Return a LocalQueue with so much CPU, in which a Job of a higher priority pre-empts others."""
     shared = f"{namespace}-{name}"
     quota = {"name": "cpu", "nominalQuota": cpu}
     resources = {"coveredResources": ["cpu"], "flavors": [{"name": shared, "resources": [quota]}]}
@@ -104,7 +104,7 @@ def queue(namespace: str, name: str, *, cpu: str) -> list[Body]:
 
 
 def other_job(namespace: str, name: str, *, queue: str, priority: str = "") -> Body:
-    """A Job of another team that takes one CPU of a queue, and doesn't end."""
+    """Return a Job of another team that takes one CPU of a queue, and doesn't end."""
     labels = {"kueue.x-k8s.io/queue-name": queue}
     if priority:
         labels["kueue.x-k8s.io/priority-class"] = priority

@@ -41,7 +41,7 @@ phase: Succeeded
 
 @contextmanager
 def trained_pods(plane: ControlPlane, folder: Path) -> Iterator[None]:
-    """A node and its kwok for the length of a block."""
+    """Yield a node and its kwok for the length of a block."""
     stage = folder / "stage.yaml"
     stage.write_text(json.dumps(_stage()))
     own_stages = (

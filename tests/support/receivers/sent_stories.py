@@ -89,12 +89,12 @@ async def sent_in(story: Callable[[World], Awaitable[None]], *, for_days: bool) 
 
 
 def named(name: str = "search", **spec: Any) -> Body:
-    """A product with an owner and a name for people."""
+    """Return a product with an owner and a name for people."""
     return product(name, **({"owner": f"group:default/{name}", "displayName": TITLES[name]} | spec))
 
 
 async def in_service(world: World, body: Body, *, hours: float = 1.0) -> Key:
-    """A product whose first version has served for some hours."""
+    """Return a product whose first version has served for some hours."""
     key = world.apply(body)
     world.start(**RARELY)
     version = body["spec"]["model"]["bento"]["version"]
@@ -110,7 +110,7 @@ def reason(world: World, key: Key, kind: str) -> str:
 
 # ---- a model that decays ------------------------------------------------------------------------
 async def decay(world: World) -> None:
-    """The answers become worse, a training follows, and its version replaces the old one."""
+    """Play the story: the answers become worse, a training follows, and its version replaces the old one."""
     key = world.apply(named(rollout=STEPS))
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
     world.start(**RARELY)
@@ -122,7 +122,7 @@ async def decay(world: World) -> None:
 
 
 async def failing_training(world: World) -> None:
-    """The answers become worse, and each training that a person requests fails."""
+    """Play the story: the answers become worse, and each training that a person requests fails."""
     key = world.apply(named())
     world.cluster.trainings[key] = Training(seconds=5, report=None)
     world.start(**RARELY)
@@ -138,7 +138,7 @@ async def failing_training(world: World) -> None:
 
 
 async def useless_training(world: World) -> None:
-    """The answers become worse, and the training yields a version that is no better."""
+    """Play the story: the answers become worse, and the training yields a version that is no better."""
     key = world.apply(named())
     worse = TRAINED | {"evaluation": {"accuracy": {"bad": 4000, "total": 10_000}}}
     world.cluster.trainings[key] = Training(seconds=600, report=worse)
@@ -150,7 +150,7 @@ async def useless_training(world: World) -> None:
 
 
 async def suspended_training(world: World) -> None:
-    """The answers become worse, and three trainings in a row give the version that serves already."""
+    """Play the story: the answers become worse, and three trainings in a row give the version that serves already."""
     short = {"command": ["train"], "output": OUTPUT, "cooldownSeconds": 600}
     key = world.apply(named(retraining=short))
     same = TRAINED | {"image": image("a"), "version": "v1"}
@@ -163,7 +163,7 @@ async def suspended_training(world: World) -> None:
 
 
 async def refused_training(world: World) -> None:
-    """A quota of the namespace refuses the training Job."""
+    """Play the story: a quota of the namespace refuses the training Job."""
     key = await in_service(world, named())
     refusal = Refused(403, "Forbidden", "exceeded quota: training, requested: requests.memory=8Gi")
 
@@ -176,7 +176,7 @@ async def refused_training(world: World) -> None:
 
 
 async def without_remedy(world: World) -> None:
-    """The answers become worse, and the product has no training."""
+    """Play the story: the answers become worse, and the product has no training."""
     await in_service(world, named(retraining=None))
     world.cluster.set_quality(image("a"), BAD)
     await world.run(3 * HOUR)
@@ -184,7 +184,7 @@ async def without_remedy(world: World) -> None:
 
 # ---- versions that people push ------------------------------------------------------------------
 async def bad_version(world: World) -> None:
-    """A person pushes a version whose answers are worse."""
+    """Play the story: a person pushes a version whose answers are worse."""
     key = await in_service(world, named(rollout=STEPS))
     world.cluster.set_quality(image("b"), BAD)
     world.edit(key, model=pushed("b", "v2"))
@@ -193,7 +193,7 @@ async def bad_version(world: World) -> None:
 
 
 async def approval(world: World) -> None:
-    """A version waits for an approval, gets it, and a check objects to it meanwhile."""
+    """Play the story: a version waits for an approval, gets it, and a check objects to it meanwhile."""
     accuracy = {
         "name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88", "maxRegression": "0.05",
     }  # fmt: skip
@@ -211,7 +211,7 @@ async def approval(world: World) -> None:
 
 
 async def away_registry(world: World) -> None:
-    """The registry can't be reached while a version starts."""
+    """Play the story: the registry can't be reached while a version starts."""
     key = await in_service(world, named())
     world.cluster.set_quality(image("b"), Quality(problem=REGISTRY_AWAY))
     world.edit(key, model=pushed("b", "v2"))
@@ -219,7 +219,7 @@ async def away_registry(world: World) -> None:
 
 
 async def undecided(world: World) -> None:
-    """A version has too little traffic to be judged in the time of its rollout."""
+    """Play the story: a version has too little traffic to be judged in the time of its rollout."""
     key = await in_service(world, named(rollout={"steps": [5], "maxDurationSeconds": 7200}))
     world.cluster.set_rate(key, 0.5)
     world.edit(key, model=pushed("b", "v2"))
@@ -227,7 +227,7 @@ async def undecided(world: World) -> None:
 
 
 async def lost_rollback(world: World) -> None:
-    """A person requests an earlier version whose image is gone."""
+    """Play the story: a person requests an earlier version whose image is gone."""
     key = await in_service(world, named())
     world.edit(key, model=pushed("b", "v2"))
     await world.until(lambda: serving(world, key) == "v2", seconds=12 * HOUR)
@@ -239,7 +239,7 @@ async def lost_rollback(world: World) -> None:
 
 # ---- specs, routes and requests -----------------------------------------------------------------
 async def mistake(world: World) -> None:
-    """A person writes a block length that is too short, and corrects it."""
+    """Play the story: a person writes a block length that is too short, and corrects it."""
     key = await in_service(world, named())
     world.edit(key, analysis={"blockSeconds": 30})
     await world.run(HOUR / 2)
@@ -249,7 +249,7 @@ async def mistake(world: World) -> None:
 
 
 async def lost_gateway(world: World) -> None:
-    """A Gateway of the route is deleted, and the route is corrected."""
+    """Play the story: a Gateway of the route is deleted, and the route is corrected."""
     internal = world.cluster.add_gateway("internal")
     parents = [{"name": name, "namespace": "gateway"} for name in ("web", "internal")]
     route = {"parentRefs": parents, "path": "/search"}
@@ -265,7 +265,7 @@ async def lost_gateway(world: World) -> None:
 
 
 async def suspended(world: World) -> None:
-    """A person approves a version of a product that is suspended."""
+    """Play the story: a person approves a version of a product that is suspended."""
     key = await in_service(world, named())
     world.edit(key, suspend=True, model=pushed("b", "v2"))
     world.annotate(key, **{names.REQUEST_PROMOTE: "v2/1"})
@@ -274,7 +274,7 @@ async def suspended(world: World) -> None:
 
 # ---- measurements -------------------------------------------------------------------------------
 async def blind(world: World) -> None:
-    """Prometheus answers nothing for some time."""
+    """Play the story: Prometheus answers nothing for some time."""
     await in_service(world, named(), hours=2)
     world.prometheus.lies[""] = Lie.REFUSED
     await world.run(HOUR)
@@ -283,7 +283,7 @@ async def blind(world: World) -> None:
 
 
 async def blind_portfolio(world: World) -> None:
-    """Prometheus answers nothing for some time, and three products are measured by it."""
+    """Play the story: Prometheus answers nothing for some time, and three products are measured by it."""
     for name in TITLES:
         world.apply(named(name))
     world.start(**RARELY)
@@ -293,7 +293,7 @@ async def blind_portfolio(world: World) -> None:
 
 
 async def secretless(world: World) -> None:
-    """A key is removed from the Secret of feedback, and added again."""
+    """Play the story: a key is removed from the Secret of feedback, and added again."""
     serves = {"runtimeImage": RUNTIME, "feedback": {"secretRef": {"name": "feedback"}}}
     await in_service(world, named(serving=serves))
     world.cluster.set_quality(image("a"), Quality(secretless=True))
@@ -307,7 +307,7 @@ MARKETS: Final = ("FR", "DE", "ES", "IT", "BE", "AT")
 
 
 async def one_market(world: World) -> None:
-    """The answers become worse in one market of six, and are good again some hours later."""
+    """Play the story: the answers become worse in one market of six, and are good again some hours later."""
     good, fallen = dict.fromkeys(MARKETS, 0.09), {"AT": 0.39}
     body = named(
         markets=list(MARKETS),
@@ -319,7 +319,7 @@ async def one_market(world: World) -> None:
         retraining=None,
     )
     key = world.apply(body)
-    world.cluster.variations[key] = Variation("markets", wrong=Scatter(), known=0.5)
+    world.cluster.variations[key] = Variation("markets", wrong=Scatter(), labelled=0.5)
     world.cluster.rates[key] = 1200 / HOUR
     world.cluster.set_quality(image("a"), Quality.of_markets(**good))
     world.start(**RARELY)
@@ -331,14 +331,14 @@ async def one_market(world: World) -> None:
 
 
 async def upstream_release(world: World) -> None:
-    """A release of a product degrades another product that calls it, and is rolled back."""
+    """Play the story: a release of a product degrades another product that calls it, and is rolled back."""
     pricing = world.apply(
         named("pricing", model=pushed("c", "v1"), slos=[AVAILABLE], retraining=None, rollout=STEPS)
     )
     search = world.apply(named(dependsOn=[{"name": "pricing"}]))
     for key in (pricing, search):
         world.cluster.variations[key] = Variation(
-            f"upstream {key.name}", wrong=Scatter(), known=0.5
+            f"upstream {key.name}", wrong=Scatter(), labelled=0.5
         )
         world.cluster.set_rate(key, 4.0)
     world.start(**RARELY)
@@ -352,7 +352,7 @@ async def upstream_release(world: World) -> None:
 
 
 async def consumers_asked(world: World) -> None:
-    """A version that deprecates an operation waits for the agreement of a consumer and gets it, and the product is suspended later."""
+    """Play the story: a version that deprecates an operation waits for the agreement of a consumer and gets it, and the product is suspended later."""
     operations = (("POST /price", "a"), ("POST /explain", "b"))
     world.cluster.set_quality(image("c"), Quality(operations=operations))
     world.cluster.set_quality(
@@ -370,8 +370,8 @@ async def consumers_asked(world: World) -> None:
     world.edit(pricing, model=pushed("d", "v2"))
 
     def approvals() -> Body:
-        found: Body = (world.status(pricing).get("candidate") or {}).get("approvals") or {}
-        return found
+        approvals: Body = (world.status(pricing).get("candidate") or {}).get("approvals") or {}
+        return approvals
 
     await world.until(lambda: "waitStartTime" in approvals(), seconds=6 * HOUR)
     await world.run(HOUR)
@@ -390,7 +390,7 @@ async def consumers_asked(world: World) -> None:
 
 
 async def another_api(world: World) -> None:
-    """A version of a product lacks an operation, which another product may call."""
+    """Play the story: a version of a product lacks an operation, which another product may call."""
     operations = (("POST /price", "a"), ("POST /explain", "b"))
     world.cluster.set_quality(image("c"), Quality(operations=operations))
     world.cluster.set_quality(image("d"), Quality(operations=operations[:1]))
@@ -405,7 +405,7 @@ async def another_api(world: World) -> None:
 
 
 async def upstream_outage(world: World) -> None:
-    """A product that another one calls is degraded, and recovers."""
+    """Play the story: a product that another one calls is degraded, and recovers."""
     evaluated = pushed("c", "v1") | {"evaluation": {"accuracy": COUNTS}}
     world.apply(named("pricing", model=evaluated, retraining=None))
     world.apply(named(dependsOn=[{"name": "pricing"}]))
@@ -419,7 +419,10 @@ async def upstream_outage(world: World) -> None:
 
 # ---- reviews ------------------------------------------------------------------------------------
 async def review(world: World) -> None:
-    """A review waits for signatures, is overdue, and is signed by both managers; an action of it is late."""
+    """Play the story: a review waits for signatures, is overdue, and is signed by both managers.
+
+    An action of it is late.
+    """
     team = {"members": [MANAGER, {"name": "Kim", "username": "kim", "role": "DataScientist"}]}
     roles = [MANAGER["role"], "DataScientist"]
     every = {"every": "Week", "startDate": "2025-12-26", "graceDays": 1, "signedBy": roles}
@@ -427,9 +430,9 @@ async def review(world: World) -> None:
     key = await in_service(world, body, hours=6)
 
     def sealed() -> Key | None:
-        for one in world.server.all(DATA_PRODUCT_REVIEWS):
-            if (one.get("status") or {}).get("sealTime"):
-                return type(key)(one["metadata"]["namespace"], one["metadata"]["name"])
+        for body in world.server.all(DATA_PRODUCT_REVIEWS):
+            if (body.get("status") or {}).get("sealTime"):
+                return type(key)(body["metadata"]["namespace"], body["metadata"]["name"])
         return None
 
     await world.until(lambda: sealed() is not None, seconds=10 * DAY)

@@ -51,7 +51,7 @@ class ToldProduct:
             self._condition(kind, truth, reason)
 
     def body(self) -> dict[str, Any]:
-        """The status as the API server has it."""
+        """Return the status as the API server has it."""
         return self.status.to_dict()
 
     # ---- steps --------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class ToldProduct:
 
     # ---- any step -----------------------------------------------------------------------------
     def possible(self) -> list[Callable[[], Kind]]:
-        """The steps that may follow."""
+        """Return the steps that may follow."""
         status = self.status
         measured = self._is(ConditionType.METRICS_AVAILABLE)
         degraded = self._is(ConditionType.DEGRADED)
@@ -206,14 +206,14 @@ class ToldProduct:
         return steps
 
     def step(self, dice: random.Random, now: int) -> Kind:
-        """Any of them, at a time after the one before."""
+        """Perform one of the possible steps, later than the last."""
         assert now > self.now
         self.now = now
         return dice.choice(self.possible())()
 
     def _is(self, kind: ConditionType) -> bool:
-        found = find_condition(self.status.conditions, kind)
-        return found is not None and found.status == "True"
+        condition = find_condition(self.status.conditions, kind)
+        return condition is not None and condition.status == "True"
 
     def _release(self) -> Release:
         self._numbers += 1

@@ -28,7 +28,7 @@ STATE: Final = Key(SETTINGS.namespace, LEASE)
 
 
 def configuration(**parts: Any) -> Configuration:
-    """Everything to one bus, at once, unless parts say otherwise."""
+    """Return a configuration that sends all messages to one bus at once; parts may differ."""
     return parse(
         {
             "groupSeconds": 0, "foldSeconds": 0, "sinks": {"bus": BUS},
@@ -71,27 +71,27 @@ class VirtualReceiver:
     tried: int = 0
 
     def distinct(self) -> list[Told]:
-        """What it took in once it knows repeated events by source and id, as CloudEvents has it."""
-        found: dict[tuple[str, str], Told] = {}
-        for one in self.got:
-            found.setdefault((one.body["source"], one.body["id"]), one)
-        return list(found.values())
+        """Return the received events without repeated ones by source and id, as CloudEvents has it."""
+        messages: dict[tuple[str, str], Told] = {}
+        for message in self.got:
+            messages.setdefault((message.body["source"], message.body["id"]), message)
+        return list(messages.values())
 
 
 @dataclass
 class VirtualHttp:
     """The way from one replica to the receivers."""
 
-    told: MessengerWorld
+    messenger: MessengerWorld
     replica: VirtualMessenger
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, ca_file: Path | None
     ) -> tuple[int, Mapping[str, str]]:
-        receiver, loop = self.told.receivers[url], self.told.world.loop
+        receiver, loop = self.messenger.receivers[url], self.messenger.world.loop
         receiver.tried += 1
         await asyncio.sleep(receiver.seconds / 2)
-        self.told.happens()
+        self.messenger.happens()
         if self.replica.is_gone:
             raise ConnectionRefusedError("the process is gone")
         answer = receiver.answer(loop.wall())
@@ -99,7 +99,7 @@ class VirtualHttp:
             raise ConnectionRefusedError("connection refused")
         if answer[0] // 100 == 2:
             receiver.got.append(Told(loop.wall(), headers, json.loads(body)))
-            self.told.happens()  # before its sender knows
+            self.messenger.happens()  # before its sender knows
         await asyncio.sleep(receiver.seconds / 2)
         return answer
 
@@ -111,10 +111,10 @@ class VirtualHttp:
 class VirtualMessenger(Replica):
     """One replica of the messenger."""
 
-    told: MessengerWorld = None  # type: ignore[assignment]  # the dataclass before has defaults
+    messenger: MessengerWorld = None  # type: ignore[assignment]  # the dataclass before has defaults
 
     def program(self) -> Program:
-        return program(self.told.configuration, http=lambda: VirtualHttp(self.told, self))
+        return program(self.messenger.configuration, http=lambda: VirtualHttp(self.messenger, self))
 
 
 class MessengerWorld:
@@ -153,7 +153,7 @@ class MessengerWorld:
         """Start a replica."""
         number = len(self.world.replicas) + 1
         chosen = self.settings.model_copy(update=settings)
-        replica = VirtualMessenger(self.world, f"notify-{number}", chosen, told=self).start()
+        replica = VirtualMessenger(self.world, f"notify-{number}", chosen, messenger=self).start()
         self.world.replicas.append(replica)
         return replica
 
@@ -167,18 +167,18 @@ class MessengerWorld:
 
     def step(self, key: Key, do: Callable[[ToldProduct], Kind]) -> Kind:
         """Let one transition of a product happen."""
-        told = self.products[key]
-        told.now = max(told.now + 1, int(self.world.loop.wall()))
-        kind = do(told)
+        product = self.products[key]
+        product.now = max(product.now + 1, int(self.world.loop.wall()))
+        kind = do(product)
         self.done[key].append(kind)
         self._write(key)
         return kind
 
     def any_step(self, key: Key) -> None:
         """Let any transition of a product happen."""
-        told = self.products[key]
-        now = max(told.now + 1, int(self.world.loop.wall()))
-        self.done[key].append(told.step(self.world.dice, now))
+        product = self.products[key]
+        now = max(product.now + 1, int(self.world.loop.wall()))
+        self.done[key].append(product.step(self.world.dice, now))
         self._write(key)
 
     def _observe(self, _: str, request: ApiRequest) -> None:
@@ -186,7 +186,7 @@ class MessengerWorld:
             self.happens()
 
     def taken(self, key: Key) -> bool:
-        """Whether the messenger's cursor has passed all that happened to a product."""
+        """Return whether the messenger's cursor has passed all transitions of a product."""
         body = self.world.server.find(CONFIG_MAPS, STATE) or {}
         text = (body.get("data") or {}).get(f"p.{key.namespace}.{key.name}", "")
         cursor = decode_cursor(text)
@@ -196,7 +196,7 @@ class MessengerWorld:
         self.world.server.set_status(DATA_PRODUCTS, key, self.products[key].body())
 
     def seen(self, key: Key) -> bool:
-        """Whether the messenger has a cursor of a product."""
+        """Return whether the messenger has a cursor of a product."""
         body = self.world.server.find(CONFIG_MAPS, STATE)
         return bool(body) and f"p.{key.namespace}.{key.name}" in (body.get("data") or {})
 

@@ -88,7 +88,7 @@ class Lanes:
         self._rows: list[str] = []
 
     def pytest_collection(self) -> bool:
-        """Nothing is collected: the tiers do."""
+        """Prevent collection, which the tiers do."""
         return True
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -106,14 +106,14 @@ class Lanes:
             self._fail(command, "failed; what it says above tells why")
         return True
 
-    def _fail(self, what: str, why: str) -> None:
-        """An error that no test reported, so that the closing line counts it."""
-        report = pytest.CollectReport(what, "failed", f"{what}: {why}", [])
+    def _fail(self, lane: str, why: str) -> None:
+        """Report an error that no test reported, so that the closing line counts it."""
+        report = pytest.CollectReport(lane, "failed", f"{lane}: {why}", [])
         self._config.hook.pytest_collectreport(report=report)
 
     @staticmethod
     def _run(commands: list[str]) -> list[str]:
-        """The commands that failed; they run beside each other."""
+        """Run the commands concurrently; return those that failed."""
         # A make that thinks it is part of another one's jobs would complain that it isn't.
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith("MAKE")
@@ -130,7 +130,7 @@ class Lanes:
             for command in commands
         ]
         threads = [
-            threading.Thread(target=_tell, args=(number, process))
+            threading.Thread(target=_print_lines, args=(number, process))
             for number, process in enumerate(processes, 1)
         ]
         for thread in threads:
@@ -145,12 +145,12 @@ class Lanes:
 
     def _take(self, session: pytest.Session, file: Path) -> None:
         tests, end = 0, None
-        for one in _lines(file):
-            if "report" not in one:
-                end = one
+        for line in _lines(file):
+            if "report" not in line:
+                end = line
                 continue
             report = self._config.hook.pytest_report_from_serializable(
-                config=self._config, data=one["report"]
+                config=self._config, data=line["report"]
             )
             if isinstance(report, pytest.CollectReport):
                 self._config.hook.pytest_collectreport(report=report)
@@ -171,8 +171,8 @@ class Lanes:
             terminalreporter.write_line(row)
 
 
-def _tell(lane: int, process: subprocess.Popen[str]) -> None:
-    """Pass on what a lane says, whole lines of it, so that two lanes can be distinguished."""
+def _print_lines(lane: int, process: subprocess.Popen[str]) -> None:
+    """Print whole lines of a lane's output with its number."""
     assert process.stdout
     with process.stdout as lines:
         for line in lines:
@@ -180,9 +180,9 @@ def _tell(lane: int, process: subprocess.Popen[str]) -> None:
             sys.stdout.flush()
 
 
-def _test(one: dict[str, Any]) -> bool:
-    """Whether a line is a test's report, one for each test."""
-    return one.get("report", {}).get("when") == "call"
+def _test(line: dict[str, Any]) -> bool:
+    """Return whether a line is a test's report, one for each test."""
+    return line.get("report", {}).get("when") == "call"
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ ALONE = ("tests/node/operator/", "tests/simulation/", "tests/lives/")
 
 
 def scope_of(nodeid: str) -> str:
-    """What one worker runs as a whole: a module, whose tests may share products and stories.
+    """Return the scope that one worker runs: a module, whose tests may share products and stories.
 
     An operator's test on the node, a row of a grid and a life share nothing.
     """

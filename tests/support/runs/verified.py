@@ -51,7 +51,7 @@ class Suite:
     groups: tuple[str, ...] = ()
 
     def holds(self, path: Path) -> bool:
-        """Whether a test file is one of the suite's."""
+        """Return whether a test file is one of the suite's."""
         return any(path.is_relative_to(ROOT / each) for each in self.tests)
 
 
@@ -109,7 +109,7 @@ SUITES = (
 
 
 def content(suite: Suite, root: Path = ROOT) -> str:
-    """The hash of what a suite judges: names and content, and nothing of this machine."""
+    """Return the hash of what a suite judges: names and content, and nothing of this machine."""
     digest = hashlib.sha256()
     named = {*_files(suite.files, root)}
     for path in sorted(judged(suite, root)):
@@ -123,14 +123,14 @@ def content(suite: Suite, root: Path = ROOT) -> str:
 
 
 def judged(suite: Suite, root: Path = ROOT) -> set[Path]:
-    """The files that a suite judges: its tests, all they import, and those that it names."""
+    """Return the files that a suite judges: its tests, all they import, and those that it names."""
     return {*_files(suite.tests, root), *_files(suite.files, root), *_imported(suite, root)}
 
 
 def recorded() -> dict[str, str]:
-    """The hash by suite on which the whole of it passed last."""
-    found: dict[str, str] = json.loads(RECORD.read_text(encoding="utf-8"))
-    return found
+    """Return the hash by suite on which the whole of it passed last."""
+    hashes: dict[str, str] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return hashes
 
 
 def record(hashes: dict[str, str]) -> None:
@@ -145,31 +145,31 @@ def _files(paths: Iterable[str], root: Path) -> Iterator[Path]:
             raise FileNotFoundError(
                 f"tests/support/runs/verified.py names {each}, which isn't there"
             )
-        found = [path] if path.is_file() else path.rglob("*")
+        candidates = [path] if path.is_file() else path.rglob("*")
         yield from (
             one
-            for one in found
+            for one in candidates
             if one.is_file() and not set(MADE) & set(one.relative_to(root).parts)
         )
 
 
 def _imported(suite: Suite, root: Path) -> set[Path]:
-    """The modules of ours that a suite's tests import, directly or not, conftests among them."""
+    """Return the modules of ours that a suite's tests import, directly or not, conftests among them."""
     waiting = [path for path in _files(suite.tests, root) if path.suffix == ".py"]
     for path in [*waiting]:
         beside = (folder / "conftest.py" for folder in path.parents if folder != root)
         waiting += [each for each in beside if each.is_relative_to(root) and each.is_file()]
-    seen: set[Path] = set()
-    known: dict[str, tuple[Path, ...]] = {}
+    paths: set[Path] = set()
+    modules: dict[str, tuple[Path, ...]] = {}
     while waiting:
         path = waiting.pop()
-        if path not in seen:
-            seen.add(path)
+        if path not in paths:
+            paths.add(path)
             for name in _read(path.read_bytes()).imports:
-                if name not in known:
-                    known[name] = _modules(name, root)
-                waiting += known[name]
-    return seen
+                if name not in modules:
+                    modules[name] = _modules(name, root)
+                waiting += modules[name]
+    return paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class Module:
 @cache
 def _read(source: bytes) -> Module:
     names: set[str] = set()
-    told: set[int] = set()
+    silent: set[int] = set()
     texts: set[int] = set()
     lines = source.splitlines()
     waiting: list[ast.AST] = [ast.parse(source)]
@@ -204,7 +204,7 @@ def _read(source: bytes) -> Module:
             continue
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             if not lines[node.lineno - 1][: node.col_offset].strip():
-                told.update(_lines(node))
+                silent.update(_lines(node))
                 continue
         elif isinstance(node, ast.Constant | ast.JoinedStr):
             texts.update(_lines(node))
@@ -212,13 +212,13 @@ def _read(source: bytes) -> Module:
     code = (
         line
         for number, line in enumerate(lines, start=1)
-        if number in texts or (number not in told and line.strip() and not _is_comment(line))
+        if number in texts or (number not in silent and line.strip() and not _is_comment(line))
     )
     return Module(frozenset(names), b"\n".join(code))
 
 
 def _lines(node: ast.expr | ast.stmt) -> range:
-    """The lines of a node."""
+    """Return the lines of a node."""
     return range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
@@ -227,7 +227,7 @@ def _is_comment(line: bytes) -> bool:
 
 
 def _modules(name: str, root: Path) -> tuple[Path, ...]:
-    """The files of a module and of the packages that it lies in, where they are ours."""
+    """Return the files of a module and of the packages that it lies in, where they are ours."""
     parts = name.split(".")
     stems = (
         os.path.join(root, source, *parts[:length])  # noqa: PTH118  # thousands; a Path costs ten
@@ -235,37 +235,37 @@ def _modules(name: str, root: Path) -> tuple[Path, ...]:
         if {parts[0], f"{parts[0]}.py"} & _names(root, source)
         for length in range(1, len(parts) + 1)
     )
-    found = (path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py"))
-    return tuple(Path(path) for path in found if os.path.isfile(path))  # noqa: PTH113
+    paths = (path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py"))
+    return tuple(Path(path) for path in paths if os.path.isfile(path))  # noqa: PTH113
 
 
 @cache
 def _names(root: Path, source: str) -> frozenset[str]:
-    """What lies at the top of a source root, so that others' modules aren't looked for there."""
+    """Return the top-level names of a source root, so that other packages' modules aren't searched there."""
     folder = root / source
     return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()  # noqa: PTH208
 
 
 def _locked(suite: Suite, root: Path) -> set[tuple[str, str]]:
-    """The packages of a suite and all that these need, with each version that is locked of them."""
+    """Return the packages of a suite and all that these need, with each version that is locked of them."""
     if not (suite.packages or suite.groups):
         return set()
     packages: dict[str, list[dict[str, Any]]] = {}
-    for one in tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))["package"]:
-        packages.setdefault(one["name"], []).append(one)
+    for entry in tomllib.loads((root / "uv.lock").read_text(encoding="utf-8"))["package"]:
+        packages.setdefault(entry["name"], []).append(entry)
     waiting = [{"name": name} for name in suite.packages]
     for group in suite.groups:
         waiting += packages[PROJECT][0]["dev-dependencies"][group]
-    found: set[tuple[str, str]] = set()
-    seen: set[tuple[str, str]] = set()
+    versions: set[tuple[str, str]] = set()
+    visited: set[tuple[str, str]] = set()
     while waiting:
         desired = waiting.pop()
         for extra in ("", *desired.get("extra", ())):
-            if (desired["name"], extra) in seen:
+            if (desired["name"], extra) in visited:
                 continue
-            seen.add((desired["name"], extra))
+            visited.add((desired["name"], extra))
             for package in packages[desired["name"]]:
-                found.add((package["name"], package["version"]))
+                versions.add((package["name"], package["version"]))
                 more = package.get("optional-dependencies", {}).get(extra, [])
                 waiting += more if extra else package.get("dependencies", [])
-    return found
+    return versions

@@ -39,13 +39,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The workers get them.
     """
-    asked = [suite for suite in verified.SUITES if _asked_for(config, suite)]
-    told = getattr(config, "workerinput", {}).get("hashes")
-    config.stash[HASHES] = told or {suite.name: verified.content(suite) for suite in asked}
+    suites = [suite for suite in verified.SUITES if _asked_for(config, suite)]
+    hashes = getattr(config, "workerinput", {}).get("hashes")
+    config.stash[HASHES] = hashes or {suite.name: verified.content(suite) for suite in suites}
     if config.option.record_verified:
         narrowed = [name for name in NARROWING if getattr(config.option, name, None)]
-        parts = [suite.name for suite in asked if not _asked_for_whole(config, suite)]
-        if narrowed or parts or not asked or config.option.collectonly:
+        parts = [suite.name for suite in suites if not _asked_for_whole(config, suite)]
+        if narrowed or parts or not suites or config.option.collectonly:
             raise pytest.UsageError(
                 "--record-verified needs whole suites; these options or suites are in part: "
                 f"{[*narrowed, *parts] or config.args}. `make verify` has the suites' folders"
@@ -62,17 +62,17 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if _everything(config):
         return
-    left = {
+    kept = {
         item
         for suite in verified.SUITES
         if suite.name in config.stash[HASHES]
         for item in items
         if suite.holds(item.path) and not _taken(config, suite, item)
     }
-    left |= {item for item in items if item.get_closest_marker("nightly")}
-    if left:
-        config.hook.pytest_deselected(items=[item for item in items if item in left])
-        items[:] = [item for item in items if item not in left]
+    kept |= {item for item in items if item.get_closest_marker("nightly")}
+    if kept:
+        config.hook.pytest_deselected(items=[item for item in items if item in kept])
+        items[:] = [item for item in items if item not in kept]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -13,7 +13,7 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def bento_environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that uses BentoML with a store of its own at `home`."""
+    """Return the environment of a process that uses BentoML with a store of its own at `home`."""
     return {
         **os.environ,
         "BENTOML_HOME": str(home),
@@ -24,7 +24,7 @@ def bento_environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def build_churn(folder: Path, version: str, *requirements: str) -> Path:
-    """The exported bento `churn:<version>`, as a .bento file in `folder`.
+    """Return the exported bento `churn:<version>`, as a .bento file in `folder`.
 
     It says that it needs `requirements`, or any scikit-learn.
     """
@@ -52,7 +52,7 @@ bentoml.bentos.export_bento(bento.tag, target)
 
 
 def build_sample(name: str, folder: Path, version: str = "v1") -> Path:
-    """The exported bento of the service in `tests/data/<name>`, as a .bento file in `folder`."""
+    """Return the exported bento of the service in `tests/data/<name>`, as a .bento file in `folder`."""
     target = folder / f"{name}-{version}.bento"
     arguments = [f"service:{name.title()}", name, version, str(DATA / name), str(target)]
     subprocess.run(
@@ -73,7 +73,7 @@ def write_bento(
     beside: tuple[str, ...] = (),
     labels: object = None,
 ) -> Path:
-    """A bento's folder without anything to serve, for tests of what handles bentos."""
+    """Return a bento's folder without a model, for tests of code that handles bentos."""
     document = {
         "name": "pricing",
         "version": version,
@@ -102,7 +102,7 @@ def write_bento(
 def write_wheel(
     folder: Path, name: str, version: str, *, requires: str = "", tags: str = "py3-none-any"
 ) -> Path:
-    """A wheel with one module that knows its version, as a build tool would write it."""
+    """Return a wheel with one module that has its version, as a build tool writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-{tags}.whl"
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -115,6 +115,6 @@ def write_wheel(
     }
     record = "".join(f"{one},,\n" for one in (*files, f"{info}/RECORD"))
     with zipfile.ZipFile(path, "w") as archive:
-        for one, text in (files | {f"{info}/RECORD": record}).items():
-            archive.writestr(one, text)
+        for member, text in (files | {f"{info}/RECORD": record}).items():
+            archive.writestr(member, text)
     return path

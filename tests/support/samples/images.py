@@ -18,7 +18,7 @@ BASE = {"config": {"Env": ["PATH=/bin", "PYTHONPATH=/opt/sluicegate:/opt/python"
 
 
 def archive_of_a_base(path: Path) -> bytes:
-    """An OCI archive of a runtime image that holds one file; that layer's bytes."""
+    """Return an OCI archive of a runtime image that holds one file; that layer's bytes."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("etc/base"))

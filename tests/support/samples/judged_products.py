@@ -73,19 +73,19 @@ class Judged:
         return LiveProduct(AsBackend(self.plane), self.namespace, name)
 
     def show(self, name: str, measured: ProductBlocks, *, since: float = 0.0) -> None:
-        """From a moment on, a version of a product does this."""
+        """Set the rates of a product's version from now on."""
         self.truth.show(replace(measured, product=name, namespace=self.namespace), since=since)
 
-    def serve(self, *names: str, slos: list[Object], shown: ProductBlocks, **spec: Any) -> None:
+    def serve(self, *names: str, slos: list[Object], blocks: ProductBlocks, **spec: Any) -> None:
         """Let products serve, each with these SLOs and doing this from the beginning of time."""
         for name in names:
-            self.show(name, shown)
+            self.show(name, blocks)
         apply(self.plane, *(self.body(name, slos=slos, **spec) for name in names))
         for name in names:
             self.product(name).until_ready()
 
     def body(self, name: str, *, version: str = "v1", **spec: Any) -> Object:
-        """A DataProduct with short blocks and a route."""
+        """Return a DataProduct with short blocks and a route."""
         body = product(self.namespace, name, version=version)
         digest = version.removeprefix("v") * 64
         body["spec"]["model"]["bento"]["image"] = f"registry.example/{name}@sha256:{digest}"
@@ -104,8 +104,10 @@ class Judged:
         """Give a product a second version, and wait until its traffic is all that it lacks."""
         self.show(name, IDLE)
         apply(self.plane, self.body(name, version="v2", slos=slos))
-        begun = self.product(name).until(weight, what=f"{name}'s canary")
-        last = datetime.fromisoformat(begun["candidate"]["shares"][0]["startTime"]).timestamp()
+        first_weight = self.product(name).until(weight, what=f"{name}'s canary")
+        last = datetime.fromisoformat(
+            first_weight["candidate"]["shares"][0]["startTime"]
+        ).timestamp()
         eventually(
             lambda: time.time() > last + FIRST_STEP,
             seconds=2 * FIRST_STEP,
@@ -113,7 +115,7 @@ class Judged:
         )
 
 
-CARS_OWE = [
+CARS_SLOS = [
     {
         "name": "availability",
         "indicator": {"availability": {}},
@@ -127,7 +129,7 @@ GIVEN_UP_SOON = {"SLUICEGATE_PROMETHEUS_TIMEOUT_SECONDS": "2"}
 
 @contextmanager
 def judged(plane: ControlPlane, namespace: str, folder: Path, **extra: str) -> Iterator[Judged]:
-    """`sluicegate run` for a new namespace and a Prometheus of its own, for the length of a block."""
+    """Yield `sluicegate run` for a new namespace and a Prometheus of its own, for the length of a block."""
     plane.kubectl("create", "namespace", namespace)
     truth = Truth()
     with ExitStack() as stack:
@@ -149,10 +151,10 @@ def judged(plane: ControlPlane, namespace: str, folder: Path, **extra: str) -> I
 
 
 def weight(status: Object) -> int:
-    """The share that a candidate has in percent; 0 without one."""
+    """Return the share that a candidate has in percent; 0 without one."""
     return int((status.get("candidate") or {}).get("weight") or 0)
 
 
 def slo(status: Object, name: str) -> Object:
-    """What is said of one SLO."""
+    """Return the status of one SLO."""
     return next((one for one in status.get("slos") or () if one["name"] == name), {})

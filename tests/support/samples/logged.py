@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def log_variable(folder: Path) -> dict[str, str]:
-    """The operator's variable of a product that logs to a volume, which is a folder here."""
+    """Return the operator's variable of a product that logs to a volume, which is a folder here."""
     folder.mkdir(parents=True, exist_ok=True)
     return {"SLUICEGATE_LOG": json.dumps({"sample": 100, "to": {"file": {"path": str(folder)}}})}
 

@@ -18,7 +18,7 @@ Change = dict[str, Any]
 
 
 def example() -> dict[str, Any]:
-    """The full example, fresh."""
+    """Return the full example, fresh."""
     return copy.deepcopy(_read())
 
 
@@ -29,7 +29,7 @@ def _read() -> dict[str, Any]:
 
 
 def changed(change: Change) -> dict[str, Any]:
-    """The example with this change."""
+    """Return the example with this change."""
     document = example()
     for path, value in change.items():
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
@@ -50,7 +50,7 @@ BENTO_URL = {
 
 
 def full_status() -> dict[str, Any]:
-    """A status with every part that the operator can report."""
+    """Return a status with every part that the operator can report."""
     when = "2026-01-01T09:00:00Z"
     counts = {"accuracy": {"bad": 83, "total": 1000}}
     rows = {"bothRight": 880, "onlyStableWrong": 37, "onlyCandidateWrong": 31, "bothWrong": 52}

@@ -33,7 +33,7 @@ PRODUCT: dict[str, Any] = {
 
 
 def a_product(folder: Path, **changes: object) -> Path:
-    """product.yaml; `changes` by path: model__bento__version="v2"."""
+    """Return product.yaml; `changes` by path: model__bento__version="v2"."""
     document = deepcopy(PRODUCT)
     for path, value in changes.items():
         *parents, last = path.split("__")

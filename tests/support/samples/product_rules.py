@@ -29,7 +29,7 @@ TEMPLATE = {"spec": {"containers": [{"name": "train", "command": ["train"]}]}}
 
 
 def mounted(path: str) -> Change:
-    """The example with a volume in its servers at this path."""
+    """Return the example with a volume in its servers at this path."""
     return {
         "spec.serving.volumes": [{"name": "weights", "emptyDir": {}}],
         "spec.serving.volumeMounts": [{"name": "weights", "mountPath": path}],
@@ -37,7 +37,7 @@ def mounted(path: str) -> Change:
 
 
 def scaled_by(metric: dict[str, Any]) -> Change:
-    """The example with an autoscaler by CPU and by this metric."""
+    """Return the example with an autoscaler by CPU and by this metric."""
     return {
         "spec.serving.replicas": REMOVED,
         "spec.serving.autoscaling": {"maxReplicas": 4, "metrics": [metric]},
@@ -45,18 +45,18 @@ def scaled_by(metric: dict[str, Any]) -> Change:
 
 
 def template(metadata: Any = None, **spec: Any) -> Change:
-    """The example with a pod template for its trainings."""
+    """Return the example with a pod template for its trainings."""
     body = {"spec": TEMPLATE["spec"] | spec} | ({"metadata": metadata} if metadata else {})
     return {"spec.retraining.command": REMOVED, "spec.retraining.podTemplate": body}
 
 
 def promql(good: str) -> dict[str, Any]:
-    """An indicator by two expressions."""
+    """Return an indicator by two expressions."""
     return {"promql": {"good": good, "total": "sum(increase(b[$block]))"}}
 
 
 def counted(number: int) -> dict[str, Any]:
-    """An SLO that a query of its own measures."""
+    """Return an SLO that a query of its own measures."""
     indicator = promql("sum(increase(a[$block]))")
     return {"name": f"own-{number}", "indicator": indicator, "objective": "0.9"}
 
@@ -83,7 +83,7 @@ ROUTED = {"parentRefs": [WEB]}
 
 
 def header(name: str) -> dict[str, Any]:
-    """A rule of a route that matches a header."""
+    """Return a rule of a route that matches a header."""
     return {"matches": [{"headers": [{"name": name, "value": "a"}]}]}
 
 

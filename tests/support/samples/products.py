@@ -38,7 +38,7 @@ ONE_THREAD = {
 
 
 def build(source: Path, into: Path, *, version: str = "v1", market: Market | None = None) -> Path:
-    """A product's first bento, trained on a market, by the command that a person uses."""
+    """Return a product's first bento, trained on a market, by the command that a person uses."""
     finished = run_training(source, ["train", "build", version, str(into)], market=market)
     assert finished.returncode == 0, finished.stderr
     return into
@@ -51,7 +51,7 @@ def run_training(
     market: Market | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m MODULE` in a source folder, as the Job does it in the bento's `src`."""
+    """Return `python -m MODULE` in a source folder, as the Job does it in the bento's `src`."""
     return subprocess.run(
         [sys.executable, "-m", *module],
         cwd=source,
@@ -70,7 +70,10 @@ def run_training(
 def retrain(
     bento: Path, registry: str, log: Path, *, module: str = "train", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """The retraining of a bento, with the variables of a Job; `log` takes the termination message."""
+    """Return the retraining of a bento, with the variables of a Job.
+
+    `log` takes the termination message.
+    """
     stable = read_bento(bento)
     environment = {
         "SLUICEGATE_NAMESPACE": "catalog",
@@ -86,7 +89,7 @@ def retrain(
 
 
 def faulty_source(into: Path) -> Path:
-    """The pricing product's source with the trainings that go wrong laid beside it."""
+    """Return the pricing product's source with the trainings that go wrong laid beside it."""
     shutil.copytree(SOURCES["pricing"], into, ignore=shutil.ignore_patterns("__pycache__"))
     for path in FAULTY.glob("*.py"):
         shutil.copy(path, into)
@@ -94,7 +97,7 @@ def faulty_source(into: Path) -> Path:
 
 
 def pull(image: str, into: Path) -> Path:
-    """The bento in an image, as a node mounts it."""
+    """Return the bento in an image, as a node mounts it."""
     host, _, rest = image.partition("/")
     repository, _, digest = rest.partition("@")
     url = f"http://{host}/v2/{repository}"
@@ -117,7 +120,7 @@ class ServedProduct:
     log: Path
 
     def counters(self, name: str) -> dict[tuple[str, ...], float]:
-        """Samples of a counter family, by their labels' values in the labels' alphabetical order."""
+        """Return samples of a counter family, by their labels' values in the labels' alphabetical order."""
         text = requests.get(f"{self.metrics_url}/metrics", timeout=10).text
         return {
             tuple(sample.labels[key] for key in sorted(sample.labels)): sample.value
@@ -133,7 +136,7 @@ class ServedProduct:
 
 @contextmanager
 def served(bento: Path, folder: Path, **environment: str) -> Iterator[ServedProduct]:
-    """A sample product's bento behind the launcher."""
+    """Yield a sample product's bento behind the launcher."""
     document = json.loads((bento / "src" / "model.json").read_text())
     assert document["effort"], "a bento of these products carries a model card"
     with launched(bento, folder, **environment) as product:
@@ -142,7 +145,7 @@ def served(bento: Path, folder: Path, **environment: str) -> Iterator[ServedProd
 
 @contextmanager
 def launched(bento: Path, folder: Path, **environment: str) -> Iterator[ServedProduct]:
-    """Any bento behind the launcher, as in a pod of the operator's."""
+    """Yield any bento behind the launcher, as in a pod of the operator's."""
     folder.mkdir(parents=True, exist_ok=True)
     api, metrics = free_port(), free_port()
     process = start(
@@ -167,7 +170,7 @@ def launched(bento: Path, folder: Path, **environment: str) -> Iterator[ServedPr
 
 
 def ready(product: ServedProduct) -> bool:
-    """Whether the product takes requests."""
+    """Return whether the product accepts requests."""
     try:
         return requests.get(f"{product.metrics_url}/readyz", timeout=2).ok
     except requests.RequestException:
@@ -175,7 +178,7 @@ def ready(product: ServedProduct) -> bool:
 
 
 def feedback_secret(folder: Path) -> Path:
-    """The files of the Secret that serving.feedback.secretRef names."""
+    """Return the files of the Secret that serving.feedback.secretRef names."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "hmac").write_bytes(b"signing-key-of-the-tests-32-bytes")
     (folder / "bearer").write_text(BEARER)
@@ -183,7 +186,7 @@ def feedback_secret(folder: Path) -> Path:
 
 
 def identity(product: str, version: str, secret: Path) -> dict[str, str]:
-    """Variables by which a pod knows what it serves."""
+    """Return the variables with a pod's version and product."""
     return {
         "SLUICEGATE_NAMESPACE": "catalog",
         "SLUICEGATE_PRODUCT": product,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def new_key(folder: Path, *, password: str = "", curve: str = "P-256") -> tuple[Path, Path]:
-    """Files of a new private key and of its public key, in PEM."""
+    """Return files of a new private key and of its public key, in PEM."""
     folder.mkdir(parents=True, exist_ok=True)
     private, public = folder / "key.pem", folder / "key.pub"
     make = ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}"]

@@ -30,7 +30,7 @@ async def counted_by_market(
     hours: int = 12,
     **spec: Any,
 ) -> Key:
-    """A product with 1,000 labels an hour in six markets, in service for some hours."""
+    """Return a product with 1,000 labels an hour in six markets, in service for some hours."""
     accuracy = {
         "name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.03", "maxRegression": "0.03",
         **({"markets": markets} if markets else {}),
@@ -44,7 +44,7 @@ async def counted_by_market(
         },
         **({"slos": [accuracy]} | spec),
     )
-    world.cluster.variations[KEY] = Variation("market alone", wrong=Scatter(), known=0.5)
+    world.cluster.variations[KEY] = Variation("market alone", wrong=Scatter(), labelled=0.5)
     world.cluster.rates[KEY] = 1000 / HOUR / 0.5
     world.cluster.set_quality(
         image("a"), Quality.of_markets(shares, **dict.fromkeys(MARKETS, GOOD))
@@ -55,5 +55,5 @@ async def counted_by_market(
 
 
 def fallen(market: str = "AT", shares: dict[str, float] = SHARES) -> Quality:
-    """The quality of a version that is as good as before in all markets but this one."""
+    """Return the quality of a version that is as good as before in all markets but this one."""
     return Quality.of_markets(shares, **(dict.fromkeys(MARKETS, GOOD) | {market: FALLEN}))

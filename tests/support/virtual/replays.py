@@ -41,7 +41,7 @@ Made = tuple[int, str, str, str]
 async def recorded(
     world: World, key: Key, *, days: float = 5, consumers: tuple[Key, ...] = ()
 ) -> ReplayScenario:
-    """What `sluicegate record` writes of a product now, as `replay` and `tune` read it."""
+    """Return what `sluicegate record` writes of a product now, as `replay` and `tune` read it."""
     body, settings = world.product(key), world.settings
     endpoint = Endpoint(url=settings.prometheus_url)
     async with world.prometheus.connect(endpoint, no_spans) as source:
@@ -79,7 +79,7 @@ class Judged:
         return blocks[-1].end if blocks else 0
 
     def has_read(self, end: int, block_seconds: int) -> bool:
-        """Whether the newest blocks of each length are those up to this time, in seconds."""
+        """Return whether the newest blocks of each length are those up to this time, in seconds."""
         newest = end // block_seconds
         return self.observed.block == newest and self.canary_end in (0, end)
 
@@ -108,17 +108,17 @@ class Watch:
             )
 
     def decisions(self, block_seconds: int) -> list[Made]:
-        """What was decided, each step once: pods may be there after the next evaluation only."""
-        found = [
+        """Return the decisions, each step once: pods may be ready after the next evaluation only."""
+        decisions = [
             _made(max(one.canary_end, one.observed.block * block_seconds), one.evaluation)
             for one in self.judged
             if not isinstance(one.evaluation.decision, Hold)
         ]
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(decisions))
 
 
 def replayed(scenario: ReplayScenario) -> list[Made]:
-    """What a replay decides."""
+    """Return the decisions of a replay."""
     return [
         _made(step.at, step.evaluation)
         for step in replay(scenario)
@@ -139,12 +139,12 @@ def _made(end: int, evaluation: Evaluation) -> Made:
 
 # ---- field by field ---------------------------------------------------------------------------
 def differences(scenario: ReplayScenario, judged: list[Judged]) -> dict[str, list[Any]]:
-    """What differs between the operator's inputs and those of a replay of its record, by field.
+    """Return the differences between the operator's inputs and those of a replay of its record, by field.
 
     The replay is given the operator's status before each block, so that one difference doesn't
     lead to others. Each entry has the time, and both values.
     """
-    found: dict[str, list[Any]] = defaultdict(list)
+    by_field: dict[str, list[Any]] = defaultdict(list)
     seconds = scenario.product.spec.analysis.block_seconds
     running, place = Replay(scenario), 0
     for block in scenario.blocks:
@@ -161,20 +161,20 @@ def differences(scenario: ReplayScenario, judged: list[Judged]) -> dict[str, lis
             continue  # the operator judged several blocks at once
         running.status = first.status
         for name, theirs, mine in _compared(first, running.observed(first.now)):
-            found[name].append((first.now, theirs, mine))
-    return dict(found)
+            by_field[name].append((first.now, theirs, mine))
+    return dict(by_field)
 
 
 def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
-    """The fields that differ, with both values; of structures, the parts that do."""
+    """Yield the fields that differ, with both values; of structures, the parts that do."""
     theirs = judged.observed
     parts = {"facts", "canary_blocks", "series", "desired", "consumer_readings"}
-    for one in fields(Observed):
-        if one.name not in parts:
-            yield from _unequal(one.name, getattr(theirs, one.name), getattr(mine, one.name))
-    for one in fields(Facts):
-        values = (getattr(each.facts, one.name) for each in (theirs, mine))
-        yield from _unequal(f"facts.{one.name}", *values)
+    for part in fields(Observed):
+        if part.name not in parts:
+            yield from _unequal(part.name, getattr(theirs, part.name), getattr(mine, part.name))
+    for part in fields(Facts):
+        values = (getattr(each.facts, part.name) for each in (theirs, mine))
+        yield from _unequal(f"facts.{part.name}", *values)
     names = (each.desired and each.desired.version for each in (theirs, mine))
     yield from _unequal("desired", *names)
     kept = _series(mine)
@@ -185,16 +185,16 @@ def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
     newest = {block.end: block for block in theirs.canary_blocks[-COMPARED_BLOCKS:]}
     compared = [one for one in fields(CanaryBlock) if one.compare]
     for block in mine.canary_blocks[-COMPARED_BLOCKS:]:
-        for one in compared if block.end in newest else ():
-            values = (getattr(each, one.name) for each in (newest[block.end], block))
-            yield from _unequal(f"canary_blocks.{one.name}", *values)
+        for part in compared if block.end in newest else ():
+            values = (getattr(each, part.name) for each in (newest[block.end], block))
+            yield from _unequal(f"canary_blocks.{part.name}", *values)
 
     yield from _of_consumers(theirs, mine)
     yield from _unequal("consumers.series", judged.days, _days(mine))
 
 
 def _of_consumers(theirs: Observed, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
-    """The fields of consumers' readings that differ."""
+    """Yield the fields of consumers' readings that differ."""
     read = [{one.name: one for one in each.consumer_readings} for each in (theirs, mine)]
     yield from _unequal("consumers", *map(sorted, read))
     for name in read[0].keys() & read[1].keys():
@@ -210,7 +210,7 @@ def _days(observed: Observed) -> dict[str, dict[str, tuple[int, int]]]:
 
 
 def _day_of(reading: ConsumerReading) -> dict[str, tuple[int, int]]:
-    """The events of the last day by SLO, of all versions."""
+    """Return the events of the last day by SLO, of all versions."""
     hour = reading.block // 12
     bad, total = Counter[str](), Counter[str]()
     for kept in reading.series.values():
@@ -227,7 +227,10 @@ def _unequal(name: str, theirs: Any, mine: Any) -> Iterator[tuple[str, Any, Any]
 
 
 def _series(observed: Observed) -> dict[tuple[str, str], Any]:
-    """What is kept of each series; a replay calls a version by its name alone."""
+    """Return the parts of each series that are compared.
+
+    A replay names a version without its hash.
+    """
     return {
         (version.partition("/")[0], name): _kept(one, observed.block)
         for version, kept in observed.series.items()

@@ -40,7 +40,7 @@ TRAINED: Final = {
 
 @asynccontextmanager
 async def opened(*, seed: int = 0, for_days: bool = False, **settings: Any) -> AsyncIterator[World]:
-    """A world whose operator has these settings, and logs no error: that would be a bug."""
+    """Yield a world whose operator has these settings; a logged error fails the test."""
     chosen = SETTINGS.model_copy(update=settings)
     async with World(seed, settings=chosen, for_days=for_days) as world:
         yield world
@@ -54,7 +54,7 @@ for_days = told_in(partial(opened, for_days=True))
 
 
 def product(name: str = "search", **spec: Any) -> Body:
-    """A product whose accuracy was evaluated before it was deployed."""
+    """Return a product whose accuracy was evaluated before it was deployed."""
     bento = {"image": image("a"), "version": "v1", "service": "Search"}
     accuracy = {
         "name": "accuracy",
@@ -81,19 +81,19 @@ def product(name: str = "search", **spec: Any) -> Body:
 
 
 def pushed(digit: str, version: str) -> Body:
-    """The model of another version."""
+    """Set the model of another version; return it."""
     return {"bento": {"image": image(digit), "version": version, "service": "Search"}}
 
 
 def serving(world: World, key: Key) -> str:
-    """The version that serves; empty while none does."""
+    """Return the stable version; empty without one."""
     if world.condition(key, "Ready").get("status") != "True":
         return ""
     return str(world.status(key)["stable"]["version"])
 
 
 async def served(world: World, body: Body, **settings: float) -> Key:
-    """A product that a replica with these settings was started for, once v1 serves."""
+    """Return a product that a replica with these settings was started for, once v1 serves."""
     key = world.apply(body)
     world.start(**settings)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
@@ -101,27 +101,30 @@ async def served(world: World, body: Body, **settings: float) -> Key:
 
 
 def weight(world: World, key: Key) -> int:
-    """The share that a candidate has in percent; 0 without one."""
+    """Return the share that a candidate has in percent; 0 without one."""
     return int((world.status(key).get("candidate") or {}).get("weight") or 0)
 
 
 def trainings(world: World, key: Key) -> int:
-    """Attempts of a training, those under way included."""
+    """Return the number of trainings, with those that run."""
     return int((world.status(key).get("retraining") or {}).get("unsuccessfulAttempts") or 0)
 
 
 def slo(world: World, key: Key, name: str = "accuracy") -> tuple[str, str]:
-    """State and reason of an SLO."""
+    """Return the state and reason of an SLO."""
     said = next((one for one in world.status(key).get("slos") or () if one["name"] == name), {})
     return said.get("state", ""), said.get("reason", "")
 
 
 def shadow(world: World, key: Key) -> Body:
-    """The shadow phase in status; empty without one."""
-    found: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
-    return found
+    """Return the shadow phase in status; empty without one."""
+    shadow_phase: Body = (world.status(key).get("candidate") or {}).get("shadow") or {}
+    return shadow_phase
 
 
 def evidence(world: World, key: Key) -> Body:
-    """The evidence of the rows of accuracy in the shadow phase; empty before there are any."""
+    """Return the evidence of the rows of accuracy in the shadow phase.
+
+    Empty before there are any.
+    """
     return next(iter(shadow(world, key).get("evidence") or ()), {})

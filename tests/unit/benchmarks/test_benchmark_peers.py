@@ -171,4 +171,4 @@ async def test_the_stand_in_answers_instant_queries_however_they_are_sent():
         ]
 
     assert values == [["1"], ["1"], []]
-    assert prometheus.asked["instant"] == len(values)
+    assert prometheus.queries["instant"] == len(values)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import DiskFullError, StartError
-from cluster.processes import Command, Process, Processes, can_be_told, has_ended, start_time
+from cluster.processes import Command, Process, Processes, has_ended, is_identifiable, start_time
 from tests.support.waiting import eventually
 
 
@@ -142,11 +142,11 @@ def test_a_program_whose_record_was_never_written_is_replaced(processes, tmp_pat
 
 @pytest.mark.slow
 def test_a_process_is_identified_by_its_mark_as_soon_as_it_started(processes):
-    untold = []
+    unidentified = []
     for _ in range(200):
         pid = processes.start(sleeper()).pid  # in place of the one before
-        untold += [] if can_be_told(pid) else [pid]
-    assert not untold
+        unidentified += [] if is_identifiable(pid) else [pid]
+    assert not unidentified
 
 
 def test_the_same_command_in_another_folder_is_not_affected(processes, tmp_path):

@@ -35,17 +35,17 @@ def test_a_wait_ends_early_with_the_reason_if_it_cannot_succeed():
         return StartError("etcd ended")
 
     with pytest.raises(StartError, match="etcd ended"):
-        wait_until(lambda: False, seconds=60, failed=failed, what="not ready")
+        wait_until(lambda: False, seconds=60, failed=failed, problem="not ready")
 
 
 def test_a_wait_that_times_out_names_its_condition():
     with pytest.raises(StartError, match="the node was not Ready within 0 s"):
-        wait_until(lambda: False, seconds=0, failed=lambda: None, what="the node was not Ready")
+        wait_until(lambda: False, seconds=0, failed=lambda: None, problem="the node was not Ready")
 
 
 def test_a_wait_polls_until_its_condition_holds():
     seen = iter([False, False, True])
 
-    wait_until(lambda: next(seen), seconds=60, failed=lambda: None, what="it")
+    wait_until(lambda: next(seen), seconds=60, failed=lambda: None, problem="it")
 
     assert list(seen) == []

@@ -69,7 +69,7 @@ class Reading:
         """Begin such a reading; return it and the event that lets its answers come."""
         held = self.server.held[block_seconds] = Held()
         late = asyncio.create_task(self.read(block_seconds, canary=canary))
-        await held.asked.wait()
+        await held.arrived.wait()
         return late, held.released
 
     def canary_blocks(self):
@@ -185,10 +185,10 @@ async def test_reads_of_idle_products_leave_a_query_slot_for_a_canary(reading):
     reading.want(IN_CANARY)
     late = [asyncio.create_task(reading.read(length)) for length in lengths]
     await asyncio.wait(
-        [asyncio.create_task(held[length].asked.wait()) for length in lengths[:3]],
+        [asyncio.create_task(held[length].arrived.wait()) for length in lengths[:3]],
     )
     assert await reading.read(60, canary=True) == [CARS]
-    assert not held[4 * LONG].asked.is_set(), "as many at once as places, but for one"
+    assert not held[4 * LONG].arrived.is_set(), "as many at once as places, but for one"
     for one in held.values():
         one.released.set()
     await asyncio.gather(*late)

@@ -96,7 +96,7 @@ async def test_a_product_added_during_a_read_of_its_block_length_is_read_soon(
     server.held[AN_HOUR] = held
     measurements.want(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
-        await held.asked.wait()
+        await held.arrived.wait()
         if others == "go":
             measurements.want(CARS, None)
             measurements.news.set()
@@ -135,7 +135,7 @@ async def test_a_canary_does_not_wait_until_idle_products_are_read(
     measurements.want(CARS, target(CARS))
     measurements.want(VANS, target(VANS, canary=True))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
-        await held.asked.wait()
+        await held.arrived.wait()
         assert await looked_at.get() == (VANS, QueuePriority.NORMAL)
         assert not measurements.newest(AN_HOUR), "the others' answer is still held"
         held.released.set()
@@ -153,11 +153,11 @@ async def test_a_read_during_a_backward_clock_step_is_repeated(server, evaluatio
         measuring(measurements, evaluation, wall) as looked_at,
         asyncio.timeout(SECONDS),
     ):
-        await held.asked.wait()
+        await held.arrived.wait()
         ahead[0] = 0.0
         held = server.held[AN_HOUR] = Held()
         measurements.want(VANS, target(VANS))
-        await held.asked.wait()
+        await held.arrived.wait()
         held.released.set()
         while (await looked_at.get())[0] != CARS:
             pass
@@ -179,7 +179,7 @@ async def test_an_error_in_one_measurement_round_stops_the_others_and_is_raised(
     with pytest.raises(RuntimeError, match="vans can't be looked at"):
         async with asyncio.timeout(SECONDS):
             await BlockScheduler(measurements, evaluation, requeue).run()
-    assert held.asked.is_set(), "another round was under way"
+    assert held.arrived.is_set(), "another round was under way"
     assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("round")]
 
 

@@ -123,7 +123,7 @@ async def test_a_backfill_ends_with_the_third_chunk_that_fails_and_begins_with_t
     assert (read, len(blocks)) == (0, 6)
     asked.server.lies["targets"] = Lie.ERROR_503
     assert await asked.backfill(*many) == (0, [])
-    assert asked.server.asked["targets"] == 6 + 2 * 2, "each of two is sent once more"
+    assert asked.server.queries["targets"] == 6 + 2 * 2, "each of two is sent once more"
     asked.server.lies.clear()
     read, blocks = await asked.backfill(*many)
     assert (read, len(blocks)) == (50, 10)

@@ -54,10 +54,10 @@ async def test_gateway_counts_by_backend_are_read_if_a_gateway_metric_is_configu
     assert found[False] is None
     assert set(found[True]) == {BACKEND}
     assert set(found[True][BACKEND].values()) == {95}
-    assert server.asked["gateway"] == 1
+    assert server.queries["gateway"] == 1
     readings, server = await fetch(world, CANARY)
     assert [each.gateway for each in readings] == [None, None]
-    assert not server.asked["gateway"]
+    assert not server.queries["gateway"]
 
 
 ROUTE = "catalog-search-ranking"
@@ -79,7 +79,7 @@ async def test_requests_without_a_pod_count_as_failures_if_the_gateway_counts_th
         [ProductBlocks(**pods)], sent={(ROUTE, fact): value for fact, value in sent.items()}
     )
     (readings,), server = await fetch(world, settings=WITH_GATEWAY)
-    assert server.asked["sent"] == 1
+    assert server.queries["sent"] == 1
     newest = readings.blocks[AVAILABILITY][-1]
     assert newest == Block(1000, Quality.COUNTED, expected)
 
@@ -96,7 +96,7 @@ async def test_a_canary_is_judged_by_the_responses_of_its_own_pods():
     readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
     found = {one.canary: one.blocks[AVAILABILITY][-1].count for one in readings}
     assert found == {False: Count(40, 140), True: Count(0, 100)}
-    assert server.asked["sent"] == 1
+    assert server.queries["sent"] == 1
 
 
 # ---- bad or absent data -----------------------------------------------------------------
@@ -110,7 +110,7 @@ async def test_a_prometheus_that_cannot_answer_makes_blocks_unavailable_and_neve
     assert not readings.complete
     for blocks in readings.blocks.values():
         assert {block.quality for block in blocks} == {Quality.UNAVAILABLE}
-    assert set(server.asked) == {"targets"}
+    assert set(server.queries) == {"targets"}
 
 
 async def test_without_kubelet_metrics_counts_are_valid_and_resource_facts_unknown():
@@ -178,7 +178,7 @@ async def test_the_number_of_queries_per_block_is_independent_of_the_number_of_p
         targets = [target(number) for number in range(1, count + 1)]
         world = World([ProductBlocks(product=each.key.product) for each in targets])
         _, server = await fetch(world, *targets)
-        asked.append(server.asked)
+        asked.append(server.queries)
     assert asked[0] == asked[1] == asked[2]
     # One kind each, two of the infrastructure among them, and one for the raw counters.
     assert asked[0].total() <= 8 + 2 + 1
@@ -203,7 +203,7 @@ async def test_products_with_a_rare_block_length_do_not_wait_for_queries_of_the_
         evaluation.regroup(few + many)
         held = server.held[300] = Held()
         late = asyncio.create_task(fetch_length(evaluation, Length(300, canary=False), many, NOW))
-        await held.asked.wait()
+        await held.arrived.wait()
         (readings,) = await fetch_length(evaluation, Length(60, canary=False), few, NOW)
         assert readings.complete
         assert not late.done()
@@ -222,7 +222,7 @@ async def test_only_products_with_a_canary_are_read_again_by_name():
     assert {key.product for key in canary.blocks} == {"product-2"}
     named = [form["query"] for form in server.forms if 'product="product-2"' in form["query"]]
     assert len(named) == 10
-    assert server.asked["cpu"] == 2
+    assert server.queries["cpu"] == 2
 
 
 @pytest.mark.parametrize(

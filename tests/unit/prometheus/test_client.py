@@ -98,7 +98,7 @@ async def test_a_connection_that_fails_at_once_is_retried_once(takes, times):
     ):
         with pytest.raises(PrometheusUnavailable):
             await ask(prometheus)
-    assert server.asked.total() == times
+    assert server.queries.total() == times
     assert [0.1 <= pause <= 0.2 for pause in pauses] == [True] * (times - 1)
 
 
@@ -109,7 +109,7 @@ async def test_a_refused_query_is_not_retried():
     ):
         with pytest.raises(QueryRejected):
             await ask(prometheus)
-    assert server.asked.total() == 1
+    assert server.queries.total() == 1
 
 
 async def test_a_rotated_token_is_read_again(tmp_path):

@@ -71,7 +71,7 @@ async def test_a_backfill_stops_if_no_query_is_answered():
     keys = products(5, 8)
     async with prometheus_of(keys, lies={"": Lie.ERROR_503}) as (server, evaluation):
         assert len((await fill(evaluation, [target(key) for key in keys])).pending([])) == 0
-        assert set(server.asked) == {"targets"}
+        assert set(server.queries) == {"targets"}
         assert total(server) <= 4, "two for singles and two for hours, as each is tried twice"
 
 
@@ -81,7 +81,7 @@ async def test_a_backfill_pauses_after_three_failed_chunks():
     for lies in ({}, {"requests": Lie.ERROR_503}):
         async with prometheus_of(keys, lies=lies, products_per_backfill=4) as (server, evaluation):
             await fill(evaluation, [target(key, slos=AVAILABILITY) for key in keys])
-            asked.append(server.asked["targets"])
+            asked.append(server.queries["targets"])
     chunks = asked[0] / 2
     assert chunks > 3
     assert asked[1] == 3 * 2, "singles and hours of three"
@@ -133,9 +133,9 @@ async def test_a_product_is_not_quarantined_for_unreadable_series_of_another(
                 assert readings.unreadable.keys() == {of_others}
                 assert not bad_ones(readings, "clicks")
             if block == 1:
-                server.asked.clear()
+                server.queries.clear()
         # Seven reads of two lengths, and tries that become ever rarer; a search takes five.
-        assert server.asked["counters"] <= 7 * 2 + 8
+        assert server.queries["counters"] <= 7 * 2 + 8
 
 
 @pytest.mark.parametrize("lie", [Lie.REJECTED_422, Lie.NOT_JSON, Lie.MALFORMED_ROW])
@@ -160,8 +160,8 @@ async def test_unreadable_gateway_counts_are_missing_only_for_the_affected_produ
         poison.kinds.clear()
         for block in range(3, 9):
             found = await fetch_all(evaluation, targets, NOW + 300 * block)
-        server.asked.clear()
+        server.queries.clear()
         found = await fetch_all(evaluation, targets, NOW + 300 * 9)
         (readings,) = (one for one in found if one.canary)
         assert readings.gateway.keys() == {*backends.values()}
-        assert server.asked["gateway"] == 1
+        assert server.queries["gateway"] == 1

@@ -58,7 +58,7 @@ async def test_a_custom_promql_slo_reads_good_and_all_events_in_one_query():
     async with PrometheusStandIn(world("iris", "wines")) as server:
         (readings,) = await fetches(server, "iris", "wines")
 
-    assert server.asked["promql"] == 2
+    assert server.queries["promql"] == 2
     texts = [form["query"] for form in server.forms if '"sluicegate_fact", "good"' in form["query"]]
     assert all(text.count('{namespace="shop"') == 2 for text in texts)
     expected = Block(1000, Quality.COUNTED, Count(3, 100))
@@ -102,7 +102,7 @@ async def test_a_failing_custom_query_is_retried_after_growing_pauses():
     async with PrometheusStandIn(world("iris"), fault=fault) as server:
         await fetches(server, "iris", times=8)
 
-    assert server.asked["promql"] == 5, "at blocks 0, 1, 3, 5 and 7: ten minutes at most"
+    assert server.queries["promql"] == 5, "at blocks 0, 1, 3, 5 and 7: ten minutes at most"
 
 
 async def test_a_recovered_custom_query_is_read_again():
@@ -130,7 +130,7 @@ async def test_a_custom_query_that_crashes_the_parser_does_not_affect_other_slos
     async with PrometheusStandIn(world("iris", "wines")) as server, evaluating(server) as reader:
         (readings,) = await fetch_all(reader, [target("iris", slos=slos), target("wines")], NOW)
 
-    assert server.asked["promql"] == 1
+    assert server.queries["promql"] == 1
     assert newest(readings, "iris", "availability").quality is Quality.COUNTED
     assert newest(readings, "wines", "orders").quality is Quality.COUNTED
 

@@ -60,7 +60,7 @@ async def test_without_a_failure_the_quarantine_adds_no_query():
     async with prometheus_of(keys) as (server, evaluation):
         for block in range(3):
             await fetch_all(evaluation, [target(key) for key in keys], NOW + 300 * block)
-        assert server.asked == dict.fromkeys(KINDS, 3)
+        assert server.queries == dict.fromkeys(KINDS, 3)
 
 
 async def test_only_the_indicators_that_need_the_failed_query_are_lost():
@@ -101,9 +101,9 @@ async def test_a_readable_product_leaves_the_quarantine_and_shares_the_query_of_
         assert released == {keys[5]}
         assert not bad_ones(readings, "availability")
         assert not readings.unreadable
-        server.asked.clear()
+        server.queries.clear()
         (readings,) = await fetch_all(evaluation, targets, NOW + 300 * 7)
-        assert server.asked == dict.fromkeys(KINDS, 1)
+        assert server.queries == dict.fromkeys(KINDS, 1)
         assert not bad_ones(readings, "availability")
 
 
@@ -116,11 +116,11 @@ async def test_an_unreadable_product_is_retried_at_growing_intervals():
         evaluation,
     ):
         await fetch_all(evaluation, targets, NOW)
-        server.asked.clear()
+        server.queries.clear()
         for block in range(1, 32):
             await fetch_all(evaluation, targets, NOW + 20 * block)
         # After 1, 2, 4, 8 and 16 blocks; ten minutes are the longest pause.
-        assert server.asked["requests"] == 31 + 5
+        assert server.queries["requests"] == 31 + 5
 
 
 # ---- pods without a product ----------------------------------------------------------------------
@@ -162,9 +162,9 @@ async def test_unreadable_unused_counters_are_reported_and_excluded_from_queries
         poison.kinds.clear()
         for block in range(4, 9):
             (readings,) = await fetch_all(evaluation, targets, NOW + 300 * block)
-        server.asked.clear()
+        server.queries.clear()
         (readings,) = await fetch_all(evaluation, targets, NOW + 300 * 9)
-        assert server.asked == dict.fromkeys(KINDS, 1)
+        assert server.queries == dict.fromkeys(KINDS, 1)
         assert not readings.unreadable
 
 
@@ -179,9 +179,11 @@ async def test_a_product_that_breaks_queries_of_another_block_length_gets_an_eve
     async with prometheus_of([*keys, guilty], poison) as (server, evaluation):
         await measurements.read(evaluation, NOW)
         await measurements.read(evaluation, NOW + 300)
-        server.asked.clear()
+        server.queries.clear()
         await measurements.read(evaluation, NOW + 600)
-        assert server.asked["counters"] <= 1 + 2 + 1, "two lengths of block, and one that is tried"
+        assert server.queries["counters"] <= 1 + 2 + 1, (
+            "two lengths of block, and one that is tried"
+        )
         assert "counters: " in measurements.unreported(Key(*guilty))
         assert not any(measurements.unreported(Key(*key)) for key in keys)
         poison.kinds.clear()
@@ -204,10 +206,10 @@ async def test_a_too_large_response_quarantines_only_the_product_that_causes_it(
         (readings,) = await fetch_all(evaluation, targets, NOW)
         assert bad_ones(readings, "availability") == {keys[3]}
         assert "exceeds" in readings.unreadable[keys[3]]["requests"]
-        server.asked.clear()
+        server.queries.clear()
         (readings,) = await fetch_all(evaluation, targets, NOW + 300)
         assert bad_ones(readings, "availability") == {keys[3]}
-        assert set(server.asked.values()) <= {1, 2, 3}
+        assert set(server.queries.values()) <= {1, 2, 3}
 
 
 async def test_too_many_blocks_for_one_response_are_read_in_several_queries():
@@ -234,7 +236,7 @@ async def test_an_outage_isolates_no_product_and_splits_no_query(lie):
     keys = products(4, 4)
     async with prometheus_of(keys, lies={"": lie}) as (server, evaluation):
         (readings,) = await fetch_all(evaluation, [target(key) for key in keys], NOW)
-    assert server.asked.total() <= 2
+    assert server.queries.total() <= 2
     assert not readings.complete
     assert readings.problem
     assert not readings.unreadable
@@ -245,11 +247,11 @@ async def test_a_query_kind_refused_for_all_products_is_searched_once_within_bou
     targets = [target(key) for key in keys]
     async with prometheus_of(keys, lies={"requests": Lie.REJECTED_422}) as (server, evaluation):
         (readings,) = await fetch_all(evaluation, targets, NOW)
-        assert server.asked["requests"] <= MAX_SPLITS + 1
+        assert server.queries["requests"] <= MAX_SPLITS + 1
         assert readings.failed == {"requests"}
         assert not readings.unreadable
         assert not bad_ones(readings, "clicks")
-        server.asked.clear()
+        server.queries.clear()
         (readings,) = await fetch_all(evaluation, targets, NOW + 300)
-        assert server.asked["requests"] == 1
+        assert server.queries["requests"] == 1
         assert readings.failed == {"requests"}

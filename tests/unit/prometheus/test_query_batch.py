@@ -135,7 +135,7 @@ async def test_a_namespace_above_the_query_limit_has_each_block_read_exactly_onc
     assert {rows.served["requests", each.key] for each in targets} == {1}
     assert {rows.served["memory", each.key] for each in targets} == {1}
     kinds = {"targets", "requests", "requests_bad", "cpu", "memory"}
-    assert rows.server.asked == dict.fromkeys(kinds, 2)
+    assert rows.server.queries == dict.fromkeys(kinds, 2)
 
 
 async def test_whole_namespaces_share_a_query_and_a_large_one_is_split_by_names():
@@ -145,7 +145,7 @@ async def test_whole_namespaces_share_a_query_and_a_large_one_is_split_by_names(
     (readings,), rows = await fetch([*small, *large], settings)
     assert_all_counted(readings, [*small, *large])
     # Two scopes of ten and twenty, and two of twenty and five names.
-    assert set(rows.server.asked.values()) == {4}
+    assert set(rows.server.queries.values()) == {4}
     assert {count for (kind, _), count in rows.served.items() if kind == "requests"} == {1}
     assert ProductKey("elsewhere", "unasked") not in {key for _, key in rows.served}
 
@@ -157,8 +157,8 @@ async def test_more_canaries_than_the_limit_are_read_by_several_queries():
     readings, rows = await fetch(targets, settings)
     assert_all_counted(next(each for each in readings if each.canary), targets)
     # Three of the seven by names, and as many of all.
-    assert rows.server.asked["requests"] == 3 + 3
-    assert rows.server.asked["memory"] == 3
+    assert rows.server.queries["requests"] == 3 + 3
+    assert rows.server.queries["memory"] == 3
 
 
 # ---- how long a query is ------------------------------------------------------------------

@@ -59,7 +59,7 @@ async def test_a_non_numeric_row_is_skipped_with_its_product_and_counted(broken)
 
         server.rows = with_a_broken_row
         (readings,) = await fetch_all(evaluation, [target(key) for key in keys], NOW)
-        assert server.asked == dict.fromkeys(KINDS, 1)
+        assert server.queries == dict.fromkeys(KINDS, 1)
     assert readings.complete
     assert bad_ones(readings, "availability") == {keys[2]}
     assert set(readings.unreadable[keys[2]]) == {"requests_bad"}

@@ -156,7 +156,7 @@ def test_a_promotion_that_the_gateway_never_applies_is_rolled_back():
 def test_a_promotion_waits_ten_minutes_while_nothing_can_be_counted():
     world = serving()
     world.push("b", "v2").until(in_phase(CandidatePhase.PROMOTING))
-    world.seen = False
+    world.is_measured = False
     world.run(9)
     assert world.current.candidate.phase is CandidatePhase.PROMOTING
     assert world.pods[world.current.stable.revision].desired == 4

@@ -48,7 +48,7 @@ def ended(world: World) -> bool:
 def test_a_rollback_completes_at_once_if_the_version_has_no_pod(route):
     """A crash loop isn't scraped, so its requests can't be counted: it stayed indefinitely."""
     world = serving(route=route).push("b", "v2").until(at_weight(5))
-    world.seen = False
+    world.is_measured = False
     world.break_down("v2")
     world.requests[REQUEST_ABORT] = "now"
     world.run(4)
@@ -59,7 +59,7 @@ def test_a_rollback_completes_at_once_if_the_version_has_no_pod(route):
 @ROUTES
 def test_a_rollback_without_request_counts_completes_after_ten_minutes_and_reports_it(route):
     world = serving(route=route).push("b", "v2").until(at_weight(5))
-    world.seen = False
+    world.is_measured = False
     world.requests[REQUEST_ABORT] = "now"
     world.run(8)
     assert phase(world) is CandidatePhase.ROLLING_BACK
@@ -72,14 +72,14 @@ def test_a_rollback_without_request_counts_completes_after_ten_minutes_and_repor
 
 def test_a_rollback_from_a_crash_loop_completes_and_the_fix_is_rolled_out():
     world = serving().push("b", "v2").until(lambda world: world.serving == "v2")
-    world.seen = False
+    world.is_measured = False
     world.break_down("v2")
     world.requests[REQUEST_ROLLBACK] = "v1/now"
     world.run(6)
     assert world.serving == "v1"
     assert ended(world)
     assert world.condition("Ready") == ("True", "Serving")
-    world.seen = True
+    world.is_measured = True
     world.push("c", "v3").until(lambda world: world.serving == "v3")
 
 
@@ -87,7 +87,7 @@ def test_a_promotion_ends_after_the_start_deadline_if_neither_version_serves():
     world = serving(serving=SHORT).push("b", "v2")
     world.until(in_phase(CandidatePhase.PROMOTING))
     world.until(at_weight(100))
-    world.seen = False
+    world.is_measured = False
     world.break_down("v1")
     world.break_down("v2")
     world.run(6)
@@ -111,7 +111,7 @@ def test_a_new_model_ends_a_promotion_without_ready_pods():
 
 def test_an_abort_during_a_rollback_is_handled_at_once():
     world = serving().push("b", "v2").until(at_weight(5))
-    world.seen = False
+    world.is_measured = False
     world.requests[REQUEST_ABORT] = "one"
     world.run()
     assert phase(world) is CandidatePhase.ROLLING_BACK
@@ -130,7 +130,7 @@ def test_a_ready_candidate_replaces_a_failed_stable_version_at_once(route):
     """It was held, as nothing could be measured, and rejected after four hours."""
     world = serving(route=route)
     world.break_down("v1")
-    world.seen = False
+    world.is_measured = False
     world.run(2)
     world.push("b", "v2").run(6)
     assert world.serving == "v2"
@@ -211,7 +211,7 @@ def test_a_promote_request_overrides_missing_evidence_but_not_evidence_against_t
 
 def test_a_model_that_waits_for_measurements_is_reported_and_starts_by_a_promote_request():
     world = serving()
-    world.seen = False
+    world.is_measured = False
     world.problem = DecisionReason.PROMETHEUS_UNAVAILABLE
     world.push("b", "v2").run(2)
     assert phase(world) is None

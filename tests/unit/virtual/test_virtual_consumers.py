@@ -88,7 +88,7 @@ async def released(
     """Serve both products for two hours; then v2 of pricing begins its canary."""
     cluster = world.cluster
     for key in (PRICING, RANKING):
-        cluster.variations[key] = Variation(f"consumers {key.name}", known=0.5)
+        cluster.variations[key] = Variation(f"consumers {key.name}", labelled=0.5)
         cluster.rates[key] = 4.0
     cluster.set_quality(image("a"), Quality(wrong=0.2))
     cluster.effects[RANKING] = (Effect(PRICING, image("d"), lost),)
@@ -226,7 +226,7 @@ async def test_a_consumer_added_during_a_canary_counts_from_the_begin_of_the_can
     await released(world, lost=0.3, approval="Manual", consumers=None)
     await held(world, "AwaitingApproval")
     await world.run(HOUR)
-    assert not world.prometheus.asked["upstreams"]
+    assert not world.prometheus.queries["upstreams"]
     world.edit(PRICING, rollout={"consumers": {"names": [RANKING.name], "parentRefs": LISTENERS}})
     await world.until(lambda: bool(outcome(world)), seconds=600)
     assert outcome(world)["outcome"] == "RolledBack"
@@ -237,15 +237,15 @@ async def test_a_consumer_added_during_a_canary_counts_from_the_begin_of_the_can
 @on_virtual_time
 async def test_products_without_consumers_cause_no_consumer_query(world):
     await released(world)
-    assert not world.prometheus.asked["upstreams"]
+    assert not world.prometheus.queries["upstreams"]
     await world.run(HOUR)
-    assert world.prometheus.asked["upstreams"]
+    assert world.prometheus.queries["upstreams"]
     world.edit(PRICING, rollout={"consumers": None})
     assert await ended(world) == "Promoted"
-    asked = world.prometheus.asked["upstreams"]
+    asked = world.prometheus.queries["upstreams"]
     world.edit(PRICING, model=pushed("e", "v3"))
     await world.run(HOUR)
-    assert world.prometheus.asked["upstreams"] == asked
+    assert world.prometheus.queries["upstreams"] == asked
 
 
 @pytest.mark.slow

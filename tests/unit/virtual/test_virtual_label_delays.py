@@ -59,7 +59,7 @@ async def test_label_delays_that_depend_on_the_outcome_favour_neither_version(
     world, right, wrong, candidate, ends_as
 ):
     world.cluster.variations[KEY] = Variation(
-        "delays", known=1.0, delays=right, delays_of_wrong=wrong
+        "delays", labelled=1.0, delays=right, delays_of_wrong=wrong
     )
     world.cluster.set_quality(image("a"), Quality(wrong=WRONG))
     key = await served(world, product(retraining=None, rollout={"steps": [50]}), **RARELY)
@@ -85,7 +85,7 @@ async def test_label_delays_that_depend_on_the_outcome_favour_neither_version(
 async def test_a_traffic_change_degrades_no_version_before_its_labels_arrive(world, right, wrong):
     """After it, the labels of one outcome are of the earlier share, and those of the other aren't."""
     world.cluster.variations[KEY] = Variation(
-        "settling", known=1.0, delays=right, delays_of_wrong=wrong
+        "settling", labelled=1.0, delays=right, delays_of_wrong=wrong
     )
     world.cluster.rates[KEY] = 2 * RATE
     for digit in ("a", "b"):

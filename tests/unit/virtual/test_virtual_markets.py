@@ -67,7 +67,7 @@ async def test_a_market_that_drops_by_thirty_points_is_missed_within_two_hours_a
         analysis={"blockSeconds": 300},
         retraining=None,
     )
-    world.cluster.variations[KEY] = Variation("markets", wrong=Scatter(), known=0.5)
+    world.cluster.variations[KEY] = Variation("markets", wrong=Scatter(), labelled=0.5)
     world.cluster.rates[KEY] = len(MARKETS) * LABELS_AN_HOUR / HOUR / 0.5
     world.cluster.set_quality(image("a"), quality())
     key = await served(world, body, **RARELY)

@@ -53,9 +53,9 @@ async def test_an_outage_of_prometheus_defers_all_decisions_until_it_recovers(wo
     cars = await begin_canary(world)
     before = told(world, cars)
     for lie in LIES:
-        world.prometheus.lies[""], asked = lie, world.prometheus.asked.total()
+        world.prometheus.lies[""], asked = lie, world.prometheus.queries.total()
         await world.run(FIVE_MINUTES)
-        assert world.prometheus.asked.total() >= asked + 3, f"{lie}: it goes on asking"
+        assert world.prometheus.queries.total() >= asked + 3, f"{lie}: it goes on asking"
         assert weight(world, cars) == 5, lie
         assert slo(world, cars) == ("Unknown", "PrometheusUnavailable"), lie
         assert world.condition(cars, "MetricsAvailable")["status"] == "False"
@@ -91,9 +91,9 @@ async def test_an_outage_of_prometheus_is_named_with_address_and_error_within_tw
     """From the first query that fails on; the log has it once for an outage, and once that it has ended."""
     cars = await served(world, product("cars"), **RARELY)
     await world.run(HOUR / 4)
-    world.prometheus.lies[""], asked = Lie.REFUSED, world.prometheus.asked.total()
+    world.prometheus.lies[""], asked = Lie.REFUSED, world.prometheus.queries.total()
     caplog.clear()
-    await world.until(lambda: world.prometheus.asked.total() > asked, seconds=HOUR)
+    await world.until(lambda: world.prometheus.queries.total() > asked, seconds=HOUR)
     took = await world.until(
         lambda: world.condition(cars, "MetricsAvailable")["reason"] == "PrometheusUnavailable",
         seconds=HOUR,
@@ -136,14 +136,14 @@ async def test_a_slow_prometheus_is_awaited_and_all_decisions_are_made(world, se
     """Eight queries go four at a time, so a block takes three times as long as one does."""
     cars = await begin_canary(world, prometheus_timeout_seconds=60.0)
     world.prometheus.seconds = seconds
-    asked, began = world.prometheus.asked.total(), world.loop.time()
+    asked, began = world.prometheus.queries.total(), world.loop.time()
     available = lambda: world.condition(cars, "MetricsAvailable")["status"]  # noqa: E731
     while weight(world, cars) == 5:
         await world.run(CANARY_BLOCK / 4)
         assert available() == "True"
         assert world.loop.time() < began + HOUR
     blocks = (world.loop.time() - began) / CANARY_BLOCK + 3
-    assert world.prometheus.asked.total() - asked <= 2 * 8 * blocks, "they don't pile up"
+    assert world.prometheus.queries.total() - asked <= 2 * 8 * blocks, "they don't pile up"
 
 
 @on_virtual_time

@@ -93,10 +93,10 @@ async def test_a_new_leader_has_the_states_of_all_products_at_once(world):
     await world.run(HOUR / 2)
     assert world.status(key)["state"] == "Healthy"
     leader, standby = sorted((first, second), key=lambda one: not one.leads)
-    asked = world.prometheus.asked.total()
+    asked = world.prometheus.queries.total()
     leader.kill()
     await world.until(lambda: standby.leads, seconds=60)
-    assert world.prometheus.asked.total() - asked <= 16, "a block or two, and no past"
+    assert world.prometheus.queries.total() - asked <= 16, "a block or two, and no past"
     world.on_step.append(lambda *_: seen.add(world.status(key)["state"]))
     await world.run(HOUR / 4)
     assert seen == {"Healthy"}

@@ -72,7 +72,7 @@ async def served_for(
     search = world.apply(product("search", dependsOn=[{"name": "pricing"}]))
     for key in (pricing, search):
         world.cluster.variations[key] = Variation(
-            f"upstream {key.name}", wrong=Scatter(), known=0.5, delays=delays
+            f"upstream {key.name}", wrong=Scatter(), labelled=0.5, delays=delays
         )
         world.cluster.set_rate(key, 4.0)
     world.start(**RARELY)
@@ -190,7 +190,7 @@ async def test_a_consumer_is_not_retrained_on_a_bad_release_that_follows_an_inci
 async def test_a_consumer_that_degrades_before_its_upstream_is_confirmed_is_not_retrained(world):
     pricing, search = await served_for(world, 3, slos=(AVAILABLE, ACCURATE))
     # The labels of pricing come three blocks later.
-    late = Variation("late pricing", wrong=Scatter(), known=0.5, delays=((1.0, 900.0),))
+    late = Variation("late pricing", wrong=Scatter(), labelled=0.5, delays=((1.0, 900.0),))
     world.cluster.variations[pricing] = late
     world.cluster.effects[search] = (Effect(pricing, image("c"), 0.5),)
     world.cluster.set_quality(image("c"), Quality(wrong=0.3))

@@ -51,7 +51,7 @@ def without_pods(world: World) -> None:
 
 
 def unmeasured(world: World) -> None:
-    world.seen = False
+    world.is_measured = False
     world.run(8)
 
 

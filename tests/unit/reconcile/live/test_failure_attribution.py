@@ -318,10 +318,10 @@ def test_a_candidate_that_waits_for_a_retry_is_retried_after_its_status_was_lost
 def test_an_unmeasured_canary_is_retried():
     """Prometheus was away for half an hour: that is no verdict on the model."""
     world = serving().push("b", "v2").until(at_weight(25))
-    world.seen, world.problem = False, DecisionReason.PROMETHEUS_UNAVAILABLE
+    world.is_measured, world.problem = False, DecisionReason.PROMETHEUS_UNAVAILABLE
     world.until(lambda world: world.current.candidate.phase is CandidatePhase.ROLLING_BACK)
     assert world.current.candidate.decision_reason == "MetricsLost"
-    world.seen, world.problem = True, None
+    world.is_measured, world.problem = True, None
     world.until(waits)
     assert world.condition("Stalled") is None
     assert world.condition("RolloutProgressing") == ("False", "WaitingToRetry")

@@ -38,7 +38,7 @@ EXPECTED: dict[str, tuple[EventNote, EventNote, EventNote]] = {
     "its Deployment is gone": (("False", "PodsNotReady"), None, None),
     "no Gateway takes it": (("False", "RouteNotAccepted"), None, None),
     "a route that is taken": (("False", "RouteShadowed"), None, None),
-    "a stranger's name": (("False", "NameConflict"), None, None),
+    "a name of a foreign object": (("False", "NameConflict"), None, None),
 }  # fmt: skip
 TABLE = {name: (*case, *EXPECTED[name]) for name, case in IN_A_PIPELINE.items()}
 

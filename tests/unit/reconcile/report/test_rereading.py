@@ -49,7 +49,7 @@ def test_a_just_promoted_version_has_a_single_reason_for_its_missing_evaluation(
 
 
 def test_an_unmeasurable_version_is_reported():
-    world = World(spec=document(), seen=False)
+    world = World(spec=document(), is_measured=False)
     world.until(lambda world: world.serving == "v1").run(8)
     assert world.current.slos[0].reason == DecisionReason.PROMETHEUS_UNAVAILABLE
 

@@ -124,9 +124,9 @@ def test_without_measurements_status_keeps_the_last_known_values():
     assert (world.current.state, world.current.engine.last_known_state) == ("Healthy", "Healthy")
     world.bad["v1"] = 0.5
     world.until(lambda one: one.current.state == "Degraded", most=60)
-    world.seen = False
+    world.is_measured = False
     world.run(30)
     assert (world.current.state, world.current.engine.last_known_state) == ("Unknown", "Degraded")
-    world.seen, world.bad["v1"] = True, 0.1
+    world.is_measured, world.bad["v1"] = True, 0.1
     world.until(lambda one: one.current.state == "Healthy")
     assert world.current.engine.last_known_state == "Healthy"

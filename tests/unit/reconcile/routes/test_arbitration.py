@@ -203,7 +203,7 @@ async def test_a_route_that_was_written_before_a_pass_failed_is_claimed(world):
 
     async def write_and_fail(_: Any) -> Any:
         assert world.claims.settle(key, contends_for_route=True, now=world.now) is None
-        one.live, one.written = one.asked(), world.now
+        one.live, one.written = one.desired(), world.now
         raise Invalid("deployments.apps is invalid")
 
     arbiter: Any = RouteArbiter(world.claims, None, None, lambda _: world.route(key))
@@ -466,7 +466,7 @@ def test_no_request_matches_routes_of_two_namespaces_and_a_serving_route_is_kept
         changed = {name.partition("/")[0]} | {
             key.namespace
             for key, one in world.products.items()
-            if one.live is not None and one.live != lived.get(key) and one.live == one.asked()
+            if one.live is not None and one.live != lived.get(key) and one.live == one.desired()
         }
         for request in REQUESTS:
             assert len(after[request]) <= 1, request
