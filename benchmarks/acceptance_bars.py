@@ -19,34 +19,36 @@ STARTS: Final = "starts.readySeconds"
 TUNED: Final = ("flagger-tuned", "argo-rollouts-tuned")
 
 
-def figure(results: Mapping[str, Any], who: str, size: int, path: str) -> float | None:
+def figure(results: Mapping[str, Any], contender: str, size: int, path: str) -> float | None:
     """Return a figure by contender, size and "scenario.name"; None if it wasn't measured.
 
     `results` is as in the JSON: `{"floor": {"sizes": {"50": {"cold": {"readySeconds": 2.5}}}}}`.
     """
     scenario, name = path.split(".")
-    value = _scenario(results, who, size, scenario).get(name)
+    value = _scenario(results, contender, size, scenario).get(name)
     return None if value is None else float(value)
 
 
 def same_run(
-    results: Mapping[str, Any], who: str, size: int, path: str, *, beside: str = ""
+    results: Mapping[str, Any], name: str, size: int, path: str, *, beside: str = ""
 ) -> bool:
     """Return whether a contender's figure is from the same run as the operator's, as far as that is known.
 
     `beside` is the path of the operator's figure, if it differs.
     """
-    figures = (OWN, beside or path), (who, path)
-    ours, theirs = (
+    figures = (OWN, beside or path), (name, path)
+    own, other = (
         _scenario(results, contender, size, where.split(".")[0]).get("run")
         for contender, where in figures
     )
-    return ours is not None and ours == theirs
+    return own is not None and own == other
 
 
-def _scenario(results: Mapping[str, Any], who: str, size: int, scenario: str) -> Mapping[str, Any]:
+def _scenario(
+    results: Mapping[str, Any], contender: str, size: int, scenario: str
+) -> Mapping[str, Any]:
     figures: Mapping[str, Any] = (
-        results.get(who, {}).get("sizes", {}).get(str(size), {}).get(scenario, {})
+        results.get(contender, {}).get("sizes", {}).get(str(size), {}).get(scenario, {})
     )
     return figures
 
@@ -91,25 +93,25 @@ def beside(path: str, others: tuple[str, ...]) -> Callable[[Mapping[str, Any], i
     """
 
     def value(results: Mapping[str, Any], size: int) -> float | None:
-        ours = figure(results, OWN, size, path)
+        own = figure(results, OWN, size, path)
         beside = [one for one in others if same_run(results, one, size, path)]
-        theirs = [figure(results, one, size, path) for one in beside]
-        best = min((one for one in theirs if one), default=None)
-        return None if ours is None or best is None else ours / best
+        other_figures = [figure(results, one, size, path) for one in beside]
+        best = min((one for one in other_figures if one), default=None)
+        return None if own is None or best is None else own / best
 
     return value
 
 
 def beyond_starts(results: Mapping[str, Any], size: int) -> float | None:
     """Return the duration of a wave of promotions, relative to the ideal and the floor's starts."""
-    took = figure(results, OWN, size, "promotions.seconds")
+    seconds = figure(results, OWN, size, "promotions.seconds")
     ideal = figure(results, OWN, size, "promotions.idealSeconds")
     started = figure(results, FLOOR, size, STARTS)
-    if took is None or ideal is None or started is None:
+    if seconds is None or ideal is None or started is None:
         return None
     if not same_run(results, FLOOR, size, STARTS, beside="promotions.seconds"):
         return None
-    return took / (ideal + started)
+    return seconds / (ideal + started)
 
 
 def difference_of_queries(results: Mapping[str, Any], size: int) -> float | None:
@@ -117,8 +119,8 @@ def difference_of_queries(results: Mapping[str, Any], size: int) -> float | None
     sizes = results.get(OWN, {}).get("sizes", {})
     figures = [figure(results, OWN, each, "steady.queriesPerBlock") for each in map(int, sizes)]
     least = min((each for each in figures if each is not None), default=None)
-    here = figure(results, OWN, size, "steady.queriesPerBlock")
-    return None if here is None or least is None else here - least
+    own = figure(results, OWN, size, "steady.queriesPerBlock")
+    return None if own is None or least is None else own - least
 
 
 def at_most(limit: float, *, since: int = 0, upto: int = 10**9) -> Callable[[int], float | None]:
@@ -166,8 +168,8 @@ BARS: Final = (
 
 def failures(results: Mapping[str, Any]) -> Iterator[tuple[str, int, str, str]]:
     """Yield contender, size, scenario and reason of each failed scenario."""
-    for who, contender_results in results.items():
+    for contender, contender_results in results.items():
         for size, scenarios in contender_results["sizes"].items():
             for scenario, figures_of in scenarios.items():
                 if "failed" in figures_of:
-                    yield who, int(size), scenario, figures_of["failed"]
+                    yield contender, int(size), scenario, figures_of["failed"]

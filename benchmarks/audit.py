@@ -116,8 +116,8 @@ def _request(entry: dict[str, object]) -> Request:
 
 def _written(entry: dict[str, Any]) -> Written:
     reference = entry["objectRef"]
-    at = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
-    return Written(reference.get("namespace", ""), reference.get("name", ""), at)
+    time = datetime.fromisoformat(entry["requestReceivedTimestamp"]).timestamp()
+    return Written(reference.get("namespace", ""), reference.get("name", ""), time)
 
 
 def total(requests: Requests, matches: Callable[[Request], bool]) -> int:

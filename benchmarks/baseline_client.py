@@ -60,8 +60,8 @@ class Floor:
 
     def program(self, surroundings: Surroundings) -> Program:
         """Return the command of this module."""
-        where = {"KUBECONFIG": str(surroundings.kubeconfig)}
-        return Program((sys.executable, "-m", "benchmarks.baseline_client"), where)
+        environment = {"KUBECONFIG": str(surroundings.kubeconfig)}
+        return Program((sys.executable, "-m", "benchmarks.baseline_client"), environment)
 
     def objects(self, product: Product) -> tuple[Body, ...]:
         """Return one DataProduct."""

@@ -92,12 +92,12 @@ class Client:
     async def list(self, path: str) -> tuple[list[Body], str]:
         """Return all objects of a collection, and the version of the list."""
         items: list[Body] = []
-        more = ""
+        token = ""
         while True:
-            page = await self.send("GET", f"{path}?limit={PAGE}&continue={more}")
+            page = await self.send("GET", f"{path}?limit={PAGE}&continue={token}")
             items += page["items"]
-            more = page["metadata"].get("continue", "")
-            if not more:
+            token = page["metadata"].get("continue", "")
+            if not token:
                 return items, page["metadata"]["resourceVersion"]
 
     async def watch(self, path: str, take_in: Callable[[str, Body], None]) -> None:
@@ -121,9 +121,9 @@ async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Bod
     """
     if answer.status >= BAD:
         return
-    rest = b""
+    incomplete = b""
     async for piece in answer.content.iter_any():
-        *lines, rest = (rest + piece).split(b"\n")
+        *lines, incomplete = (incomplete + piece).split(b"\n")
         for line in lines:
             event = json.loads(line)
             if event["type"] == "ERROR":

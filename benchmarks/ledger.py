@@ -25,9 +25,9 @@ from benchmarks.ledger_products import (
     MONTH,
     NAMESPACES,
     TODAY,
-    asked_for,
     days_from,
     month_so_far,
+    queried_products,
     rows_of,
     subject,
 )
@@ -79,7 +79,7 @@ async def answer() -> None:
     server = PrometheusStandIn(lambda *_: ())
 
     def rows(kind: str, indexes: range, step: int) -> Iterator[Row]:
-        return rows_of(kind, indexes, step, asked_for(server.forms[-1]["query"]))
+        return rows_of(kind, indexes, step, queried_products(server.forms[-1]["query"]))
 
     server.rows = rows
     async with server:
@@ -151,31 +151,31 @@ async def fill(store: ReviewStore, subjects: list[ReviewSubject], now: float) ->
     period = period_at(subjects[0].cycle, MONTH.timestamp())
     assert period is not None
 
-    async def one(it: ReviewSubject) -> None:
-        review = await store.open(it, review_key(it.key, period), period)
+    async def one(subject: ReviewSubject) -> None:
+        review = await store.open(subject, review_key(subject.key, period), period)
         assert review is not None
-        await store.record(review, month_so_far(it, period, now))
+        await store.record(review, month_so_far(subject, period, now))
 
     await some_at_once(one, subjects)
 
 
-async def some_at_once(act: Callable[[T], Awaitable[None]], things: Iterable[T]) -> None:
+async def some_at_once(act: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
     """Apply an action to all, a few at a time; repeat it without an answer, as on a busy machine."""
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(it: T) -> None:
+    async def one(item: T) -> None:
         async with slots:
             while True:
                 try:
-                    await act(it)
+                    await act(item)
                 except (Conflict, Transient):  # a write without an answer may have been made
                     await asyncio.sleep(1.0)
                 else:
                     return
 
     async with asyncio.TaskGroup() as group:
-        for it in things:
-            group.create_task(one(it))
+        for subject in items:
+            group.create_task(one(subject))
 
 
 async def passed(
@@ -206,8 +206,8 @@ async def wait_for_signatures(
     period = period_at(subjects[0].cycle, MONTH.timestamp())
     assert period is not None
 
-    async def one(it: ReviewSubject) -> None:
-        review = await store.read(review_key(it.key, period))
+    async def one(subject: ReviewSubject) -> None:
+        review = await store.read(review_key(subject.key, period))
         assert review is not None
         await seal_review(store, review, gate.now, seal_reason="PeriodOver")
 

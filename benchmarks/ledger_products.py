@@ -100,7 +100,7 @@ def month_so_far(reviewed: ReviewSubject, period: Period, now: float) -> DataPro
 def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]) -> Iterator[Row]:
     """Yield the rows of each requested product: the same in each block."""
     for namespace, product in sorted(products):
-        where = {"namespace": namespace, "product": product}
+        product_labels = {"namespace": namespace, "product": product}
         series: list[tuple[dict[str, str], int]] = []
         if kind == "targets":
             facts = ("up", "scrapes", "longest")
@@ -114,9 +114,11 @@ def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]
             bounds = ("0.25", "+Inf") if kind == "latency" else BOUNDS
             series = [(version | {"le": bound}, 18) for bound in bounds]
         elif kind in {"labelled", "events"}:
-            more = {"indicator": "conversion"} if kind == "events" else {}
+            extra_labels = {"indicator": "conversion"} if kind == "events" else {}
             outcomes = ("good", "bad") if kind == "events" else ("correct", "wrong")
-            series = [({"prediction_version": "v1", "outcome": one} | more, 9) for one in outcomes]
+            series = [
+                ({"prediction_version": "v1", "outcome": one} | extra_labels, 9) for one in outcomes
+            ]
         elif kind == "markets":
             series = [
                 ({"prediction_version": "v1", "indicator": indicator, "market": market,
@@ -130,7 +132,7 @@ def rows_of(kind: str, indexes: range, step: int, products: set[tuple[str, str]]
                 labels["revision"] = revision
             if "prediction_version" in labels:
                 labels["prediction_revision"] = revision
-            yield {"metric": where | labels, "values": same(indexes, step, value)}
+            yield {"metric": product_labels | labels, "values": same(indexes, step, value)}
 
 
 @cache
@@ -140,7 +142,7 @@ def same(indexes: range, step: int, value: int) -> list[list[float | str]]:
     return [[index * step, text] for index in indexes]
 
 
-def asked_for(query: str) -> set[tuple[str, str]]:
+def queried_products(query: str) -> set[tuple[str, str]]:
     """Return the products that a query names, with their namespaces."""
     numbers = {int(one) for one in re.findall(r"product-(\d+)", query)}
     return {(namespace_of(number), f"product-{number}") for number in numbers}

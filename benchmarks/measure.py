@@ -95,7 +95,7 @@ class Run:
         self.keep(self.results)
         self.say(f"{name}: {time.monotonic() - began:.0f} s; {summary(figures)}")
 
-    def goes_on(self) -> bool:
+    def is_ongoing(self) -> bool:
         """Return whether there is a start to continue from, and another scenario."""
         failed = any("failed" in self.results.get(one, ()) for one in ("cold", SECOND_START))
         return not failed and self.planned(*SCENARIOS[1:])
@@ -119,14 +119,14 @@ async def measure(
         async with open_stage(contender, count) as stage:
             with stage.running() as process:
                 await start(run, stage, process, count)
-        if not run.goes_on():
+        if not run.is_ongoing():
             return run.results
     wave = min(LARGEST_WAVE, max(count // WAVE_SHARE, 1))
-    many = math.ceil(COMMON_SHARE / (1 - COMMON_SHARE) * (count + 2 * wave))
-    async with open_stage(hurried, count + 2 * wave + many) as stage:
+    promotions = math.ceil(COMMON_SHARE / (1 - COMMON_SHARE) * (count + 2 * wave))
+    async with open_stage(hurried, count + 2 * wave + promotions) as stage:
         with stage.running() as process:
             await start(run, stage, process, count)
-            if not run.goes_on():
+            if not run.is_ongoing():
                 return run.results
             await run.scenario(
                 "starts",
@@ -150,7 +150,7 @@ async def measure(
                 "restart",
                 lambda: restart(stage, process, count, stopped=stopped, seconds=run.limit),
             )
-            await waves(run, stage, process, size=wave, many=many)
+            await waves(run, stage, process, size=wave, number=promotions)
     return run.results
 
 
@@ -170,14 +170,14 @@ def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
     return tuple(scenario for scenario in scenarios if scenario in contender.description.scenarios)
 
 
-async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: int) -> None:
+async def waves(run: Run, stage: Stage, process: Process, *, size: int, number: int) -> None:
     """Run the waves, each with new products of its own; a common cause has `many`."""
     limit = run.limit
 
     async def joined(count: int, name: str) -> list[Product]:
         chosen = products(count, name, quick=True)
-        took = await cold_start(stage, process, chosen, seconds=limit)
-        run.say(f"{count} products joined in {took['readySeconds']:.1f} s")
+        seconds = await cold_start(stage, process, chosen, seconds=limit)
+        run.say(f"{count} products joined in {seconds['readySeconds']:.1f} s")
         return chosen
 
     async def promoted() -> Figures:
@@ -190,7 +190,7 @@ async def waves(run: Run, stage: Stage, process: Process, *, size: int, many: in
         return await degradations(stage, process, await joined(size, "degraded"), seconds=limit)
 
     async def together() -> Figures:
-        return await common_cause(stage, process, await joined(many, "together"), seconds=limit)
+        return await common_cause(stage, process, await joined(number, "together"), seconds=limit)
 
     await run.scenario("promotions", promoted)
     await run.scenario("degradations", degraded)

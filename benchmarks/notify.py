@@ -124,7 +124,7 @@ async def measure(count: int) -> dict[str, Any]:
         requests_at_start = await requests(port)
         first_wave = await wave(client, process, receiver, every[:1])
         before, sent, size = await requests(port), receiver.messages, receiver.bytes
-        rest = await wave(client, process, receiver, every[1:])
+        later = await wave(client, process, receiver, every[1:])
         await asyncio.sleep(SETTLE_SECONDS)
         return {
             "products": count,
@@ -132,7 +132,7 @@ async def measure(count: int) -> dict[str, Any]:
             "requests until then": requests_at_start,
             "time of collecting, s": GROUP_SECONDS,
             "one degraded, s from its write to the message": round(first_wave, 1),
-            "all others degraded, s from the last write to the last message": round(rest, 1),
+            "all others degraded, s from the last write to the last message": round(later, 1),
             "messages of that": receiver.messages - sent,
             "size of them, kB": round((receiver.bytes - size) / 1000),
             "requests of that": await requests(port) - before,

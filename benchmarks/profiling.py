@@ -82,8 +82,10 @@ async def sample(size: int) -> Counter[str]:
 def sampling(pid: int, file: Path) -> Iterator[None]:
     """Sample a process for the duration of the block."""
     program = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid)]
-    form = ["--rate", str(SAMPLES_PER_SECOND), "--full-filenames", "--format", "raw"]
-    sampler = subprocess.Popen([*program, *form, "--output", str(file)], stdout=subprocess.DEVNULL)
+    options = ["--rate", str(SAMPLES_PER_SECOND), "--full-filenames", "--format", "raw"]
+    sampler = subprocess.Popen(
+        [*program, *options, "--output", str(file)], stdout=subprocess.DEVNULL
+    )
     try:
         yield
     finally:
@@ -111,8 +113,8 @@ def by_package(stacks: Mapping[str, int]) -> dict[str, float]:
     for stack, number in stacks.items():
         frames = stack.split(";")
         packages = [_package(frame) for frame in reversed(frames)]
-        who = next((one for one in packages if one != LIBRARY), LIBRARY)
-        totals[EVENT_LOOP if LOOP.match(frames[-1]) else who] += number
+        package = next((one for one in packages if one != LIBRARY), LIBRARY)
+        totals[EVENT_LOOP if LOOP.match(frames[-1]) else package] += number
     return {name: number / total for name, number in totals.most_common(SHOWN)}
 
 

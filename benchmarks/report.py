@@ -80,9 +80,9 @@ def render(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"- **{name} {result['version']}**: {result['makes']}. {' '.join(result['notComparable'])}"
 
 
-def _sizes(results: Mapping[str, Any], who: str) -> list[int]:
+def _sizes(results: Mapping[str, Any], contender: str) -> list[int]:
     """Return the sizes at which a contender was measured, the smallest first."""
-    return sorted(map(int, results.get(who, {}).get("sizes", {})))
+    return sorted(map(int, results.get(contender, {}).get("sizes", {})))
 
 
 def _bars(results: Mapping[str, Any]) -> Iterator[str]:
@@ -114,30 +114,30 @@ def _side_by_side(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[
 
 
 def _given_up(results: Mapping[str, Any]) -> Iterator[str]:
-    for who, size, scenario, why in failures(results):
-        first = why.splitlines()[0]
-        yield f"- {who}, N = {size:,}, {scenario}: given up: {first}"
+    for contender, size, scenario, reason in failures(results):
+        first = reason.splitlines()[0]
+        yield f"- {contender}, N = {size:,}, {scenario}: given up: {first}"
     yield ""
 
 
 def _growth(results: Mapping[str, Any], together: Collection[int]) -> Iterator[str]:
     """Yield all figures by size; `together` are those of one machine."""
     yield NOTES["growth"]
-    for who in dict.fromkeys((OWN, FLOOR, *results)):
-        measured = _sizes(results, who)
-        if who == OWN or len(measured) > 1:
-            yield f"{who}:\n"
-            yield from _grown(results, who, measured, together)
+    for contender in dict.fromkeys((OWN, FLOOR, *results)):
+        measured = _sizes(results, contender)
+        if contender == OWN or len(measured) > 1:
+            yield f"{contender}:\n"
+            yield from _grown(results, contender, measured, together)
 
 
 def _grown(
-    results: Mapping[str, Any], who: str, sizes: Sequence[int], together: Collection[int]
+    results: Mapping[str, Any], contender: str, sizes: Sequence[int], together: Collection[int]
 ) -> Iterator[str]:
     yield from _table(["", *(f"{size:,}" for size in sizes), "grows as"])
     for scenario, rows in GROWTH.items():
         before = f"{scenario}: "
         for row in rows:
-            values = [figure(results, who, size, row.path) for size in sizes]
+            values = [figure(results, contender, size, row.path) for size in sizes]
             if any(value is not None for value in values):
                 title = before + row.title
                 yield _line([title, *map(_shown, values), _fitted(sizes, values, together)])
@@ -157,7 +157,7 @@ def _verbs(results: Mapping[str, Any], together: Collection[int]) -> Iterator[st
     requests_by_size = {
         size: one["cold"]["requests"]
         for size in _sizes(results, OWN)
-        if _has(one := results[OWN]["sizes"][str(size)], "cold")
+        if _has_scenario(one := results[OWN]["sizes"][str(size)], "cold")
     }
     yield f"Writes of {OWN} per new product by verb, until it is quiet:\n"
     yield from _table(["", *(f"{size:,}" for size in requests_by_size), "grows as"])
@@ -181,7 +181,9 @@ def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]
     for scenario, unit in (("cold", "per new product"), ("promotions", "per promotion")):
         sizes_by_name = {
             name: {
-                int(size) for size, figures in result["sizes"].items() if _has(figures, scenario)
+                int(size)
+                for size, figures in result["sizes"].items()
+                if _has_scenario(figures, scenario)
             }
             for name, result in results.items()
         }
@@ -206,7 +208,7 @@ def _requests(results: Mapping[str, Any], sizes: Sequence[int]) -> Iterator[str]
         yield ""
 
 
-def _has(scenarios: Mapping[str, Any], scenario: str) -> bool:
+def _has_scenario(scenarios: Mapping[str, Any], scenario: str) -> bool:
     return "requests" in scenarios.get(scenario, {})
 
 
@@ -225,14 +227,14 @@ def _profile(profile: Mapping[str, Any] | None) -> Iterator[str]:
     yield ""
 
 
-def _beside(results: Mapping[str, Any], who: str, size: int, path: str) -> str:
+def _beside(results: Mapping[str, Any], contender: str, size: int, path: str) -> str:
     """Return a figure with its ratio to the operator's, if both are of the same run."""
-    value, ours = figure(results, who, size, path), figure(results, OWN, size, path)
+    value, own = figure(results, contender, size, path), figure(results, OWN, size, path)
     if value is None:
         return NOTHING
-    if not ours or not same_run(results, who, size, path):
+    if not own or not same_run(results, contender, size, path):
         return _shown(value)
-    return f"{_shown(value)} ({_shown(value / ours)}×)"
+    return f"{_shown(value)} ({_shown(value / own)}×)"
 
 
 def _shown(value: float | None) -> str:

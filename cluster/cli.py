@@ -115,10 +115,10 @@ def _up(parsed: argparse.Namespace) -> int:
     fresh = backend.up()
     if not parsed.bare:
         fresh = bool(_addons().up(backend)) or fresh
-    took = elapsed(time.monotonic() - started)
+    duration = elapsed(time.monotonic() - started)
     print(
         f"cluster {backend.identity.name} ({backend.kind}) "
-        f"{f'is ready after {took}' if fresh else 'runs already'}"
+        f"{f'is ready after {duration}' if fresh else 'runs already'}"
     )
     print(f"  export KUBECONFIG={backend.kubeconfig}")
     print(f"  alias kubectl={backend.kubectl}")

@@ -52,10 +52,10 @@ def run(
         command_line = shlex.join(command)
         raise ClusterError(f"`{command_line}` did not end within {timeout:.0f} s") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).strip()
-        if NO_SPACE in said:
-            raise DiskFullError(f"the disk is full: {said.splitlines()[-1]}")
-        raise ClusterError(f"`{shlex.join(command)}` failed: {said or done.returncode}")
+        output = (done.stderr or done.stdout).strip()
+        if NO_SPACE in output:
+            raise DiskFullError(f"the disk is full: {output.splitlines()[-1]}")
+        raise ClusterError(f"`{shlex.join(command)}` failed: {output or done.returncode}")
     return done.stdout
 
 
@@ -108,8 +108,8 @@ def follow(
         )
 
 
-def _show(said: IO[str], kept: IO[str]) -> None:
-    for line in said:
+def _show(output: IO[str], kept: IO[str]) -> None:
+    for line in output:
         kept.write(line)
         print(line, end="", file=sys.stderr, flush=True)
 

@@ -124,17 +124,17 @@ def etcd_command(settings: ControlPlaneSettings) -> Command:
 
 def api_server_command(settings: ControlPlaneSettings) -> Command:
     """Return the command of the API server, with one authority for everything but the aggregation layer."""
-    authority, at = settings.authority, settings.listening
+    authority, listening = settings.authority, settings.listening
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     full_name = "kubernetes.default.svc.cluster.local"
-    addresses = ["127.0.0.1", at.address, settings.api_service]
+    addresses = ["127.0.0.1", listening.address, settings.api_service]
     serving = authority.server(API_SERVER, [*names, full_name, *addresses])
     return settings.command(
         API_SERVER,
-        f"--etcd-servers={at.etcd_url}",
-        f"--bind-address={at.address}",
-        f"--advertise-address={at.address}",
-        f"--secure-port={at.port}",
+        f"--etcd-servers={listening.etcd_url}",
+        f"--bind-address={listening.address}",
+        f"--advertise-address={listening.address}",
+        f"--secure-port={listening.port}",
         f"--tls-cert-file={serving.certificate}",
         f"--tls-private-key-file={serving.key}",
         f"--client-ca-file={authority.certificate}",

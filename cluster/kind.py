@@ -97,12 +97,12 @@ class KindCluster:
                 return False
             require_engine()
             self.registry_hosts.mkdir(parents=True, exist_ok=True)
-            there = self._identity.name in self._kind("get", "clusters").split()
-            if there and not self._created.exists():
+            exists = self._identity.name in self._kind("get", "clusters").split()
+            if exists and not self._created.exists():
                 # A start that was interrupted left half a control plane, which nothing completes.
                 self._kind("delete", "cluster", f"--kubeconfig={self.kubeconfig}", *self._name)
-                there = False
-            if there:
+                exists = False
+            if exists:
                 self._docker("start", self.node)
                 self._kind("export", "kubeconfig", f"--kubeconfig={self.kubeconfig}", *self._name)
             else:
@@ -203,12 +203,12 @@ class KindCluster:
     def _refuse_another_image(self) -> None:
         if not self._created.exists():
             return
-        has, desired = self._created.read_text(), node_image()
-        if has != desired:
+        recorded, desired = self._created.read_text(), node_image()
+        if recorded != desired:
             raise ClusterError(
-                f"cluster {self._identity.name} was created with the node image {has}, and "
+                f"cluster {self._identity.name} was created with the node image {recorded}, and "
                 f"{desired} is wanted now: `python -m cluster down` removes it with all that runs "
-                f"in it, or go on with it by {NODE_IMAGE_VARIABLE}={has}"
+                f"in it, or go on with it by {NODE_IMAGE_VARIABLE}={recorded}"
             )
 
     def _unit(self, name: str) -> Component:

@@ -48,10 +48,10 @@ def write_patches(state: Path) -> None:
 
 def lower_system_requests(kubectl: Callable[..., str]) -> None:
     """Reduce CoreDNS to one replica, and the requests of pods in kube-system."""
-    here = f"--namespace={NAMESPACE}"
+    namespace = f"--namespace={NAMESPACE}"
     for workload, cpu in SYSTEM.items():
-        if not kubectl("get", workload, here, "--ignore-not-found", "--output=name"):
+        if not kubectl("get", workload, namespace, "--ignore-not-found", "--output=name"):
             continue
-        kubectl("set", "resources", workload, here, f"--requests=cpu={cpu}")
+        kubectl("set", "resources", workload, namespace, f"--requests=cpu={cpu}")
         if workload.startswith("deployment/"):
-            kubectl("scale", workload, here, "--replicas=1")
+            kubectl("scale", workload, namespace, "--replicas=1")

@@ -75,7 +75,7 @@ def remove_log_links(state: Path) -> None:
                 link.unlink(missing_ok=True)
 
 
-def what_is_left(identity: Identity) -> list[str]:
+def remains_of(identity: Identity) -> list[str]:
     """Return what a cluster left on the machine, a text each; empty if nothing."""
     leftovers = [f"mount {point}" for point in mounts_below(identity.state, identity.run)]
     leftovers += [f"process {pid}" for pid in sorted(cgroups.processes(identity.cgroup))]

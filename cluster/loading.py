@@ -21,8 +21,8 @@ def first_load(archive: Path, identity: Identity) -> Iterator[bool]:
 
     A failed load leaves no mark. An archive that was written again counts as another one.
     """
-    about = archive.stat()
-    mark = _marks(identity) / f"{archive.name}-{about.st_size}-{about.st_mtime_ns}"
+    stat = archive.stat()
+    mark = _marks(identity) / f"{archive.name}-{stat.st_size}-{stat.st_mtime_ns}"
     with locked(f"load-{identity.name}-{archive.name}"):
         is_first = not mark.exists()
         yield is_first

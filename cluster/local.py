@@ -307,7 +307,7 @@ class LocalNode:
         self.__dict__.pop("network", None)
         self.__dict__.pop("processes", None)
         self.__dict__.pop("_addresses", None)
-        remaining = leftovers.what_is_left(self._identity)
+        remaining = leftovers.remains_of(self._identity)
         if remaining:
             raise StartError(f"the cluster is down, but this is left: {'; '.join(remaining)}")
 

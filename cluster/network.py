@@ -43,19 +43,42 @@ class Network:
         if self.is_complete():
             return
         self.remove()
-        name, at = self.identity, self.addresses
+        name, addresses = self.identity, self.addresses
         run("ip", "netns", "add", name.namespace)
         run(
             *("ip", "link", "add", name.host_link, "type", "veth"),
             *("peer", "name", NODE_DEVICE, "netns", name.namespace),
         )
-        run("ip", "address", "add", f"{at.host}/{at.link.prefixlen}", "dev", name.host_link)
+        run(
+            "ip",
+            "address",
+            "add",
+            f"{addresses.host}/{addresses.link.prefixlen}",
+            "dev",
+            name.host_link,
+        )
         run("ip", "link", "set", name.host_link, "up")
         self._inside("ip", "link", "set", "lo", "up")
-        self._inside("ip", "address", "add", f"{at.node}/{at.link.prefixlen}", "dev", NODE_DEVICE)
+        self._inside(
+            "ip",
+            "address",
+            "add",
+            f"{addresses.node}/{addresses.link.prefixlen}",
+            "dev",
+            NODE_DEVICE,
+        )
         self._inside("ip", "link", "set", NODE_DEVICE, "up")
         self._inside("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        run("ip", "route", "add", str(at.network), "via", str(at.node), "dev", name.host_link)
+        run(
+            "ip",
+            "route",
+            "add",
+            str(addresses.network),
+            "via",
+            str(addresses.node),
+            "dev",
+            name.host_link,
+        )
 
     def is_complete(self) -> bool:
         """Return whether an earlier start created the host's route, its last step."""

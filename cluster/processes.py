@@ -237,8 +237,8 @@ class Processes:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 line = (folder / "cmdline").read_bytes().split(b"\0")[:-1]
-                same = line[len(line) - len(command_line) :] == command_line
-                if same and mark in (folder / "environ").read_bytes().split(b"\0"):
+                is_same = line[len(line) - len(command_line) :] == command_line
+                if is_same and mark in (folder / "environ").read_bytes().split(b"\0"):
                     pid = int(folder.name)
                     pids.append(Process(pid, start_time(pid) or 0, key=""))
         return pids

@@ -34,12 +34,12 @@ def go_command(folder: Path, environment: Mapping[str, str]) -> list[str]:
     MissingPrerequisiteError
         Neither Go nor a Docker engine is here, or Go is too old and there is no engine.
     """
-    why = _objection()
-    if not why:
+    objection = _objection()
+    if not objection:
         return ["env", *_settings(environment), "go"]
     if not succeeds("docker", "version"):
         raise MissingPrerequisiteError(
-            f"{why}: {ADVICE}, or start a Docker engine, then Go runs in a container"
+            f"{objection}: {ADVICE}, or start a Docker engine, then Go runs in a container"
         )
     pull(IMAGE, what="image of Go", otherwise=f"or {ADVICE}")
     kept = cache_folder() / "go"

@@ -30,8 +30,8 @@ def on_path(name: str) -> str | None:
     if path is None:
         return None
     question = [path, *QUESTION.get(name, ("version",))]
-    said = subprocess.run(question, capture_output=True, text=True, check=False).stdout
-    return path if _number(said) >= LEAST[name] else None
+    output = subprocess.run(question, capture_output=True, text=True, check=False).stdout
+    return path if _number(output) >= LEAST[name] else None
 
 
 def _number(text: str) -> tuple[int, int]:

@@ -152,7 +152,7 @@ def trained(telling: Telling, version: str) -> products.Model:
     market = telling.senders.market
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
         bento = train(PRICING, version, market, Path(scratch) / "bento", settings=SETTINGS)
-        image = bento.push(where.here(spec["retraining"]["output"]))
+        image = bento.push(where.local_name(spec["retraining"]["output"]))
     return products.Model(image, bento, spec["serving"]["runtimeImage"])
 
 

@@ -100,7 +100,7 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Objec
     run = f"demo-{time.time():.0f}"
     for sample, bento in zip(SAMPLES, bentos, strict=True):
         repository = f"{where.registry_in_pods}/{run}/{sample.name}"
-        model = products.Model(bento.push(where.here(repository)), bento, images.runtime)
+        model = products.Model(bento.push(where.local_name(repository)), bento, images.runtime)
         rendered.append(products.fitted(sample.file(), model, repository=repository))
     return rendered
 

@@ -211,7 +211,7 @@ def _with_model(product: Object, version: str, where: Addresses) -> Object:
     runtime = product["spec"]["serving"]["runtimeImage"]
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
         bento = train(PRICING, version, Market(), Path(scratch) / "bento")
-        model = products.Model(bento.push(where.here(repository)), bento, runtime)
+        model = products.Model(bento.push(where.local_name(repository)), bento, runtime)
     return products.fitted(to_apply(product), model, repository=repository)
 
 

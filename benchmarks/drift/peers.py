@@ -64,9 +64,9 @@ class _Detector:
     def __init__(self, name: str) -> None:
         from river import drift  # noqa: PLC0415 - of the group `benchmarks` alone
 
-        where = {"ADWIN": drift, "PageHinkley": drift}.get(name, drift.binary)
-        self._detector: Any = getattr(where, name.replace("_", ""))()
+        module = {"ADWIN": drift, "PageHinkley": drift}.get(name, drift.binary)
+        self._detector: Any = getattr(module, name.replace("_", ""))()
 
-    def __call__(self, wrong: bool) -> bool:  # noqa: FBT001 - an Alarm
-        self._detector.update(int(wrong))
+    def __call__(self, is_wrong: bool) -> bool:  # noqa: FBT001 - an Alarm
+        self._detector.update(int(is_wrong))
         return bool(self._detector.drift_detected)

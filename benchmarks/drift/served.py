@@ -171,11 +171,11 @@ def _count(model: Model, first: int, last: int) -> Count:
     return Count(int(wrong.sum()), len(wrong))
 
 
-def _pairs(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Pairs:
+def _pairs(candidate: NDArray[np.bool_], stable: NDArray[np.bool_]) -> Pairs:
     """Return rows by which version was wrong, the candidate first."""
     return Pairs(
-        int((~ours & ~theirs).sum()),
-        int((~ours & theirs).sum()),
-        int((ours & ~theirs).sum()),
-        int((ours & theirs).sum()),
+        int((~candidate & ~stable).sum()),
+        int((~candidate & stable).sum()),
+        int((candidate & ~stable).sum()),
+        int((candidate & stable).sum()),
     )

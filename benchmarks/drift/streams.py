@@ -63,19 +63,21 @@ class Stream:
 
     def ends(self, parts: int) -> Iterator[int]:
         """Yield the row after the last one that has arrived, by part of a block, to the end."""
-        came = STREAM_START
+        end = STREAM_START
         for rows in chain(self.volume, repeat(self.rows_per_block)):
             for part in range(1, parts + 1):
-                if came + round((part - 1) * rows / parts) >= len(self.labels):
+                if end + round((part - 1) * rows / parts) >= len(self.labels):
                     return
-                yield min(came + round(part * rows / parts), len(self.labels))
-            came += rows
+                yield min(end + round(part * rows / parts), len(self.labels))
+            end += rows
 
     def row_at(self, seconds: float) -> int:
         """Return the row that arrives so many seconds after `STREAM_START`."""
-        blocks, came = seconds / BLOCK_SECONDS, np.cumsum([0, *self.volume])
+        blocks, arrived = seconds / BLOCK_SECONDS, np.cumsum([0, *self.volume])
         later = max(blocks - len(self.volume), 0) * self.rows_per_block
-        return STREAM_START + round(float(np.interp(blocks, np.arange(len(came)), came)) + later)
+        return STREAM_START + round(
+            float(np.interp(blocks, np.arange(len(arrived)), arrived)) + later
+        )
 
     def first(self, rows: int | None) -> Stream:
         """Return its first rows only; all of it for None."""
@@ -200,9 +202,9 @@ def at_volume(stream: Stream, name: str, path: Path) -> Stream:
     """
     counts = np.cumsum([0, *_counts(path)])
     rows = len(stream.labels) - STREAM_START
-    came = counts if counts[-1] <= rows else counts * rows // counts[-1]
-    kept = stream.first(STREAM_START + int(came[-1]))
-    volume = tuple(np.diff(came).tolist())
+    arrived = counts if counts[-1] <= rows else counts * rows // counts[-1]
+    kept = stream.first(STREAM_START + int(arrived[-1]))
+    volume = tuple(np.diff(arrived).tolist())
     return replace(kept, name=f"{stream.name}-{name}", volume=volume)
 
 

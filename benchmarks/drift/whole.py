@@ -101,12 +101,12 @@ class Whole:
     def _paired(self, version: Version, shadow: Version, rows: Rows) -> dict[str, int]:
         """Return the mirrored rows by both outcomes, with the names of `benchmarks.virtual.cluster`."""
         pairs = self._served.pairs(shadow.version, version.version, rows)
-        to = f"{shadow.version}/{shadow.revision}"
+        target = f"{shadow.version}/{shadow.revision}"
         return {
-            f"correct/correct>{to}": pairs.both_right,
-            f"correct/wrong>{to}": pairs.only_candidate_wrong,
-            f"wrong/correct>{to}": pairs.only_stable_wrong,
-            f"wrong/wrong>{to}": pairs.both_wrong,
+            f"correct/correct>{target}": pairs.both_right,
+            f"correct/wrong>{target}": pairs.only_candidate_wrong,
+            f"wrong/correct>{target}": pairs.only_stable_wrong,
+            f"wrong/wrong>{target}": pairs.both_wrong,
         }
 
     def _train(self, job: Body) -> Training:

@@ -49,13 +49,13 @@ async def common_cause(
                 await asyncio.sleep(LOOK_BLOCKS * QUICK_BLOCK_SECONDS)
                 process.require()
                 counts = await causes(stage, keys(wave))
-        took = time.time() - breach
+        duration = time.time() - breach
         await asyncio.sleep(WATCHED_BLOCKS * QUICK_BLOCK_SECONDS)
     process.require()
     counts = await causes(stage, keys(wave))
     return {
         "products": len(wave),
-        "breachToAllFoundSeconds": took,
+        "breachToAllFoundSeconds": duration,
         # Jobs of an earlier wave may still exist.
         "jobs": len(jobs.created.keys() & keys(wave)),
         "causes": counts,

@@ -24,7 +24,7 @@ async def promotions(
     period = await Period.begin(stage, process)
     await stage.change(wave)
     end = await stage.promoted.until(keys(wave), seconds=seconds)
-    took = end - period.began
+    duration = end - period.began
     cpu, inside = period.cpu_seconds(), await period.inside()
     await period.quiet(seconds=60, what="writes")
     await asyncio.sleep(stage.contender.description.late_seconds)
@@ -32,9 +32,9 @@ async def promotions(
     until = writes_until(stage.promoted, stage, wave) / len(wave)
     return {
         "products": len(wave),
-        "seconds": took,
+        "seconds": duration,
         "idealSeconds": ideal,
-        "ratioToIdeal": took / ideal,
+        "ratioToIdeal": duration / ideal,
         "cpuSeconds": cpu,
         "memoryMiB": process.memory_mib(),
         **traffic,

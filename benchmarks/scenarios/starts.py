@@ -23,5 +23,5 @@ async def starts(
     stage: Stage, process: Process, wave: Sequence[Product], *, seconds: float
 ) -> Figures:
     """Measure from the first create to the last Ready of a wave's products."""
-    took = await cold_start(stage, process, wave, seconds=seconds)
-    return {"products": len(wave), "readySeconds": took["readySeconds"]}
+    duration = await cold_start(stage, process, wave, seconds=seconds)
+    return {"products": len(wave), "readySeconds": duration["readySeconds"]}

@@ -46,9 +46,9 @@ class Crowded(Refused):
         return str(self).encode()
 
 
-def conflict(key: Key, why: str = "the object has been modified") -> Refused:
+def conflict(key: Key, reason: str = "the object has been modified") -> Refused:
     """Return a 409."""
-    return Refused(409, "Conflict", f'Operation cannot be fulfilled on "{key.name}": {why}')
+    return Refused(409, "Conflict", f'Operation cannot be fulfilled on "{key.name}": {reason}')
 
 
 def merges_of(resource: Resource) -> Any:

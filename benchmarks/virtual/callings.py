@@ -52,28 +52,28 @@ class Calling:
         """
         if len(wrong) < 2 or not all(share for share, _ in wrong.values()):
             return
-        of = f"{SEPARATOR}{self.upstream}{SEPARATOR}"
+        prefix = f"{SEPARATOR}{self.upstream}{SEPARATOR}"
         mixed = 0.0
         for version, (share, ratio) in wrong.items():
             total, bad = self._counted(share, ratio)
-            name = f"{of}{version.version}{SEPARATOR}{version.revision}"
-            marked = rate * known_share * self.marks
-            yield f"correct{name}", marked * (total - bad)
-            yield f"wrong{name}", marked * bad
+            name = f"{prefix}{version.version}{SEPARATOR}{version.revision}"
+            marked_rate = rate * known_share * self.marks
+            yield f"correct{name}", marked_rate * (total - bad)
+            yield f"wrong{name}", marked_rate * bad
             mixed += share - total if not self.draws else 0.0
         results = {"one": 1 - mixed, "mixed": mixed, "unmarked": 0.0}
         if not self.marks:
             results = {"one": 0.0, "mixed": 0.0, "unmarked": 1.0}
         for result, part in results.items():
-            yield f"met{of}{result}", rate * part
+            yield f"met{prefix}{result}", rate * part
 
     def _counted(self, share: float, wrong: float) -> tuple[float, float]:
         """Return the share of all requests that count for a version, and of all those that are wrong."""
         total = bad = 0.0
-        for more in range(MAX_CALLS):
-            part = exp(-self.more_calls) * self.more_calls**more / factorial(more)
-            part *= share if self.draws else share ** (1 + more)
-            keen = self.per_call * (more - self.more_calls)
+        for other_calls in range(MAX_CALLS):
+            part = exp(-self.more_calls) * self.more_calls**other_calls / factorial(other_calls)
+            part *= share if self.draws else share ** (1 + other_calls)
+            keen = self.per_call * (other_calls - self.more_calls)
             total, bad = total + part, bad + part * min(max(wrong - keen, 0.0), 1.0)
         return total, bad
 

@@ -370,14 +370,14 @@ class Cluster:
             body = self.server.find(DEPLOYMENTS, other)
             if body is None or not share:
                 continue
-            more = sum(
+            extra = sum(
                 effect.wrong
                 for effect in self.effects.get(key, ())
                 if effect.upstream == calling.upstream
                 and digest_of(effect.bento) == digest_of(bento_of(body))
             )
             version = _version_of(calling.upstream, body)
-            wrong[version] = share, min(quality.wrong + more, 1.0)
+            wrong[version] = share, min(quality.wrong + extra, 1.0)
         routed = f"{calling.upstream.name}{names.DRAW_ROUTE_SUFFIX}"
         if self.server.find(HTTP_ROUTES, Key(calling.upstream.namespace, routed)) is None:
             calling = replace(calling, draws=False)
@@ -442,8 +442,8 @@ class Cluster:
         answered = (1 - shadow.failed - shadow.refused) * (1 - shadow.slow) * in_time
         mirrored = (events["correct"] + events["wrong"]) * answered * mirror["percent"] / 100
         for outcome, share in (("correct", 1 - quality.wrong), ("wrong", quality.wrong)):
-            for said, part in (("correct", 1 - shadow.wrong), ("wrong", shadow.wrong)):
-                yield f"{outcome}/{said}>{name}", mirrored * share * part
+            for answer, part in (("correct", 1 - shadow.wrong), ("wrong", shadow.wrong)):
+                yield f"{outcome}/{answer}>{name}", mirrored * share * part
 
     def _shares(self, key: Key, ready: dict[Key, int]) -> dict[Key, float]:
         """Return shares of the requests, by Deployment; those to a version without pods fail uncounted."""

@@ -172,7 +172,7 @@ def run_virtually(story: Coroutine[Any, Any, T]) -> T:
         return runner.run(story)
 
 
-def told_in(opened: Callable[[], AbstractAsyncContextManager[Any]]) -> Callable[[Story], Any]:
+def run_in(opened: Callable[[], AbstractAsyncContextManager[Any]]) -> Callable[[Story], Any]:
     """Make a test of a story: its first argument is the opened context, and virtual time passes in it."""
 
     def test_of(story: Story) -> Any:

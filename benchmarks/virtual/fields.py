@@ -65,7 +65,7 @@ def leaves_of(value: Any, merges: Any) -> list[tuple[Path, Any]]:
 
 
 def _collect(
-    leaves: list[tuple[Path, Any]], value: Any, merges: Any, at: Path, plain: Path
+    leaves: list[tuple[Path, Any]], value: Any, merges: Any, path: Path, plain: Path
 ) -> None:
     """Append the leaves of a value at a path; `plain` is that path without the items of lists."""
     kind = merges(plain)
@@ -73,15 +73,15 @@ def _collect(
         unowned = UNOWNED if len(plain) == 0 or plain == ("metadata",) else ()
         for name, part in value.items():
             if name not in unowned:
-                _collect(leaves, part, merges, (*at, f"f:{name}"), (*plain, name))
+                _collect(leaves, part, merges, (*path, f"f:{name}"), (*plain, name))
     elif isinstance(value, list) and value and not isinstance(kind, str):
         for item in value:
-            here = (*at, item_name(item, kind))
-            leaves.append(((*here, "."), True))
+            item_path = (*path, item_name(item, kind))
+            leaves.append(((*item_path, "."), True))
             if isinstance(item, dict) and kind is not None and plain[-1] != "ownerReferences":
-                _collect(leaves, item, merges, here, plain)
-    elif at:
-        leaves.append((at, value))
+                _collect(leaves, item, merges, item_path, plain)
+    elif path:
+        leaves.append((path, value))
 
 
 def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
@@ -90,8 +90,8 @@ def merged(live: Any, applied: Any, merges: Any, plain: Path = ()) -> Any:
     if isinstance(live, dict) and isinstance(applied, dict) and kind != "atomic":
         result = dict(live)
         for name, part in applied.items():
-            below = (*plain, name)
-            result[name] = merged(live[name], part, merges, below) if name in live else part
+            path = (*plain, name)
+            result[name] = merged(live[name], part, merges, path) if name in live else part
         return result
     if isinstance(live, list) and isinstance(applied, list) and not isinstance(kind, str):
         before = {item_name(item, kind): item for item in live}
@@ -154,11 +154,11 @@ def nested(paths: frozenset[Path]) -> Body:
     return tree
 
 
-def flat(tree: Body, above: Path = ()) -> Iterator[Path]:
+def flat(tree: Body, parent: Path = ()) -> Iterator[Path]:
     """Convert FieldsV1 to paths."""
-    for name, below in tree.items():
-        here = (*above, name)
-        if below:
-            yield from flat(below, here)
+    for name, subtree in tree.items():
+        path = (*parent, name)
+        if subtree:
+            yield from flat(subtree, path)
         else:
-            yield here
+            yield path

@@ -160,7 +160,7 @@ class Replica:
 
     # ---- in the place of Kopf -----------------------------------------------------------------
     async def _watch(self, operator: Operator, kinds: Collection[Resource]) -> None:
-        operator.watches.begun(kinds)
+        operator.watches.mark_begun(kinds)
         labels = {cache.watched.resource: cache.watched.labels for cache in operator.caches}
         namespaces = operator.settings.watch_namespaces or ("",)
         async with asyncio.TaskGroup() as group:
@@ -286,8 +286,10 @@ class World:
 
     def leader(self) -> Replica | None:
         """Return the replica of the first release that leads, if any."""
-        ours = (one for one in self.replicas if one.settings.lease_name == self.settings.lease_name)
-        return next((one for one in ours if one.leads), None)
+        replicas = (
+            one for one in self.replicas if one.settings.lease_name == self.settings.lease_name
+        )
+        return next((one for one in replicas if one.leads), None)
 
     def stepped(self, replica: Replica, key: Key) -> None:
         """Record that a reconcile has ended."""

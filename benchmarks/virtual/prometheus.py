@@ -154,20 +154,22 @@ class PrometheusServer:
     def _block(self, counted: Counted, index: int, step: int) -> Block | None:
         """Return the scrapes of a version in a block; None without any."""
         begin, end = (index - 1) * step - self.epoch, index * step - self.epoch
-        there, pods = counted.there, counted.pods
-        always = there.rate(end) and there.at(end) - there.at(begin - step) > 2 * step - EXACT
+        existing, pods = counted.there, counted.pods
+        always = (
+            existing.rate(end) and existing.at(end) - existing.at(begin - step) > 2 * step - EXACT
+        )
         if always and not step % SCRAPE and not self._away(begin - step, end):
             first, last = begin - self.phase, end - self.phase
             between = (pods.at(last) - pods.at(first)) / SCRAPE
             tried = round(between - pods.rate(first) + pods.rate(last))
             return Block(index, step // int(SCRAPE), tried, first, last, self.phase)
-        if there.at(end) == there.at(begin) and not there.rate(end):
+        if existing.at(end) == existing.at(begin) and not existing.rate(end):
             return None
         before, scrapes = (
             [
                 one
                 for one in self._scrapes(edge, edge + step)
-                if there.rate(one) and not self._away(one, one)
+                if existing.rate(one) and not self._away(one, one)
             ]
             for edge in (begin - step, begin)
         )
@@ -303,8 +305,11 @@ def _upstreams(version: Version, counted: Counted, blocks: list[Block]) -> Any:
             labels = owner | {"upstream": upstream, "result": rest}
             yield labels, _counts(counted, name, blocks)
         elif outcome in ("correct", "wrong"):
-            of = {"upstream": upstream, "upstream_revision": rest.rpartition(SEPARATOR)[2]}
-            labels = owner | (of if upstream else {})
+            upstream_labels = {
+                "upstream": upstream,
+                "upstream_revision": rest.rpartition(SEPARATOR)[2],
+            }
+            labels = owner | (upstream_labels if upstream else {})
             event = {"indicator": own_metrics.INDICATOR, "outcome": _EVENT[outcome]}
             yield labels | event, _counts(counted, name, blocks)
             for age, counts in _by_age(curve, blocks):
@@ -330,9 +335,13 @@ def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     for name in counted.events:
         outcomes, _, shadow = name.partition(">")
         if shadow:
-            outcome, _, said = outcomes.partition("/")
+            outcome, _, shadow_outcome = outcomes.partition("/")
             shadow_version, _, revision = shadow.partition("/")
-            labels = {**_by_prediction(version), "outcome": outcome, "shadow_outcome": said}
+            labels = {
+                **_by_prediction(version),
+                "outcome": outcome,
+                "shadow_outcome": shadow_outcome,
+            }
             labels |= {"shadow_version": shadow_version, "shadow_revision": revision}
             yield labels, _counts(counted, name, blocks)
 

@@ -63,7 +63,7 @@ class Record:
         self._lines += [f"    queries of {name}: {queries[name]}" for name in sorted(queries)]
         for body in self._world.server.all(DATA_PRODUCTS):
             self._lines.append(f"    {body['metadata']['name']}:")
-            described = paragraphs({}, _told(DATA_PRODUCTS, body))
+            described = paragraphs({}, _summary(DATA_PRODUCTS, body))
             self._lines += [f"    {line}" for line in described]
         leader = self._world.leader()
         if leader is not None:
@@ -88,20 +88,20 @@ class Record:
         body = after or before
         assert body is not None
         if resource == EVENTS:
-            about = body["regarding"]["name"]
+            subject = body["regarding"]["name"]
             times = f" ({body['series']['count']} times)" if body.get("series") else ""
             self._lines.append(
-                f"{self._time()} {body['type']} event {body['reason']} of {about}{times}: {body['note']}"
+                f"{self._time()} {body['type']} event {body['reason']} of {subject}{times}: {body['note']}"
             )
             return
         name = f"{resource.plural}/{body['metadata']['name']}"
         verb = "created" if before is None else "deleted" if after is None else "changed"
-        lines = list(paragraphs(_told(resource, before), _told(resource, after)))
+        lines = list(paragraphs(_summary(resource, before), _summary(resource, after)))
         if lines or after is None:
             self._lines += [f"{self._time()} {name} {verb}", *(lines if after else ())]
 
 
-def _told(resource: Resource, body: Body | None) -> Body:
+def _summary(resource: Resource, body: Body | None) -> Body:
     """Return the relevant part of an object: of a product its status, of a child the parts that vary."""
     if body is None:
         return {}
@@ -156,8 +156,8 @@ def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
     if isinstance(after, dict) and (before is None or isinstance(before, dict)):
         was = before or {}
         for name in sorted((was.keys() | after.keys()) - UNTOLD):
-            below = f"{path}.{name}" if path else name
-            yield from changes(was.get(name), after.get(name), below)
+            field_path = f"{path}.{name}" if path else name
+            yield from changes(was.get(name), after.get(name), field_path)
     elif _is_named(after) and (before is None or _is_named(before)):
         yield from changes(_by_name(before or []), _by_name(after), path)
     elif before != after:

@@ -49,13 +49,15 @@ def pruned(value: Any, schema: Schema) -> Any:
     if schema.get("x-kubernetes-preserve-unknown-fields"):
         return value
     if isinstance(value, dict) and schema.get("type") == "object":
-        properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+        properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
         kept_fields = {
             key: pruned(part, properties[key]) for key, part in value.items() if key in properties
         }
-        if isinstance(others, dict):
+        if isinstance(additional, dict):
             kept_fields |= {
-                key: pruned(part, others) for key, part in value.items() if key not in properties
+                key: pruned(part, additional)
+                for key, part in value.items()
+                if key not in properties
             }
         return kept_fields
     if isinstance(value, list) and "items" in schema:
@@ -66,15 +68,15 @@ def pruned(value: Any, schema: Schema) -> Any:
 def defaulted(value: Any, schema: Schema) -> Any:
     """Return the value with the schema's defaults, and without nulls."""
     if isinstance(value, dict):
-        properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+        properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
         full = {key: part for key, part in value.items() if part is not None}
         for key, property_schema in properties.items():
             if key not in full and "default" in property_schema:
                 full[key] = json.loads(json.dumps(property_schema["default"]))
         for key, part in full.items():
-            below = properties.get(key, others)
-            if isinstance(below, dict) and isinstance(part, dict | list):
-                full[key] = defaulted(part, below)
+            subschema = properties.get(key, additional)
+            if isinstance(subschema, dict) and isinstance(part, dict | list):
+                full[key] = defaulted(part, subschema)
         return full
     if isinstance(value, list) and "items" in schema:
         return [defaulted(item, schema["items"]) for item in value]
@@ -132,16 +134,16 @@ def _of_text(value: str, schema: Schema, path: str) -> Iterator[str]:
 
 
 def _of_map(value: dict[str, Any], schema: Schema, path: str) -> Iterator[str]:
-    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+    properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
     for name in schema.get("required", ()):
         if name not in value:
             yield f"{path}.{name}: Required value"
     if len(value) > schema.get("maxProperties", len(value)):
         yield f"{path}: Too many: must have at most {schema['maxProperties']} items"
     for name, part in value.items():
-        below = properties.get(name, others)
-        if isinstance(below, dict):
-            yield from objections(part, below, f"{path}.{name}")
+        subschema = properties.get(name, additional)
+        if isinstance(subschema, dict):
+            yield from objections(part, subschema, f"{path}.{name}")
 
 
 def _of_list(value: list[Any], schema: Schema, path: str) -> Iterator[str]:
@@ -174,8 +176,8 @@ def list_kinds() -> dict[tuple[str, ...], tuple[str, ...] | None]:
             kinds[path] = tuple(schema["x-kubernetes-list-map-keys"])
         elif schema.get("x-kubernetes-list-type") == "set":
             kinds[path] = None
-        for name, below in schema.get("properties", {}).items():
-            look(below, (*path, name))
+        for name, subschema in schema.get("properties", {}).items():
+            look(subschema, (*path, name))
         for name in ("items", "additionalProperties"):
             if isinstance(schema.get(name), dict):
                 look(schema[name], path)

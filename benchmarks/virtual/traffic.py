@@ -48,21 +48,21 @@ class Curve:
         self.values.append(value)
         self.rates.append(rate)
 
-    def at(self, when: float) -> float:
+    def at(self, time: float) -> float:
         """Return the value at a time."""
-        place = bisect_right(self.times, when) - 1
+        place = bisect_right(self.times, time) - 1
         if place < 0:
             return 0.0
-        return self.values[place] + self.rates[place] * (when - self.times[place])
+        return self.values[place] + self.rates[place] * (time - self.times[place])
 
-    def rate(self, when: float) -> float:
+    def rate(self, time: float) -> float:
         """Return the growth in a second, from a time on."""
-        place = bisect_right(self.times, when) - 1
+        place = bisect_right(self.times, time) - 1
         return 0.0 if place < 0 else self.rates[place]
 
-    def total(self, when: float) -> int:
+    def total(self, time: float) -> int:
         """Return whole events until a time."""
-        return whole(self.at(when))
+        return whole(self.at(time))
 
     def count(self, begin: float, end: float) -> int:
         """Return whole events in (begin, end]."""
@@ -130,8 +130,8 @@ class Counted:
         parts = parts_of(rates)
         for name in parts.keys() - self.events.keys():
             self.events[name] = drawn = variation.counter(version, name)
-            for whole_name, has in SUMS.items():
-                if has(name):
+            for whole_name, summands in SUMS.items():
+                if summands(name):
                     total = self.events.setdefault(whole_name, Sum())
                     assert isinstance(total, Sum)
                     total.parts.append(drawn)

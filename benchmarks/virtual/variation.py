@@ -102,17 +102,17 @@ class Profile:
         self.value = value
         self._sums = [0.0]
 
-    def integral(self, when: float) -> float:
+    def integral(self, time: float) -> float:
         """Return the integral from 0 to a time of the loop; 0 before."""
-        if when <= 0:
+        if time <= 0:
             return 0.0
-        cell, rest = divmod(when, self.seconds)
+        cell, rest = divmod(time, self.seconds)
         cell = int(cell)
         while len(self._sums) <= cell + 1:
             number = len(self._sums) - 1
             self._sums.append(self._sums[-1] + self.value(number) * self.seconds)
-        here = self._sums[cell]
-        return here + (self._sums[cell + 1] - here) * rest / self.seconds
+        sum_before = self._sums[cell]
+        return sum_before + (self._sums[cell + 1] - sum_before) * rest / self.seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,10 @@ class Noise:
 
     scales: tuple[tuple[float, float], ...] = ()
 
-    def at(self, seed: str, when: float) -> float:
+    def at(self, seed: str, time: float) -> float:
         """Return the sum of all scales at a time."""
         return sum(
-            sigma * normal(f"{seed}/{seconds:.0f}", int(when // seconds))
+            sigma * normal(f"{seed}/{seconds:.0f}", int(time // seconds))
             for seconds, sigma in self.scales
             if sigma
         )
@@ -153,16 +153,16 @@ class Volume:
     silent: tuple[tuple[float, float], ...] = ()
     bursts: tuple[tuple[float, float, float], ...] = ()
 
-    def factor(self, seed: str, when: float) -> float:
+    def factor(self, seed: str, time: float) -> float:
         """Return the factor at a time of the loop, which begins on a Thursday at midnight."""
-        if any(begin <= when < end for begin, end in self.silent):
+        if any(begin <= time < end for begin, end in self.silent):
             return 0.0
-        factor = 1.0 - self.swing * sin(2 * pi * (when % DAY / DAY + 0.25))
-        if int(when // DAY) % 7 in (2, 3):
+        factor = 1.0 - self.swing * sin(2 * pi * (time % DAY / DAY + 0.25))
+        if int(time // DAY) % 7 in (2, 3):
             factor *= self.weekend
-        for begin, end, more in self.bursts:
-            factor *= more if begin <= when < end else 1.0
-        return factor * exp(self.noise.at(f"{seed}/volume", when))
+        for begin, end, burst_factor in self.bursts:
+            factor *= burst_factor if begin <= time < end else 1.0
+        return factor * exp(self.noise.at(f"{seed}/volume", time))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +181,10 @@ class Scatter:
     swing: float = 0.0
     most: float = 0.0
 
-    def at(self, seed: str, version: str, when: float) -> float:
+    def at(self, seed: str, version: str, time: float) -> float:
         """Return the distance of a version's share from its true value at a time."""
-        value = self.shared.at(seed, when) + self.own.at(f"{seed}/{version}", when)
-        value += self.swing * sin(2 * pi * when / DAY)
+        value = self.shared.at(seed, time) + self.own.at(f"{seed}/{version}", time)
+        value += self.swing * sin(2 * pi * time / DAY)
         return min(max(value, -self.most), self.most)
 
 
@@ -227,16 +227,16 @@ class Variation:
     def scattered(self, kind: str, version: str) -> Profile:
         """Return requests by time, multiplied by the distance of a share from its true value."""
         scatter = self.wrong if kind == "wrong" else self.failed
-        at = (kind, version if scatter.own.scales else "")
-        if at not in self._scattered:
+        cache_key = (kind, version if scatter.own.scales else "")
+        if cache_key not in self._scattered:
             name = f"{self.seed}/{kind}"
-            self._scattered[at] = Profile(
+            self._scattered[cache_key] = Profile(
                 self.cell,
                 lambda cell: (
                     self._factor(cell) * scatter.at(name, version, (cell + 0.5) * self.cell)
                 ),
             )
-        return self._scattered[at]
+        return self._scattered[cache_key]
 
     def counter(self, version: str, name: str) -> Drawn | Delayed:
         """Return the counter of an event of a version."""
@@ -290,29 +290,29 @@ class Drawn:
         self.plain.append(rate)
         self.scattered.append(scattered)
 
-    def at(self, when: float) -> float:
+    def at(self, time: float) -> float:
         """Return expected events until a time."""
-        return self.share * self._expected(when - self.delay)
+        return self.share * self._expected(time - self.delay)
 
-    def _expected(self, when: float) -> float:
-        place = bisect_right(self.times, when) - 1
+    def _expected(self, time: float) -> float:
+        place = bisect_right(self.times, time) - 1
         if place < 0:
             return 0.0
         since, rate, scattered = self.times[place], self.plain[place], self.scattered[place]
         value = self.values[place]
         if rate:
-            value += rate * (self.visits.integral(when) - self.visits.integral(since))
+            value += rate * (self.visits.integral(time) - self.visits.integral(since))
         if scattered:
-            value += scattered * (self.scatter.integral(when) - self.scatter.integral(since))
+            value += scattered * (self.scatter.integral(time) - self.scatter.integral(since))
         return value
 
-    def total(self, when: float) -> int:
+    def total(self, time: float) -> int:
         """Return events until a time."""
-        if when not in self._kept:
+        if time not in self._kept:
             if len(self._kept) > MAX_KEPT:
                 self._kept.clear()
-            self._kept[when] = self.arrivals.until(self.at(when))
-        return self._kept[when]
+            self._kept[time] = self.arrivals.until(self.at(time))
+        return self._kept[time]
 
     def count(self, begin: float, end: float) -> int:
         """Return events in (begin, end]."""
@@ -325,13 +325,13 @@ class Sum:
 
     parts: list[Drawn | Delayed] = field(default_factory=list)
 
-    def at(self, when: float) -> float:
+    def at(self, time: float) -> float:
         """Return expected events until a time."""
-        return sum(one.at(when) for one in self.parts)
+        return sum(one.at(time) for one in self.parts)
 
-    def total(self, when: float) -> int:
+    def total(self, time: float) -> int:
         """Return events until a time."""
-        return sum(one.total(when) for one in self.parts)
+        return sum(one.total(time) for one in self.parts)
 
     def count(self, begin: float, end: float) -> int:
         """Return events in (begin, end]."""

@@ -167,10 +167,10 @@ class Workloads:
 
     def _template_of(self, key: Key, body: Body) -> str:
         """Return the pod template as text; it is cached by the object's generation."""
-        of = (body["metadata"]["uid"], body["metadata"]["generation"])
+        cache_key = (body["metadata"]["uid"], body["metadata"]["generation"])
         cached = self._templates.get(key)
-        if cached is None or cached[0] != of:
-            cached = of, json.dumps(body["spec"]["template"], sort_keys=True)
+        if cached is None or cached[0] != cache_key:
+            cached = cache_key, json.dumps(body["spec"]["template"], sort_keys=True)
             self._templates[key] = cached
         return cached[1]
 
@@ -289,12 +289,12 @@ class Workloads:
     ) -> None:
         pods = self.of(key)
         ready, updated = sum(p.ready for p in pods), sum(p.template == template for p in pods)
-        at = f"{len(pods)} {ready} {updated} {replicas}"
+        state = f"{len(pods)} {ready} {updated} {replicas}"
         now = self.wall()
         since, before, _ = self._progressed.get(key, (stamp(now), "", ""))
-        if before != at:
+        if before != state:
             since = stamp(now)
-        self._progressed[key] = (since, at, "")
+        self._progressed[key] = (since, state, "")
         done = updated == replicas == len(pods) == ready
         deadline = body["spec"].get("progressDeadlineSeconds", 600)
         late = now - datetime.fromisoformat(since).timestamp() >= deadline and not done

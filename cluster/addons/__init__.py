@@ -46,15 +46,16 @@ def up(backend: Backend, options: Options | None = None) -> bool:
         One didn't become ready; the message has its events.
     """
     chosen = options or Options.from_environment()
-    where = addresses(backend)
+    reached = addresses(backend)
     makers = {"registry": registry, "traefik": gateway, "prometheus": prometheus}
     with locked(f"addons-{backend.identity.name}"), ThreadPoolExecutor(len(makers)) as pool:
-        there = installed(backend)
+        states = installed(backend)
         images = pool.map(backend.provide_image, makers)
         addons: list[Addon] = [
-            make(where, chosen, image) for make, image in zip(makers.values(), images, strict=True)
+            make(reached, chosen, image)
+            for make, image in zip(makers.values(), images, strict=True)
         ]
-        changed = list(pool.map(lambda addon: ensure(backend, addon, there), addons))
+        changed = list(pool.map(lambda addon: ensure(backend, addon, states), addons))
     return any(changed)
 
 
@@ -76,8 +77,8 @@ def add_metrics_server(backend: Backend) -> bool:
 
 def describe(backend: Backend) -> Iterable[str]:
     """Yield a line with the address of each add-on."""
-    where = addresses(backend)
-    yield f"registry    {where.registry}   (sluicegate pack --plain-http BENTO {where.registry}/NAME)"
-    yield f"            {where.registry_in_pods} in pods, which push trained versions there"
-    yield f"gateway     {where.gateway}   (parentRefs: name: web, namespace: gateway)"
-    yield f"prometheus  {where.prometheus}   (in pods: {where.prometheus_in_pods})"
+    reached = addresses(backend)
+    yield f"registry    {reached.registry}   (sluicegate pack --plain-http BENTO {reached.registry}/NAME)"
+    yield f"            {reached.registry_in_pods} in pods, which push trained versions there"
+    yield f"gateway     {reached.gateway}   (parentRefs: name: web, namespace: gateway)"
+    yield f"prometheus  {reached.prometheus}   (in pods: {reached.prometheus_in_pods})"

@@ -67,9 +67,9 @@ def installed(backend: Backend) -> dict[str, str]:
     }
 
 
-def ensure(backend: Backend, addon: Addon, there: Mapping[str, str]) -> bool:
+def ensure(backend: Backend, addon: Addon, states: Mapping[str, str]) -> bool:
     """Install `addon` unless it is `there` in the same state; True if it was installed."""
-    if there.get(addon.name) == addon.state:
+    if states.get(addon.name) == addon.state:
         return False
     addon.prepare(backend)
     backend.apply(_list(addon.objects))

@@ -31,7 +31,7 @@ class Addresses:
     """Host and port in references that pods push."""
     prometheus_in_pods: str = "http://prometheus.monitoring.svc:9090"
 
-    def here(self, repository: str) -> str:
+    def local_name(self, repository: str) -> str:
         """Return the name on this machine of a repository that pods push to."""
         host, slash, path = repository.partition("/")
         return f"{self.registry}{slash}{path}" if host == self.registry_in_pods else repository

@@ -54,7 +54,7 @@ ARGUMENTS = (
 )
 
 
-def gateway(where: Addresses, _options: Options, image: str) -> Addon:
+def gateway(reached: Addresses, _options: Options, image: str) -> Addon:
     """Return the add-on: the Gateway `web` in the namespace `gateway`, open to routes of all."""
     server = Server(
         name="traefik",
@@ -82,7 +82,7 @@ def gateway(where: Addresses, _options: Options, image: str) -> Addon:
         name=server.name,
         namespace=NAMESPACE,
         objects=objects,
-        answers_at=f"{where.gateway}/",
+        answers_at=f"{reached.gateway}/",
         conditions=(f"gateway/{GATEWAY}", "--for=condition=Programmed"),
         prepare=_install_definitions,
         fingerprint=versions().modules[MODULE],

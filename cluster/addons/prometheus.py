@@ -17,7 +17,7 @@ NAMESPACE = "monitoring"
 DATA = "/prometheus"
 
 
-def prometheus(where: Addresses, options: Options, image: str) -> Addon:
+def prometheus(reached: Addresses, options: Options, image: str) -> Addon:
     """Return the add-on; its data is deleted with the pod."""
     server = Server(
         name="prometheus",
@@ -51,7 +51,7 @@ def prometheus(where: Addresses, options: Options, image: str) -> Addon:
             *reader("prometheus", NAMESPACE, _rules()),
             *server_objects(server),
         ),
-        answers_at=f"{where.prometheus}/-/ready",
+        answers_at=f"{reached.prometheus}/-/ready",
     )
 
 

@@ -32,7 +32,7 @@ server = "http://127.0.0.1:{REGISTRY_PORT}"
 """
 
 
-def registry(where: Addresses, _options: Options, image: str) -> Addon:
+def registry(reached: Addresses, _options: Options, image: str) -> Addon:
     """Return the add-on; pushed images are deleted with the pod."""
     server = Server(
         name="registry",
@@ -53,15 +53,15 @@ def registry(where: Addresses, _options: Options, image: str) -> Addon:
         name=server.name,
         namespace=NAMESPACE,
         objects=(namespace(NAMESPACE), *server_objects(server)),
-        answers_at=f"http://{where.registry}/v2/",
-        prepare=lambda backend: _write_registry_hosts(backend, where),
-        fingerprint=f"{where.registry} {where.registry_in_pods} {HOSTS}",
+        answers_at=f"http://{reached.registry}/v2/",
+        prepare=lambda backend: _write_registry_hosts(backend, reached),
+        fingerprint=f"{reached.registry} {reached.registry_in_pods} {HOSTS}",
     )
 
 
-def _write_registry_hosts(backend: Backend, where: Addresses) -> None:
+def _write_registry_hosts(backend: Backend, reached: Addresses) -> None:
     """Point both names at the node's own port; containerd reads the files at each pull."""
-    for name in (where.registry, where.registry_in_pods):
+    for name in (reached.registry, reached.registry_in_pods):
         # As containerd spells `host:port` where a name of a folder can't have a colon.
         folder = backend.registry_hosts / f"{name.replace(':', '_')}_"
         write_atomically(folder / "hosts.toml", HOSTS)

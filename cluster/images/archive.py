@@ -37,7 +37,7 @@ class Image:
 def compose(description: ImageDescription, layers: Sequence[Layer]) -> Image:
     """Return the config, manifest and index of `description` with `layers`, lowest first."""
     config, manifest = oci.compose(
-        _about(description, layers),
+        _config(description, layers),
         [oci.Layer(oci.LAYER_TYPE, one.digest, one.size, one.digest) for one in layers],
     )
     repository = description.reference.rpartition(":")[0]
@@ -63,7 +63,7 @@ def _path(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/")
 
 
-def _about(description: ImageDescription, layers: Sequence[Layer]) -> dict[str, Any]:
+def _config(description: ImageDescription, layers: Sequence[Layer]) -> dict[str, Any]:
     runtime, created = description.runtime, datetime.fromtimestamp(EPOCH, UTC).isoformat()
     return {
         "created": created,

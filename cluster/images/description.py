@@ -137,21 +137,21 @@ def parse(name: str, document: dict[str, Any]) -> ImageDescription:
     return _table(f"{name}.toml", {"name": name, **parts}, ImageDescription)
 
 
-def _code(where: str, table: dict[str, Any]) -> Code:
+def _code(place: str, table: dict[str, Any]) -> Code:
     distributions = tuple(
-        _table(f"{where} distributions[{index}]", entry, Distribution)
+        _table(f"{place} distributions[{index}]", entry, Distribution)
         for index, entry in enumerate(table.get("distributions", ()))
     )
-    return _table(where, {**table, "distributions": distributions}, Code)
+    return _table(place, {**table, "distributions": distributions}, Code)
 
 
-def _table(where: str, table: dict[str, Any], kind: type[T]) -> T:
+def _table(place: str, table: dict[str, Any], kind: type[T]) -> T:
     """Return `table` as a `kind`, lists as tuples; ImageError instead of TypeError."""
     allowed = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(table) - allowed)
     if unknown:
         raise ImageError(
-            f"{where}: {unknown[0]!r} is not known; keys are {', '.join(sorted(allowed))}"
+            f"{place}: {unknown[0]!r} is not known; keys are {', '.join(sorted(allowed))}"
         )
     values = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
@@ -159,4 +159,4 @@ def _table(where: str, table: dict[str, Any], kind: type[T]) -> T:
     try:
         return kind(**values)
     except TypeError as error:
-        raise ImageError(f"{where}: {error}") from error
+        raise ImageError(f"{place}: {error}") from error

@@ -151,11 +151,11 @@ def _copy_code(code: Code, python: str, sink: IO[bytes]) -> None:
 
 def _place(binary: Path, target: str, sink: IO[bytes]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        where = Path(target)
-        copied = Path(scratch) / where.name
+        path = Path(target)
+        copied = Path(scratch) / path.name
         shutil.copyfile(binary, copied)
         copied.chmod(0o755)
-        write_tree(Path(scratch), str(where.parent), sink)
+        write_tree(Path(scratch), str(path.parent), sink)
 
 
 def _key(inputs: object) -> str:

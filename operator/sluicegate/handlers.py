@@ -145,7 +145,7 @@ async def watch(operator: Operator, kinds: Collection[Resource]) -> None:
         stop_flag=stop_flag,
     )
     operator.install_signal_handlers()
-    operator.watches.begun(one.resource for one in watched)
+    operator.watches.mark_begun(one.resource for one in watched)
     await kopf.run_tasks(tasks, ignored=AllTasks())
 
 

@@ -152,7 +152,7 @@ def _reconciler(
     specs, kind = SpecReader(settings, lengths), settings.service_kind
     forgetting = (
         first_starts.forget, overlaps.forget, keeper.forget, in_sync.forget, routes.forget, lengths.forget,
-        slots.forget, observer.pods.forget, writer.metrics.forget, partial(measurements.want, target=None),
+        slots.forget, observer.pods.forget, writer.metrics.forget, partial(measurements.set_target, target=None),
     )  # fmt: skip
     return ProductReconciler(
         record_of=record_of,

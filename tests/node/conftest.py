@@ -20,7 +20,7 @@ from cluster.builds import program
 from cluster.cache import cache_folder, lock_folder
 from cluster.images import BuiltImage, build, describe
 from cluster.local import LocalNode
-from tests.support.node.evidence import add_evidence, evidence, what_happened
+from tests.support.node.evidence import add_evidence, evidence, namespace_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,7 @@ def runtime_image() -> str:
 def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
     """The name of an empty namespace; what happens in it is reported if a test fails meanwhile."""
     name = f"test-{_run}-{next(_numbers)}"
-    with evidence(config, f"namespace {name}", lambda: what_happened(cluster, name)):
+    with evidence(config, f"namespace {name}", lambda: namespace_report(cluster, name)):
         cluster.run_kubectl("create", "namespace", name)
         cluster.run_kubectl("label", "namespace", name, "sluicegate.dev/products=true")
         try:

@@ -143,7 +143,7 @@ class Operator:
     async def settle(self, index: int) -> None:
         """One block is complete: read, evaluate, act."""
         terms, status, end = terms_of(self.product), self.product.status, index * BLOCK
-        self.measurements.want(Key("catalog", "search"), target_of(self.product, TIMING))
+        self.measurements.set_target(Key("catalog", "search"), target_of(self.product, TIMING))
         await self.measurements.read(self.reader, TIMING.complete_at(index, BLOCK))
         now = int(TIMING.complete_at(index, BLOCK))
         measured = ProductBlocks(self.measurements, self.product).measured(now)
@@ -158,7 +158,7 @@ class Operator:
         return Surroundings(
             desired=self.desired,
             withheld="",
-            wanted_evaluation={},
+            desired_evaluation={},
             training=None,
             shadow=None,
             facts=Facts(cpu_throttled=False, memory_pressure=False),

@@ -128,16 +128,16 @@ class Transport:
                 error = from_response(request.title, status, body, headers)
                 self._take_in(error)
                 raise error
-            self._hear()
+            self._record_answer()
             return body
 
     def _take_in(self, error: KubeError) -> None:
         if isinstance(error, TooManyRequests):
             self.backpressure.pause_for(error.retry_after)
         elif not isinstance(error, Transient | Unauthorized):
-            self._hear()
+            self._record_answer()
 
-    def _hear(self) -> None:
+    def _record_answer(self) -> None:
         silence, self._answered_at = self.silence(), self._clock()
         self._on_return(silence)
 

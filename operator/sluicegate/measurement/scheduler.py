@@ -140,13 +140,15 @@ class BlockScheduler:
         due_time = min((self._due.get(length, 0.0) for length in self._idle()), default=None)
         return None if due_time is None else max(due_time - asyncio.get_running_loop().time(), 0.0)
 
-    def pause(self, length: Length, asked_at: float) -> float:
+    def pause(self, length: Length, requested_at: float) -> float:
         """Return the seconds until the next block of this length completes.
 
         At most one block length: a clock that was set back would make it longer.
         """
         timing, seconds = self._measurements.timing, length.block_seconds
-        complete_time = timing.complete_at(timing.newest_complete(asked_at, seconds) + 1, seconds)
+        complete_time = timing.complete_at(
+            timing.newest_complete(requested_at, seconds) + 1, seconds
+        )
         longest_pause = (
             min(RETRY_SECONDS, seconds) if self._measurements.awaits_answer(length) else seconds
         )

@@ -153,9 +153,9 @@ class Measurements:
         With `warms_up`, its blocks are ignored until the warm-up of its stable version has ended.
         """
         target = with_earlier(target_of(product, self.timing), product, now)
-        self.want(Key(*product.metadata.key), target, warms_up=warms_up)
+        self.set_target(Key(*product.metadata.key), target, warms_up=warms_up)
 
-    def want(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
+    def set_target(self, key: Key, target: Target | None, *, warms_up: bool = False) -> None:
         """Set the measurements of a product; None removes them.
 
         With `warms_up`, its blocks are ignored until the warm-up of its stable version has ended.
@@ -221,7 +221,7 @@ class Measurements:
         self._regroups |= self.groups.get(length) is not group
         if not filled_keys and not is_fetched:
             return []
-        keys = [Key(*asked_target.key) for asked_target in group]
+        keys = [Key(*requested_target.key) for requested_target in group]
         return [
             key
             for key in keys
@@ -317,14 +317,14 @@ class Measurements:
             async for past_readings in evaluation.backfill(pending_targets, now):
                 await self.blocks.record_past(past_readings)
                 current_targets = [
-                    target for target in past_readings.targets if self._still_wants(target)
+                    target for target in past_readings.targets if self._is_still_requested(target)
                 ]
                 self.blocks.record_filled(current_targets)
                 filled_keys |= {target.key for target in current_targets}
         BACKFILLING_PRODUCTS.set(len(self.blocks.pending(self.targets.values())))
         return filled_keys
 
-    def _still_wants(self, requested_target: Target) -> bool:
+    def _is_still_requested(self, requested_target: Target) -> bool:
         """Return whether a product's past is still needed: not if it was deleted or has another block length."""
         target = self.targets.get(Key(*requested_target.key))
         return target is not None and target.block_seconds == requested_target.block_seconds

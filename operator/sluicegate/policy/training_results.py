@@ -91,7 +91,7 @@ def _ended_attempt(
     *,
     now: int,
     failed: bool = True,
-    about: str = "",
+    subject: str = "",
 ) -> Proposal:
     """Return a finished attempt without a rollout; `about` names the degradation that the reason also explains."""
     next_status = pauses.with_ended_attempt(terms, status, now=now, reason=reason, failed=failed)
@@ -106,7 +106,7 @@ def _ended_attempt(
         text += (
             f" ({retraining.attempts_without_remedy} attempts were no remedy: a person has to look)"
         )
-    alert = Alert(reason=reason, message=text, numbers={"failures": failures}, about=about)
+    alert = Alert(reason=reason, message=text, numbers={"failures": failures}, about=subject)
     return Proposal(alert, next_status, takes_up_training=True)
 
 
@@ -231,7 +231,7 @@ def _hold_out_verdict(
         text = f"{name} isn't rolled out, as no training remedies that: {skew.message}"
         training_id = status.training.id if status.training else ""
         return _ended_attempt(
-            terms, status, skew.cause, text, now=now, failed=False, about=training_id
+            terms, status, skew.cause, text, now=now, failed=False, subject=training_id
         )
     degraded = [slo.name for slo in _slos_to_remedy(terms, status)]
     if objection := holdout_gate.no_remedy(result.pairs, degraded):

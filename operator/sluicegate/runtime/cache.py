@@ -172,7 +172,7 @@ class Listing:
         """End, whether or not the list was complete."""
         self._cache.end_listing()
 
-    def precedes_what_was_known(self, version: int) -> bool:
+    def is_outdated(self, version: int) -> bool:
         """Return whether a list at `version` is older than the cache was when it was requested."""
         return version < self._known
 

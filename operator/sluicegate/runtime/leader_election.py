@@ -34,14 +34,14 @@ NEVER_RENEWED = float("-inf")
 class LeaseTiming:
     """Durations in seconds: validity of a lease, deadline of its renewal, pause between two attempts.
 
-    A standby reads the Lease at least each `look` seconds: it may be released at any time.
+    A standby reads the Lease at least each `poll_interval` seconds: it may be released at any time.
     """
 
     duration: float = 15.0
     renew_deadline: float = 10.0
     retry: float = 2.0
     call: float = 3.0
-    look: float = 1.0
+    poll_interval: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse timings with which two replicas could lead, or the gate would admit no write."""
@@ -135,7 +135,7 @@ class Elector:
 
     async def _acquire(self) -> None:
         while not (is_acquired := await self._attempt(self._try_acquire)):
-            retry, poll_seconds = self._timing.retry, self._timing.look
+            retry, poll_seconds = self._timing.retry, self._timing.poll_interval
             await asyncio.sleep(
                 (retry if is_acquired is None else min(retry, poll_seconds)) * self._jitter()
             )

@@ -112,7 +112,7 @@ class Resync:
         next_full = event_loop.time() + min(self._interval, FIRST_SECONDS)
         latest_time = next_full + self._interval
         while True:
-            is_requested = await self._asked_before(min(next_full, self._earliest()))
+            is_requested = await self._requested_before(min(next_full, self._earliest()))
             now = event_loop.time()
             if is_requested:
                 self._make_due(is_requested)
@@ -124,7 +124,7 @@ class Resync:
                 self._make_due(self._caches)
             await self._list_due()
 
-    async def _asked_before(self, deadline: float) -> Sequence[Cache]:
+    async def _requested_before(self, deadline: float) -> Sequence[Cache]:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._asked.wait()
@@ -224,7 +224,7 @@ class Resync:
                     del page  # so that it isn't kept in memory while the next one is read
             except NotFound:
                 self._vanish(cache, namespace, cache_listing)
-            if version is not None and cache_listing.precedes_what_was_known(version):
+            if version is not None and cache_listing.is_outdated(version):
                 logger.warning(
                     "the API server shows an older state of %s than before, as after a restore from a"
                     " backup: the list is repeated and replaces the cache",

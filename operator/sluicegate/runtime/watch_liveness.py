@@ -56,7 +56,7 @@ class Watches:
         self._listed_resources: set[Resource] = set()
         self._open: WeakSet[aiohttp.ClientResponse] = WeakSet()
 
-    def begun(self, resources: Iterable[Resource]) -> None:
+    def mark_begun(self, resources: Iterable[Resource]) -> None:
         """Record the kinds that are being watched from now on.
 
         The age of a kind that was watched before continues, so that watches that end repeatedly

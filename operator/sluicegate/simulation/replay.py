@@ -77,7 +77,7 @@ class _Happened:
     """Events that are not applied yet, and facts that hold until another change."""
 
     spec_model: Release | None
-    wanted_evaluation: Mapping[str, Count]
+    desired_evaluation: Mapping[str, Count]
     results: deque[Retrained | RetrainingFailed] = field(default_factory=deque)
     facts: FactsChange = field(default_factory=FactsChange)
     since: dict[str, int] = field(default_factory=dict)
@@ -146,7 +146,7 @@ class Replay:
             Surroundings(
                 desired=past_events.spec_model,
                 withheld="",
-                wanted_evaluation=past_events.wanted_evaluation,
+                desired_evaluation=past_events.desired_evaluation,
                 training=self._training(),
                 shadow=None,
                 facts=self._stated(),
@@ -212,7 +212,7 @@ class Replay:
         match event:
             case ModelChanged(version, evaluation):
                 self._happened.spec_model = Release(version)
-                self._happened.wanted_evaluation = evaluation
+                self._happened.desired_evaluation = evaluation
             case Retrained() | RetrainingFailed():
                 self._happened.results.append(event)
             case Promoted():

@@ -302,7 +302,7 @@ def test_an_image_pushed_from_a_pod_has_the_same_digest_as_from_the_host_and_can
     said = ended(world, namespace, "push", world.references["v1"], program)
 
     assert said == f"{repository}@{digest}"
-    assert world.where.here(repository) == f"{here}-again"
+    assert world.where.local_name(repository) == f"{here}-again"
     program = "print('bento.yaml' in __import__('os').listdir('/bento'))"
     assert ended(world, namespace, "read", said, program) == "True"
 

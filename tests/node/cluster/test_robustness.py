@@ -112,7 +112,7 @@ def programs_of(shell: Shell) -> list[str]:
 
 def assert_nothing_is_left(shell: Shell) -> None:
     identity = shell.identity
-    assert leftovers.what_is_left(identity) == []
+    assert leftovers.remains_of(identity) == []
     assert programs_of(shell) == []
     links = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
     assert identity.host_link not in links

@@ -181,7 +181,7 @@ def test_a_version_that_is_worse_for_a_consumer_only_is_rolled_back_by_consumer_
             lambda: DRAWS in {route["metadata"]["name"] for route in upstream.listed(ROUTES)},
             what="the route of draws",
         )
-        upstream.until_told("v2 is worse in consuming / summed")
+        upstream.until_reported("v2 is worse in consuming / summed")
         rejected = upstream.until(
             lambda status: (
                 (status.get("specModel") or {}).get("outcome") == "RolledBack"

@@ -41,7 +41,7 @@ def test_a_new_version_takes_all_requests_once_ready_while_stable_crash_loops(wo
             ),
             what="stable to crash",
         )
-        world.product.until_told("none of 1 pods is ready")
+        world.product.until_reported("none of 1 pods is ready")
         failing = world.product.until(
             lambda status: availability(status)["state"] == "Missed",
             what="availability to be Missed",

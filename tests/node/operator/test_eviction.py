@@ -35,7 +35,7 @@ def test_a_canary_with_an_evicted_pod_waits_and_is_not_rejected(world):
         # The gateway sends nothing to the only pod from when it begins to end; until the weights
         # have followed, what was meant for it finds no pod.
         failed = Counter(visitors.tally.failures)
-        world.product.until_told("v2-good")
+        world.product.until_reported("v2-good")
         world.product.annotate("promote", "v2-good/again")
         promoted = world.product.until_stable("v2-good", seconds=180)
 

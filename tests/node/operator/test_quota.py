@@ -40,7 +40,7 @@ def test_a_canary_blocked_by_a_quota_reports_it_and_is_not_rejected(world):
             lambda status: says(status, "RolloutProgressing")[0] == "WaitingToRetry",
             what="the canary to wait",
         )
-        world.product.until_told("exceeded quota")
+        world.product.until_reported("exceeded quota")
         allow_pods(world, 10)
         world.product.apply(candidate)
         world.product.annotate("promote", "v2-good/again")

@@ -84,4 +84,4 @@ def test_a_failed_training_reports_its_reason_and_does_not_affect_stable(
     assert status["stable"] == before["stable"]
     assert set(visitors.tally.versions) == {"v1"}
     assert not visitors.tally.failures
-    world.product.until_told(said)
+    world.product.until_reported(said)

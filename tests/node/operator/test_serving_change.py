@@ -28,7 +28,7 @@ def test_a_serving_change_with_failing_pods_is_reconciling_and_then_stalled_unti
         stalled = world.product.until(
             lambda status: conditions(status)["Stalled"] == "True", what="Stalled"
         )
-        world.product.until_told("progressDeadlineSeconds")
+        world.product.until_reported("progressDeadlineSeconds")
         requests["cpu"] = good
         del product["spec"]["serving"]["progressDeadlineSeconds"]
         world.product.apply(product)

@@ -39,7 +39,7 @@ def test_a_more_specific_route_of_another_namespace_takes_no_request(world, neig
             lambda status: says(status, "MetricsAvailable")[0] == "FeedbackSecretUnusable",
             what="FeedbackSecretUnusable",
         )
-        world.product.until_told("this product keeps them")
+        world.product.until_reported("this product keeps them")
         enough = visitors.tally.answered + ANSWERS
         eventually(lambda: visitors.tally.answered >= enough, what=f"{ANSWERS} answers")
 

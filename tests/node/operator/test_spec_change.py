@@ -55,5 +55,5 @@ def test_a_bento_that_never_starts_gets_no_traffic_and_its_condition_has_the_rea
     assert stalled["specModel"]["outcome"] == "RolledBack"
     (refused,) = stalled["history"]
     assert refused["version"] == version
-    world.product.until_told(said)
+    world.product.until_reported(said)
     assert version in world.product.condition("Stalled")["message"]

@@ -142,11 +142,11 @@ class ApiStandIn:
         return self._store(path, self.objects[path])
 
     def go_away(self) -> None:
-        """End each watch, and answer every request with 503 until `come_again`."""
+        """End each watch, and answer every request with 503 until `answer_again`."""
         self.cut, self.unavailable = True, sys.maxsize
         self._changed.set()
 
-    def come_again(self) -> None:
+    def answer_again(self) -> None:
         """Answer as before."""
         self.cut, self.unavailable, self._changed = False, 0, asyncio.Event()
 

@@ -124,15 +124,15 @@ class Promises:
 
 def no_version_was_lost(states: list[State]) -> None:
     """Assert that each version that was ever stable stays in the product's status."""
-    ever: dict[str, set[str]] = {}
+    stable_versions: dict[str, set[str]] = {}
     for state, status in statuses(states):
         stable = status.get("stable")
         assert stable, f"{state.at}: {state.name} has no stable version any more: {state.body}"
         kept = {stable["image"], *(one["image"] for one in status.get("history", ()))}
-        lost = ever.setdefault(state.name, set()) - kept
+        lost = stable_versions.setdefault(state.name, set()) - kept
         assert not lost, f"{state.at}: {state.name} lost {lost}: {status}"
-        ever[state.name].add(stable["image"])
-    assert ever, "no version was ever stable, so none could be lost"
+        stable_versions[state.name].add(stable["image"])
+    assert stable_versions, "no version was ever stable, so none could be lost"
 
 
 def stable_always_had_pods(states: list[State]) -> None:

@@ -80,7 +80,7 @@ class Cluster:
         body["spec"] |= {"route": route}
         self.observe(DATA_PRODUCTS, body)
 
-    async def look(self, *keys: Key) -> None:
+    async def reconcile(self, *keys: Key) -> None:
         """Reconcile products, as a replica that has begun to lead."""
         if not tuple(self.reconciler.reader.routes.claims):
             await self.controller.begin()

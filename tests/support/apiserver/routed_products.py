@@ -34,9 +34,9 @@ def ruled(*matches: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return routed(**{"path": None, "rules": [{"matches": list(matches)}], **fields})
 
 
-def taken(path: str, **more: Any) -> dict[str, Any]:
+def taken(path: str, **fields: Any) -> dict[str, Any]:
     """Return a match of a path prefix with these other fields."""
-    return {"path": {"type": "PathPrefix", "value": path}, **more}
+    return {"path": {"type": "PathPrefix", "value": path}, **fields}
 
 
 STABLE: dict[str, Any] = {
@@ -50,8 +50,8 @@ STABLE: dict[str, Any] = {
 
 
 @dataclass
-class One:
-    """One product: its spec.route, what lives of it, and what the Gateways say."""
+class Entry:
+    """Entry product: its spec.route, what lives of it, and what the Gateways say."""
 
     key: Key
     route: Any
@@ -131,7 +131,7 @@ class One:
 class Routed:
     """The products, and the operator's claims. Time passes by a second with each change."""
 
-    products: dict[Key, One] = field(default_factory=dict)
+    products: dict[Key, Entry] = field(default_factory=dict)
     claims: Claims = field(init=False)
     now: int = START
     woken: list[Key] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Routed:
         """Return a product whose first version is ready to serve."""
         self.now += 1
         key = Key(*name.split("/"))
-        self.products[key] = One(key, route, self.now, f"uid-{next(self._uids)}", **fields)
+        self.products[key] = Entry(key, route, self.now, f"uid-{next(self._uids)}", **fields)
         return key
 
     def edit(self, key: Key, route: Any, **fields: Any) -> None:
@@ -163,11 +163,11 @@ class Routed:
     def serve(self, name: str, route: Any, **fields: Any) -> Key:
         """Return a product that serves: its route is written, and accepted."""
         key = self.create(name, route, **fields)
-        assert self.look(key) is None
-        self.say(key, "True")
+        assert self.reconcile(key) is None
+        self.set_verdict(key, "True")
         return key
 
-    def say(self, key: Key, word: str) -> None:
+    def set_verdict(self, key: Key, word: str) -> None:
         """Let each Gateway say this of a product's route; nothing at all for an empty word."""
         entry = self.products[key]
         assert entry.live is not None
@@ -188,7 +188,7 @@ class Routed:
             self._routes[key] = content, entry.http_route()
         return self._routes[key][1]
 
-    def look(self, key: Key) -> RouteRefusal | None:
+    def reconcile(self, key: Key) -> RouteRefusal | None:
         """Reconcile a product: its route is written, kept or deleted."""
         entry = self.products[key]
         self.see(key)
@@ -204,10 +204,10 @@ class Routed:
 
     def refused(self, key: Key) -> bool:
         """Return whether a reconcile refuses a product's route."""
-        return self.look(key) is not None
+        return self.reconcile(key) is not None
 
     def settle(self) -> None:
-        """Let products look that were woken, until none is."""
+        """Reconcile requeued products until none is left."""
         for _ in range(100):
             if not self.woken:
                 return
@@ -215,7 +215,7 @@ class Routed:
             self.woken.clear()
             for key in keys:
                 if key in self.products:
-                    self.look(key)
+                    self.reconcile(key)
         raise AssertionError(f"they wake each other without end: {self.woken}")
 
     def restart(self) -> None:
@@ -224,7 +224,7 @@ class Routed:
         for key in self.products:
             self.see(key)
 
-    def _write(self, entry: One) -> None:
+    def _write(self, entry: Entry) -> None:
         if entry.route is None:
             entry.live, entry.words = None, {}
             return

@@ -51,10 +51,10 @@ class ServiceAccount:
     def issue(self) -> None:
         """Write a new token."""
         self._bound_to = f"{self._name}-{next(self._serials)}"
-        where = ("-n", self._namespace)
-        self._plane.kubectl("create", "secret", "generic", self._bound_to, *where)
+        namespace = ("-n", self._namespace)
+        self._plane.kubectl("create", "secret", "generic", self._bound_to, *namespace)
         token = self._plane.kubectl(
-            *("create", "token", self._name, *where),
+            *("create", "token", self._name, *namespace),
             *("--bound-object-kind=Secret", f"--bound-object-name={self._bound_to}"),
         )
         self._token.write_text(token.strip())

@@ -134,7 +134,7 @@ class Fleet:
             self.server.keep(JOBS, body | {"spec": body["spec"] | spec, "status": status})
         self._sync()
 
-    async def look(self, seconds: int = 0, *, rounds: int = 3) -> None:
+    async def run_passes(self, seconds: int = 0, *, rounds: int = 3) -> None:
         """Let time pass; reconcile each product, and those that are called for, so many times."""
         self.server.now += seconds
         for _ in range(rounds):

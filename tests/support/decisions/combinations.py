@@ -32,7 +32,7 @@ def by_outcome(outcomes: Mapping[Combination, str], *inputs: str) -> Iterator[st
         by_text.setdefault(each, []).append(combination)
     names = _names(outcomes)
     for each, some in by_text.items():
-        lines = list(_told(some, names))
+        lines = list(_lines_of(some, names))
         if len(lines) == 1 and len(each) + len(lines[0]) < WIDTH:
             yield f"{each}: {lines[0]}"
         else:
@@ -55,9 +55,9 @@ def by_line(outcomes: Mapping[Combination, Iterable[str]]) -> Iterator[str]:
     for line, some in holds.items():
         together.setdefault(tuple(some), []).append(line)
     names = _names(outcomes)
-    for of, shared in together.items():
-        *others, last = _told(of, names)
-        yield from (*others, f"{last}:")
+    for keys, shared in together.items():
+        *leading, last = _lines_of(keys, names)
+        yield from (*leading, f"{last}:")
         yield from (f"  {line}" for each in shared for line in each.splitlines())
 
 
@@ -79,7 +79,7 @@ def _names(outcomes: Iterable[Combination]) -> list[list[str]]:
     return names
 
 
-def _told(some: Iterable[Combination], names: list[list[str]]) -> Iterator[str]:
+def _lines_of(some: Iterable[Combination], names: list[list[str]]) -> Iterator[str]:
     """Yield these combinations, merged into few lines."""
     places = range(len(names))
     forward, backward = (_merged(some, order) for order in (places, reversed(places)))

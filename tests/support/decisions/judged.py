@@ -83,10 +83,10 @@ def readings(counts: Arm) -> dict[str, BlockValue]:
 
 
 def both_arms(
-    ours: Arm, theirs: Arm, number: int, *, begin: int = START, **fields: Any
+    candidate: Arm, stable: Arm, number: int, *, begin: int = START, **fields: Any
 ) -> list[CanaryBlock]:
     """Return this many equal canary blocks after `begin`."""
-    values = {"stable": readings(theirs), "candidate": readings(ours), **fields}
+    values = {"stable": readings(stable), "candidate": readings(candidate), **fields}
     ends = range(begin + CANARY, begin + CANARY * (number + 1), CANARY)
     return [CanaryBlock(end, Quality.COUNTED, **values) for end in ends]
 

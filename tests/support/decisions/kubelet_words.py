@@ -26,8 +26,8 @@ def pod(
     return {"metadata": {"name": "p", "labels": {}, **body}, "status": status}
 
 
-def condition(kind: str, status: str, **more: str) -> dict[str, Any]:
-    return {"conditions": [{"type": kind, "status": status, **more}]}
+def condition(kind: str, status: str, **fields: str) -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": status, **fields}]}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:

@@ -155,11 +155,11 @@ class World:
             except Killed:
                 self.start()
 
-    def sign(self, name: str, role: str, **more: str) -> None:
+    def sign(self, name: str, role: str, **fields: str) -> None:
         """Sign a review as a user now."""
         body = self.server.objects[DATA_PRODUCT_REVIEWS.path(NAMESPACE, name)]
         signature = {"username": "acb", "role": role, "verdict": "Agree", "note": "",
-                     "signTime": rfc3339(int(self.now))} | more  # fmt: skip
+                     "signTime": rfc3339(int(self.now))} | fields  # fmt: skip
         signed = {**body["spec"], "signOffs": [*body["spec"].get("signOffs", ()), signature]}
         self.server.keep(DATA_PRODUCT_REVIEWS, {**body, "spec": signed})
 

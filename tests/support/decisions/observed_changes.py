@@ -40,11 +40,11 @@ def pods_that_dont_come(observation: Observation) -> Observation:
 
 def a_pod_is_evicted(observation: Observation) -> Observation:
     """Return an observation in which the Deployment lacks one pod, without a change."""
-    short = {
+    records = {
         key: replace(one, replicas=one.ready + 1) if one.ready else one
         for key, one in observation.live.items()
     }
-    return replace(observation, live=short)
+    return replace(observation, live=records)
 
 
 def its_deployment_is_gone(observation: Observation) -> Observation:

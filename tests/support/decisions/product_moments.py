@@ -92,9 +92,9 @@ def trained(
 ) -> World:
     """Return a status with a training that runs."""
     world = serving(retraining=TRAINING)
-    why = Trigger(id="0123abcd", cause=cause, slo=slo, version="v1", trigger_time=world.now)
+    trigger = Trigger(id="0123abcd", cause=cause, slo=slo, version="v1", trigger_time=world.now)
     world.spec["spec"]["suspend"] = suspend
-    attempt = {"trigger": why, "attempt": 2, "job": "search-train", "start_time": world.now}
+    attempt = {"trigger": trigger, "attempt": 2, "job": "search-train", "start_time": world.now}
     return with_status(world, retraining=RetrainingStatus(**attempt | fields))
 
 
@@ -166,8 +166,8 @@ def retrained_in_vain() -> World:
 
 def trained_once() -> World:
     world = serving(retraining={"command": ["train"], "output": "registry.example/search"})
-    why = Trigger(id="0123abcd", cause="ModelDecay", version="v1", trigger_time=world.now)
-    return with_status(world, retraining=RetrainingStatus(trigger=why, attempt=1))
+    trigger = Trigger(id="0123abcd", cause="ModelDecay", version="v1", trigger_time=world.now)
+    return with_status(world, retraining=RetrainingStatus(trigger=trigger, attempt=1))
 
 
 # What `kubectl get` says a reason of, by name.

@@ -150,9 +150,9 @@ class History:
 
 def rows_of(kind: str, block: Recorded, *, late: bool) -> Iterator[tuple[dict[str, str], int]]:
     """Yield labels and growth of each series of a block, as the query of this kind groups them."""
-    where = {"namespace": NAMESPACE, "product": PRODUCT}
-    served = {**where, "version": block.version, "runner_name": "Pricing"}
-    predicted = {**where, "prediction_version": block.version}
+    product_labels = {"namespace": NAMESPACE, "product": PRODUCT}
+    served = {**product_labels, "version": block.version, "runner_name": "Pricing"}
+    predicted = {**product_labels, "prediction_version": block.version}
     right = block.right + (block.late_right if late else 0)
     wrong = block.wrong + (block.late_wrong if late else 0)
     answered = block.requests - block.failed
@@ -160,7 +160,7 @@ def rows_of(kind: str, block: Recorded, *, late: bool) -> Iterator[tuple[dict[st
         case "targets":
             scrapes = BLOCK // 30
             for fact, value in {"up": scrapes, "scrapes": scrapes, "longest": scrapes}.items():
-                yield {**where, "version": block.version, "sluicegate_fact": fact}, value
+                yield {**product_labels, "version": block.version, "sluicegate_fact": fact}, value
         case "requests":
             yield served, block.requests
         case "requests_bad":
@@ -169,9 +169,9 @@ def rows_of(kind: str, block: Recorded, *, late: bool) -> Iterator[tuple[dict[st
             yield {**served, "le": "0.25"}, block.fast
             yield {**served, "le": "+Inf"}, answered
         case "histogram":
-            yield {**where, "le": "0.1"}, block.fast // 2
-            yield {**where, "le": "0.25"}, block.fast
-            yield {**where, "le": "+Inf"}, answered
+            yield {**product_labels, "le": "0.1"}, block.fast // 2
+            yield {**product_labels, "le": "0.25"}, block.fast
+            yield {**product_labels, "le": "+Inf"}, answered
         case "labelled":
             yield {**predicted, "outcome": "correct"}, right
             yield {**predicted, "outcome": "wrong"}, wrong

@@ -218,8 +218,8 @@ class World:
             return 0.0
         chosen = [one for key, one in self.pods.items() if self.selected in (None, key)]
         ready = sum(one.ready for one in chosen)
-        mine = self.pods[revision].ready if self.selected in (None, revision) else 0
-        return mine / ready if ready and self.written is not None else 0.0
+        own = self.pods[revision].ready if self.selected in (None, revision) else 0
+        return own / ready if ready and self.written is not None else 0.0
 
     # ---- going on -----------------------------------------------------------------------
     def run(self, blocks: int = 1) -> World:

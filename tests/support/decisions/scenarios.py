@@ -77,11 +77,11 @@ def blocks(script: Script, last: int, first: int = 1, seconds: int = BLOCK) -> l
     """Return blocks first … last of a script."""
     rows = []
     for index in range(first, last + 1):
-        said = script(index)
-        if said is None:
+        counts = script(index)
+        if counts is None:
             continue
-        whole = said.keys() & {"counts", "unavailable", "coverage"}
-        rows.append({"at": index * seconds, **(said if whole else {"counts": said})})
+        whole = counts.keys() & {"counts", "unavailable", "coverage"}
+        rows.append({"at": index * seconds, **(counts if whole else {"counts": counts})})
     return rows
 
 

@@ -161,10 +161,10 @@ class FaultProxy:
     async def _stop(self) -> None:
         await self._close()
         await self._runner.cleanup()
-        rest = asyncio.all_tasks() - {asyncio.current_task()}  # what hangs, and what comes late
-        for task in rest:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}  # what hangs, and what comes late
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.close()
         await self._goodbye()
 

@@ -141,11 +141,11 @@ class ProxiedOperator:
 def is_ready(body: Object) -> bool:
     """Return whether a product is Ready at its newest generation, and no change is under way."""
     status = body.get("status") or {}
-    said = conditions(status)
+    by_type = conditions(status)
     return (
         status.get("observedGeneration") == body["metadata"]["generation"]
-        and said.get("Ready") == "True"
-        and said.get("Reconciling", "False") == "False"
+        and by_type.get("Ready") == "True"
+        and by_type.get("Reconciling", "False") == "False"
     )
 
 

@@ -123,8 +123,8 @@ class Replica:
     def logged(self, message: str) -> datetime | None:
         """Return the time of the last such line in the log; None without one."""
         text = f'"message": "{message}"'.encode()
-        said = [one for one in whole_lines(self.log) if text in one]
-        return datetime.fromisoformat(json.loads(said[-1])["ts"]) if said else None
+        lines = [one for one in whole_lines(self.log) if text in one]
+        return datetime.fromisoformat(json.loads(lines[-1])["ts"]) if lines else None
 
     def tail(self) -> str:
         return "its last lines:\n" + "\n".join(self.log.read_text().splitlines()[-30:])
@@ -280,8 +280,8 @@ def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
 def write_of(entry: Mapping[str, Any]) -> Write:
     ref, code = entry["objectRef"], entry["responseStatus"]["code"]
     target = f"{ref['resource']}/{ref.get('namespace', '')}/{ref.get('name', '')}"
-    user, at = entry["user"]["username"], entry["stageTimestamp"]
-    return Write(user, entry["verb"], ref["resource"], target, at, code)
+    user, time = entry["user"]["username"], entry["stageTimestamp"]
+    return Write(user, entry["verb"], ref["resource"], target, time, code)
 
 
 def writers_by_object(writes: Iterable[Write], resource: str) -> dict[str, list[str]]:

@@ -31,10 +31,10 @@ def _some_container(document: Any, random: Random) -> Any:
     """Return a dict or a list of the document, each level as likely as the next one."""
     while True:
         values = document.values() if isinstance(document, dict) else document
-        below = [value for value in values if isinstance(value, dict | list) and value]
-        if not below or random.random() < 0.2:
+        containers = [value for value in values if isinstance(value, dict | list) and value]
+        if not containers or random.random() < 0.2:
             return document
-        document = random.choice(below)
+        document = random.choice(containers)
 
 
 def _change(container: Any, random: Random) -> None:

@@ -87,8 +87,12 @@ class ArgoCD:
 
     def actions(self, name: str, product: str) -> set[str]:
         """Return the actions that a person may choose on a product of the Application."""
-        about = {key: value for key, value in _resource(name, product).items() if key != "name"}
-        response = requests.get(f"{self._url(name)}/resource/actions", params=about, timeout=30)
+        parameters = {
+            key: value for key, value in _resource(name, product).items() if key != "name"
+        }
+        response = requests.get(
+            f"{self._url(name)}/resource/actions", params=parameters, timeout=30
+        )
         assert response.ok, response.text
         return {one["name"] for one in response.json()["actions"] if not one.get("disabled")}
 

@@ -24,7 +24,7 @@ TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Tool]]] = {
 }
 
 
-def build_tools(session: pytest.Session, *more: str) -> None:
+def build_tools(session: pytest.Session, *others: str) -> None:
     """Build what is missing before the first test: a test's timeout is for the test.
 
     `more` are the cluster's own programs that the tests want.
@@ -33,7 +33,7 @@ def build_tools(session: pytest.Session, *more: str) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        for name in (*more, *CONTROLLERS, "argo-cd"):
+        for name in (*others, *CONTROLLERS, "argo-cd"):
             program(name)
         if missing := missing_packages(PACKAGES):
             require_packages(missing)

@@ -36,18 +36,18 @@ def add_evidence(item: pytest.Item, report: pytest.TestReport) -> None:
             report.sections.append((title, collect()))
 
 
-def what_happened(cluster: Backend, namespace: str) -> str:
+def namespace_report(cluster: Backend, namespace: str) -> str:
     """Return products, objects, events and logs of a namespace."""
-    here = ("--namespace", namespace)
+    in_namespace = ("--namespace", namespace)
     questions = [
         ("get", "all", "-o", "wide"),
         ("get", "dprod", "-o", "yaml", "--ignore-not-found"),
         ("get", "events", "--sort-by=.lastTimestamp"),
     ]
-    pods = _ask(cluster, ("get", "pods", "-o", "name", *here)).split()
+    pods = _ask(cluster, ("get", "pods", "-o", "name", *in_namespace)).split()
     questions += [("logs", "--all-containers", f"--tail={LOG_LINES}", pod) for pod in pods]
     return "\n".join(
-        f"$ kubectl {' '.join(question)}\n{_ask(cluster, (*question, *here))}"
+        f"$ kubectl {' '.join(question)}\n{_ask(cluster, (*question, *in_namespace))}"
         for question in questions
     )
 

@@ -195,7 +195,7 @@ class Visitors:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._ended.set()
         self._thread.join()
@@ -257,11 +257,11 @@ class Visitors:
                 self.tally.refused.update(one["reason"] for one in refused)
 
     async def _post(
-        self, session: aiohttp.ClientSession, path: str, body: object, **more: Any
+        self, session: aiohttp.ClientSession, path: str, body: object, **options: Any
     ) -> Any | None:
         """Return the answer's JSON; None when there was none, which is counted."""
         try:
-            async with session.post(path, json=body, **more) as answer:
+            async with session.post(path, json=body, **options) as answer:
                 if answer.status == 200:
                     return await answer.json()
                 self._failed(path, str(answer.status), await answer.text())
@@ -269,14 +269,14 @@ class Visitors:
             self._failed(path, f"{error!r:.120}")
         return None
 
-    def _failed(self, path: str, how: str, said: str = "") -> None:
-        kind, now = f"{path} {how}", datetime.now(UTC)
+    def _failed(self, path: str, problem: str, body: str = "") -> None:
+        kind, now = f"{path} {problem}", datetime.now(UTC)
         self.tally.failures[kind] += 1
         of_kind = (burst for burst in reversed(self.bursts) if burst.kind == kind)
         if (last := next(of_kind, None)) and now - last.last < timedelta(seconds=1):
             last.last, last.count = now, last.count + 1
         else:
-            self.bursts.append(Burst(kind, said, now, now))
+            self.bursts.append(Burst(kind, body, now, now))
         if self._observing is None or self._observing.done():
             self._observing = asyncio.create_task(self._observe_failures())
 

@@ -102,8 +102,8 @@ class LiveProduct:
     def as_people_own_it(self) -> str:
         """Return the fields that people own, as text: spec, its generation, labels and annotations."""
         read = self.read()
-        theirs = ("generation", "labels", "annotations")
-        metadata = {name: read["metadata"].get(name) for name in theirs}
+        fields = ("generation", "labels", "annotations")
+        metadata = {name: read["metadata"].get(name) for name in fields}
         return json.dumps([read["spec"], metadata])
 
     @property
@@ -128,8 +128,10 @@ class LiveProduct:
         lines = [_pod_line(pod) for pod in self.listed("v1/pods")]
         for endpoints in self.listed("discovery.k8s.io/v1/endpointslices"):
             for endpoint in endpoints.get("endpoints") or ():
-                of = endpoints["metadata"]["labels"]["kubernetes.io/service-name"]
-                lines.append(f"endpoint of {of}: {endpoint['addresses']} {endpoint['conditions']}")
+                service = endpoints["metadata"]["labels"]["kubernetes.io/service-name"]
+                lines.append(
+                    f"endpoint of {service}: {endpoint['addresses']} {endpoint['conditions']}"
+                )
         for route in self.listed("gateway.networking.k8s.io/v1/httproutes"):
             for rule in route["spec"]["rules"]:
                 weights = {one["name"]: one.get("weight", 1) for one in rule["backendRefs"]}
@@ -152,14 +154,14 @@ class LiveProduct:
             raise
         return dict(status)
 
-    def until_told(self, said: str) -> None:
+    def until_reported(self, text: str) -> None:
         """Wait for an event that says so: the operator records it after the status, beside it."""
 
         def notes() -> list[str]:
             return [one["note"] for one in self.listed("events.k8s.io/v1/events")]
 
         eventually(
-            lambda: any(said in note for note in notes()), what=f"{said!r}, said in an event"
+            lambda: any(text in note for note in notes()), what=f"{text!r}, said in an event"
         )
 
     def until_ready(self, *, seconds: float = 120) -> Object:
@@ -182,12 +184,12 @@ class LiveProduct:
 def _pod_line(pod: Object) -> str:
     status = pod.get("status", {})
     ready = [one for one in status.get("conditions", ()) if one["type"] == "Ready"]
-    said = [f"{one['status']} since {one['lastTransitionTime']}" for one in ready]
+    states = [f"{one['status']} since {one['lastTransitionTime']}" for one in ready]
     restarts = [one["restartCount"] for one in status.get("containerStatuses", ())]
     ends = pod["metadata"].get("deletionTimestamp", "")
     return (
         f"pod {pod['metadata']['name']} {status.get('podIP', '')} {status.get('phase')}: ready "
-        f"{said}, restarts {restarts}{f', ends by {ends}' if ends else ''}"
+        f"{states}, restarts {restarts}{f', ends by {ends}' if ends else ''}"
     )
 
 

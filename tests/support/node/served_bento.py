@@ -40,7 +40,7 @@ MOUNTS = [
 ]
 
 
-def container(name: str, image: str, *command: str, **more: Any) -> dict[str, Any]:
+def container(name: str, image: str, *command: str, **fields: Any) -> dict[str, Any]:
     """Return a container with the bento, scratch space and no rights."""
     return {
         "name": name,
@@ -51,7 +51,7 @@ def container(name: str, image: str, *command: str, **more: Any) -> dict[str, An
         "securityContext": RESTRICTED,
         "volumeMounts": MOUNTS,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        **more,
+        **fields,
     }
 
 

@@ -68,8 +68,8 @@ class Shell:
         began = time.monotonic()
         code, printed = self._run(self._spelled(command.text))
         print(f"{time.monotonic() - began:6.1f} s  {command.text}")
-        for theirs, ours in self.spells.items():
-            printed = printed.replace(ours, theirs)
+        for documented, local in self.spells.items():
+            printed = printed.replace(local, documented)
         assert (code != 0) == command.refused, f"{command.text}\n→ {code}\n{printed}"
         if command.prints:
             assert prints(command.prints, printed), (
@@ -80,8 +80,8 @@ class Shell:
 
     def write(self, file: File) -> None:
         """Write a file, or merge into one that is there what the page says of it."""
-        where = self._run("pwd")[1].strip()
-        path = self.folder / where / file.name
+        folder = self._run("pwd")[1].strip()
+        path = self.folder / folder / file.name
         text = file.content
         if not isinstance(text, str):
             old = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
@@ -90,8 +90,8 @@ class Shell:
         path.write_text(self._spelled(text), encoding="utf-8")
 
     def _spelled(self, text: str) -> str:
-        for theirs, ours in self.spells.items():
-            text = text.replace(theirs, ours)
+        for documented, local in self.spells.items():
+            text = text.replace(documented, local)
         return text
 
     def _run(self, line: str) -> tuple[int, str]:

@@ -19,15 +19,15 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> dict[st
     }  # fmt: skip
 
 
-def version(name: str = "v14", **more: Any) -> dict[str, Any]:
+def version(name: str = "v14", **fields: Any) -> dict[str, Any]:
     return {
         "version": name, "image": DIGEST, "service": "Pricing", "runtimeImage": RUNTIME,
-        "revision": "0123456789", "source": "Spec", **more,
+        "revision": "0123456789", "source": "Spec", **fields,
     }  # fmt: skip
 
 
-def slo(name: str, state: str = "Met", **more: Any) -> dict[str, Any]:
-    return {"name": name, "state": state, "reason": "WithinObjective", **more}
+def slo(name: str, state: str = "Met", **fields: Any) -> dict[str, Any]:
+    return {"name": name, "state": state, "reason": "WithinObjective", **fields}
 
 
 def document(
@@ -59,8 +59,8 @@ def document(
     }  # fmt: skip
 
 
-def product(name: str = "pricing", namespace: str = "pricing", **more: Any) -> DataProduct:
-    return DataProduct.parse(document(name, namespace, **more))
+def product(name: str = "pricing", namespace: str = "pricing", **fields: Any) -> DataProduct:
+    return DataProduct.parse(document(name, namespace, **fields))
 
 
 def waiting_for_approval(name: str = "v15") -> dict[str, Any]:
@@ -85,7 +85,7 @@ def waiting_for_approval(name: str = "v15") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def degraded(cause: str = "RecentRelease", message: str = "", **more: Any) -> dict[str, Any]:
+def degraded(cause: str = "RecentRelease", message: str = "", **fields: Any) -> dict[str, Any]:
     """Return a status of a product that is degraded."""
     text = message or "accuracy is at 84.2 % (n=1,200) against 88.0 %"
     return {
@@ -109,5 +109,5 @@ def degraded(cause: str = "RecentRelease", message: str = "", **more: Any) -> di
                 {"check": "TrafficAnomaly", "verdict": "Unknown", "message": "no normal load yet"},
             ],
         },
-        **more,
+        **fields,
     }  # fmt: skip

@@ -42,12 +42,12 @@ def signed_by_an_authority(address: str) -> tuple[str, str, str]:
     names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in ("CA", address)]
     now = datetime.now(UTC)
     built = []
-    for ours, is_authority in enumerate((True, False)):
+    for number, is_authority in enumerate((True, False)):
         builder = (
             x509.CertificateBuilder()
-            .subject_name(names[ours])
+            .subject_name(names[number])
             .issuer_name(names[0])
-            .public_key(keys[ours].public_key())
+            .public_key(keys[number].public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(days=1))

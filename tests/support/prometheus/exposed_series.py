@@ -52,15 +52,15 @@ def registered() -> dict[str, tuple[str, list[str]]]:
 
     import sluicegate
 
-    theirs = set(prometheus_client.REGISTRY._collector_to_names)
+    registered_before = set(prometheus_client.REGISTRY._collector_to_names)
     for module in pkgutil.walk_packages(sluicegate.__path__, "sluicegate."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    ours: set[Any] = {*prometheus_client.REGISTRY._collector_to_names} - theirs
-    assert all(isinstance(one, MetricWrapperBase) for one in ours), ours
+    own: set[Any] = {*prometheus_client.REGISTRY._collector_to_names} - registered_before
+    assert all(isinstance(one, MetricWrapperBase) for one in own), own
     return {
         one._name + ("_total" if one._type == "counter" else ""): (one._type, [*one._labelnames])
-        for one in ours
+        for one in own
     }
 
 

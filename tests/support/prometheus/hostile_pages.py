@@ -162,16 +162,16 @@ def series_of(pod: Pod) -> Iterator[tuple[dict[str, str], int, float]]:
         target = {"namespace": pod.namespace, "pod": pod.name, "job": job, "instance": pod.name}
         for number in range(SAMPLES):
             product, version = pod.owners[number * len(pod.owners) // SAMPLES]
-            whose = {**target, "container": "server", "product": product, "version": version}
-            yield {"__name__": names.UP_METRIC, **whose}, number, 1.0
+            labels = {**target, "container": "server", "product": product, "version": version}
+            yield {"__name__": names.UP_METRIC, **labels}, number, 1.0
             for line in pod.lines:
                 value = SHAPES[line.shape][number]
                 renamed = {
-                    (f"exported_{label}" if label in whose else label): one
+                    (f"exported_{label}" if label in labels else label): one
                     for label, one in line.labels.items()
                 }
                 if value is not None:
-                    yield {"__name__": line.metric, **renamed, **whose}, number, value
+                    yield {"__name__": line.metric, **renamed, **labels}, number, value
 
 
 def input_series(samples: Iterable[tuple[Mapping[str, str], int, float]]) -> list[dict[str, str]]:

@@ -140,8 +140,8 @@ async def failing_training(world: World) -> None:
 async def useless_training(world: World) -> None:
     """Play the story: the answers become worse, and the training yields a version that is no better."""
     key = world.apply(named())
-    worse = TRAINED | {"evaluation": {"accuracy": {"bad": 4000, "total": 10_000}}}
-    world.cluster.trainings[key] = Training(seconds=600, report=worse)
+    result = TRAINED | {"evaluation": {"accuracy": {"bad": 4000, "total": 10_000}}}
+    world.cluster.trainings[key] = Training(seconds=600, report=result)
     world.start(**RARELY)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
     await world.run(HOUR)
@@ -151,10 +151,10 @@ async def useless_training(world: World) -> None:
 
 async def suspended_training(world: World) -> None:
     """Play the story: the answers become worse, and three trainings in a row give the version that serves already."""
-    short = {"command": ["train"], "output": OUTPUT, "cooldownSeconds": 600}
-    key = world.apply(named(retraining=short))
-    same = TRAINED | {"image": image("a"), "version": "v1"}
-    world.cluster.trainings[key] = Training(seconds=120, report=same)
+    training = {"command": ["train"], "output": OUTPUT, "cooldownSeconds": 600}
+    key = world.apply(named(retraining=training))
+    result = TRAINED | {"image": image("a"), "version": "v1"}
+    world.cluster.trainings[key] = Training(seconds=120, report=result)
     world.start(**RARELY)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
     await world.run(HOUR)

@@ -227,10 +227,10 @@ class ToldProduct:
 
     def _condition(self, kind: ConditionType, truth: Truth, reason: str, message: str = "") -> None:
         before = find_condition(self.status.conditions, kind)
-        same = before is not None and before.status == truth
+        is_same = before is not None and before.status == truth
         after = Condition(
             type=kind, status=truth, reason=reason, message=message,
-            last_transition_time=before.last_transition_time if same else self.now,
+            last_transition_time=before.last_transition_time if is_same else self.now,
         )  # fmt: skip
         others = (one for one in self.status.conditions if one.type != kind)
         self.status = self.status.replace(conditions=(*others, after))

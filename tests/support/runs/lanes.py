@@ -106,9 +106,9 @@ class Lanes:
             self._fail(command, "failed; what it says above tells why")
         return True
 
-    def _fail(self, lane: str, why: str) -> None:
+    def _fail(self, lane: str, reason: str) -> None:
         """Report an error that no test reported, so that the closing line counts it."""
-        report = pytest.CollectReport(lane, "failed", f"{lane}: {why}", [])
+        report = pytest.CollectReport(lane, "failed", f"{lane}: {reason}", [])
         self._config.hook.pytest_collectreport(report=report)
 
     @staticmethod

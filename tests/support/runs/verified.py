@@ -266,6 +266,6 @@ def _locked(suite: Suite, root: Path) -> set[tuple[str, str]]:
             visited.add((desired["name"], extra))
             for package in packages[desired["name"]]:
                 versions.add((package["name"], package["version"]))
-                more = package.get("optional-dependencies", {}).get(extra, [])
-                waiting += more if extra else package.get("dependencies", [])
+                optional = package.get("optional-dependencies", {}).get(extra, [])
+                waiting += optional if extra else package.get("dependencies", [])
     return versions

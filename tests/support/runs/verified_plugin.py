@@ -39,12 +39,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     The workers get them.
     """
-    suites = [suite for suite in verified.SUITES if _asked_for(config, suite)]
+    suites = [suite for suite in verified.SUITES if _is_selected(config, suite)]
     hashes = getattr(config, "workerinput", {}).get("hashes")
     config.stash[HASHES] = hashes or {suite.name: verified.content(suite) for suite in suites}
     if config.option.record_verified:
         narrowed = [name for name in NARROWING if getattr(config.option, name, None)]
-        parts = [suite.name for suite in suites if not _asked_for_whole(config, suite)]
+        parts = [suite.name for suite in suites if not _is_whole_selected(config, suite)]
         if narrowed or parts or not suites or config.option.collectonly:
             raise pytest.UsageError(
                 "--record-verified needs whole suites; these options or suites are in part: "
@@ -92,17 +92,17 @@ def pytest_terminal_summary(
 ) -> None:
     """Say of each suite which hash decided what is run of it."""
     for name, now in config.stash[HASHES].items():
-        passed = verified.recorded().get(name, "never")
+        recorded = verified.recorded().get(name, "never")
         if _everything(config):
-            said = f"all of it ran on {now[:12]}; recorded is {passed[:12]}"
-        elif now == passed:
-            said = f"anchors alone: what it judges is as when all of it passed ({now[:12]})"
+            summary = f"all of it ran on {now[:12]}; recorded is {recorded[:12]}"
+        elif now == recorded:
+            summary = f"anchors alone: what it judges is as when all of it passed ({now[:12]})"
         else:
-            said = (
-                f"all but whole grids: what it judges has changed ({passed[:12]} -> {now[:12]}); "
+            summary = (
+                f"all but whole grids: what it judges has changed ({recorded[:12]} -> {now[:12]}); "
                 f"run `make verify-{name}` and commit tests/verified.json"
             )
-        terminalreporter.write_line(f"{name}: {said}")
+        terminalreporter.write_line(f"{name}: {summary}")
 
 
 def _taken(config: pytest.Config, suite: Suite, item: pytest.Item) -> bool:
@@ -116,7 +116,7 @@ def _everything(config: pytest.Config) -> bool:
     return config.option.whole or config.option.record_verified or by_id
 
 
-def _asked_for(config: pytest.Config, suite: Suite) -> bool:
+def _is_selected(config: pytest.Config, suite: Suite) -> bool:
     return any(
         each.is_relative_to(path) or path.is_relative_to(each)
         for each in _paths(suite)
@@ -124,7 +124,7 @@ def _asked_for(config: pytest.Config, suite: Suite) -> bool:
     )
 
 
-def _asked_for_whole(config: pytest.Config, suite: Suite) -> bool:
+def _is_whole_selected(config: pytest.Config, suite: Suite) -> bool:
     return all(
         any(each.is_relative_to(path) for path in _arguments(config)) for each in _paths(suite)
     )

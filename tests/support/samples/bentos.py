@@ -12,14 +12,14 @@ from pathlib import Path
 DATA = Path(__file__).resolve().parents[2] / "data"
 
 
-def bento_environment(home: Path, **more: str) -> dict[str, str]:
+def bento_environment(home: Path, **variables: str) -> dict[str, str]:
     """Return the environment of a process that uses BentoML with a store of its own at `home`."""
     return {
         **os.environ,
         "BENTOML_HOME": str(home),
         "BENTOML_DO_NOT_TRACK": "True",
         "PYTHONDONTWRITEBYTECODE": "1",
-        **more,
+        **variables,
     }
 
 

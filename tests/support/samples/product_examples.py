@@ -51,17 +51,17 @@ BENTO_URL = {
 
 def full_status() -> dict[str, Any]:
     """Return a status with every part that the operator can report."""
-    when = "2026-01-01T09:00:00Z"
+    time = "2026-01-01T09:00:00Z"
     counts = {"accuracy": {"bad": 83, "total": 1000}}
     rows = {"bothRight": 880, "onlyStableWrong": 37, "onlyCandidateWrong": 31, "bothWrong": 52}
     pairs = {"accuracy": rows}
     baseline = {
         "accuracy": {
-            "bad": 80, "total": 1000, "startTime": when, "endTime": when, "source": "Evaluation", "dispersion": "1.2",
+            "bad": 80, "total": 1000, "startTime": time, "endTime": time, "source": "Evaluation", "dispersion": "1.2",
             "daily": True, "pods": "2.5", "weekdays": [{"bad": 0, "total": 1}] * 7, "indicatorHash": "ab",
         },
         "revenue": {
-            "bad": 0, "total": 0, "startTime": when, "endTime": when, "source": "Production", "dispersion": "1", "hourDispersion": "1.4",
+            "bad": 0, "total": 0, "startTime": time, "endTime": time, "source": "Production", "dispersion": "1", "hourDispersion": "1.4",
             "daily": False, "mean": "0.41", "deviation": "0.02",
         },
     }  # fmt: skip
@@ -84,47 +84,47 @@ def full_status() -> dict[str, Any]:
     streak = {"first": 1, "last": 3, "evaluations": 3, "fresh": 2}
     trigger = {
         "id": "0a1b2c3d", "cause": "ModelDecay", "slo": "accuracy", "indicator": "outcomes",
-        "market": "AT", "version": "v1", "firstBadBlockTime": when, "changeTime": when, "acceptedShare": "0.115", "message": "0.86 of 900", "triggerTime": when,
+        "market": "AT", "version": "v1", "firstBadBlockTime": time, "changeTime": time, "acceptedShare": "0.115", "message": "0.86 of 900", "triggerTime": time,
         "iteration": {"hypothesis": "…", "author": "ana", "ticket": "ML-7", "gitRevision": "0a1b2c3"},
     }  # fmt: skip
     return {
         "observedGeneration": 3,
         "conditions": [{
             "type": "Ready", "status": "True", "reason": "Serving", "message": "v1 serves",
-            "observedGeneration": 3, "lastTransitionTime": when,
+            "observedGeneration": 3, "lastTransitionTime": time,
         }],
         "state": "Degraded",
         "summary": {"slo": "accuracy Missed", "canary": "v2@25", "markets": "FR,BE", "reason": "ModelRejected",
         },
         "specModel": {
             "image": version["image"], "version": "v1", "runtimeImage": "registry.example/rt:1",
-            "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": when,
+            "outcome": "RolledBack", "reason": "CanaryWorse", "outcomeTime": time,
         },
         "stable": version | {
-            "promotionTime": when, "restored": True, "baseline": baseline, "verdict": verdict,
-            "shares": [{"weight": 5, "startTime": when}],
+            "promotionTime": time, "restored": True, "baseline": baseline, "verdict": verdict,
+            "shares": [{"weight": 5, "startTime": time}],
         },
         "candidate": version | {
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
-            "shares": [{"weight": 5, "startTime": when}, {"weight": 25, "startTime": when}],
-            "startTime": when, "firstTrafficTime": when, "retryTime": when, "retries": 1,
-            "waitStartTime": when, "target": 25, "capacity": 4, "suspendTime": when, "suspendedSeconds": 60, "expectedSeconds": 1200,
+            "shares": [{"weight": 5, "startTime": time}, {"weight": 25, "startTime": time}],
+            "startTime": time, "firstTrafficTime": time, "retryTime": time, "retries": 1,
+            "waitStartTime": time, "target": 25, "capacity": 4, "suspendTime": time, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "derived": {"steps": [25, 50], "maxDurationSeconds": 14400, "message": "3 requests a minute"},
             "hold": {
-                "check": "ObjectiveNotMet", "startTime": when, "message": "…", "request": "sluicegate.dev/promote=v2/1",
+                "check": "ObjectiveNotMet", "startTime": time, "message": "…", "request": "sluicegate.dev/promote=v2/1",
             },
             "approvals": {
-                "id": "0123456789-1767225600", "waitingFor": ["catalog/search"], "waitStartTime": when, "silenceTime": when,
+                "id": "0123456789-1767225600", "waitingFor": ["catalog/search"], "waitStartTime": time, "silenceTime": time,
                 "moreAnswers": 1, "moreWaiting": 1, "absent": ["catalog/search"], "silenceCountsAs": "Agreement", "heldSilence": "Agreement",
                 "answers": [{
-                    "party": "DataProductManager", "verdict": "Agree", "user": "acb", "reason": "…", "answerTime": when,
+                    "party": "DataProductManager", "verdict": "Agree", "user": "acb", "reason": "…", "answerTime": time,
                     "evidence": "…", "problem": "…",
                 }],
             },
-            "trigger": "0a1b2c3d", "dataEndTime": when,
+            "trigger": "0a1b2c3d", "dataEndTime": time,
             "shadow": {
-                "sinceTime": when, "untilTime": when, "job": "a-shadow-0a1b2c3d-2", "startedJobs": 2,
-                "startTime": when, "blocks": 1, "reason": "NoSlot", "message": "…",
+                "sinceTime": time, "untilTime": time, "job": "a-shadow-0a1b2c3d-2", "startedJobs": 2,
+                "startTime": time, "blocks": 1, "reason": "NoSlot", "message": "…",
                 "evidence": [{
                     "slo": "accuracy", "termsHash": "ef", "blocks": 1, "pairs": pairs["accuracy"],
                     "squares": "0.25", "correlation": "0.07", "promote": "1.2", "rollBack": "-0.4", "better": "0.3",
@@ -140,33 +140,33 @@ def full_status() -> dict[str, Any]:
             }],
         },
         "pendingRequests": [{
-            "annotation": "sluicegate.dev/promote", "value": "v2/1", "waitStartTime": when,
+            "annotation": "sluicegate.dev/promote", "value": "v2/1", "waitStartTime": time,
             "reason": "Suspended", "message": "until spec.suspend is unset",
         }],
         "history": [version | {
-            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": when,
-            "restored": False, "endTime": when, "baseline": baseline, "record": counts,
-            "verdict": verdict, "degraded": ["accuracy"], "shares": [{"weight": 5, "startTime": when}],
+            "version": "v0", "outcome": "Replaced", "reason": "Promoted", "promotionTime": time,
+            "restored": False, "endTime": time, "baseline": baseline, "record": counts,
+            "verdict": verdict, "degraded": ["accuracy"], "shares": [{"weight": 5, "startTime": time}],
         }],
         "probation": {
-            "version": "v1", "against": "v0", "startTime": when, "shownBetter": ["accuracy"],
+            "version": "v1", "against": "v0", "startTime": time, "shownBetter": ["accuracy"],
         },
         "retraining": {
             "trigger": trigger, "pending": trigger, "waitingFor": "NoSlot", "attempt": 2, "startedAttempts": 2,
-            "job": "a-train-0a1b2c3d-2", "startTime": when, "admissionTime": when, "unsuccessfulAttempts": 1, "nextAllowedTime": when,
-            "attemptsWithoutRemedy": 1, "unsuccessfulChallengers": 2, "lostJobs": 1, "retryTime": when,
+            "job": "a-train-0a1b2c3d-2", "startTime": time, "admissionTime": time, "unsuccessfulAttempts": 1, "nextAllowedTime": time,
+            "attemptsWithoutRemedy": 1, "unsuccessfulChallengers": 2, "lostJobs": 1, "retryTime": time,
             "inputs": "0a1b2c3d4e5f",
-            "suspended": False, "lastTrainingTime": when, "previousTrainingTime": when, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
+            "suspended": False, "lastTrainingTime": time, "previousTrainingTime": time, "lastDurationSeconds": 300, "lastReason": "WorseOnHoldOut",
             "lastResult": {
                 "outcome": "Rejected", "reason": "WorseOnHoldOut", "message": "…", "version": "v2",
                 "image": version["image"], "evaluation": counts, "stableEvaluation": counts, "pairs": pairs,
-                "completionTime": when,
+                "completionTime": time,
             },
             "stableScore": {
                 "version": version["version"], "evaluation": counts, "live": counts, "liveShare": "1",
-                "startTime": when, "endTime": when, "changeTime": when, "inputs": "0a1b2c3d4e-0a1b2c3d4e", "alone": True,
+                "startTime": time, "endTime": time, "changeTime": time, "inputs": "0a1b2c3d4e-0a1b2c3d4e", "alone": True,
             },
-            "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": when, "endTime": when, "requests": {"cpu": "2"}},
+            "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": time, "endTime": time, "requests": {"cpu": "2"}},
         },
         "slos": [{
             "name": "accuracy", "state": "Missed", "reason": "BaselineDropped", "message": "…",
@@ -176,12 +176,12 @@ def full_status() -> dict[str, Any]:
             "degraded": True,
             "markets": [{
                 "market": "AT", "state": "Missed", "ratio": "0.81", "interval": ["0.75", "0.86"], "total": 211,
-                "limit": "0.9", "budgetRemaining": "-0.9", "missedStartTime": when,
+                "limit": "0.9", "budgetRemaining": "-0.9", "missedStartTime": time,
             }],
         }],
-        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": when},
+        "decision": {"type": "Retrain", "reason": "ModelDecay", "message": "…", "decisionTime": time},
         "diagnosis": {
-            "cause": "ModelDecay", "market": "AT", "message": "…", "diagnosisTime": when,
+            "cause": "ModelDecay", "market": "AT", "message": "…", "diagnosisTime": time,
             "evidence": [{"check": "UpstreamDegraded", "verdict": "Clear", "message": "…"}],
         },
         "dependencies": [
@@ -191,24 +191,24 @@ def full_status() -> dict[str, Any]:
             "namespace": "platform", "lease": "sluicegate", "scope": "Cluster", "version": "1.2.3",
         },
         "traffic": {
-            "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": when, "acceptanceTime": when,
-            "observedShare": "0.24", "requests": 900, "routeRemovalTime": when,
+            "mode": "Gateway", "weight": 25, "verification": "Observed", "writeTime": time, "acceptanceTime": time,
+            "observedShare": "0.24", "requests": 900, "routeRemovalTime": time,
         },
         "lastHandled": {
             "retrainRequestedAt": "a", "rollbackTo": "v0/b", "promote": "c", "abort": "d",
         },
         "problems": ["spec.owner: is required: set it"],
-        "lastRefreshTime": when,
+        "lastRefreshTime": time,
         "engine": {
-            "lastKnownState": "Degraded", "outageStartTime": when, "emittedAlerts": ["accuracy"],
-            "absences": [{"startTime": when, "endTime": when}],
+            "lastKnownState": "Degraded", "outageStartTime": time, "emittedAlerts": ["accuracy"],
+            "absences": [{"startTime": time, "endTime": time}],
             "slos": {"accuracy": {
-                "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": when,
-                "evidenceStartTime": when, "disturbanceStartTime": when, "missedMarkets": {"AT": when}, "termsHash": "ef",
-                "ignoredIntervals": [{"startTime": when, "endTime": when}],
+                "streak": streak, "recoveryStreak": streak, "degraded": True, "steadyStartTime": time,
+                "evidenceStartTime": time, "disturbanceStartTime": time, "missedMarkets": {"AT": time}, "termsHash": "ef",
+                "ignoredIntervals": [{"startTime": time, "endTime": time}],
             }},
             "originalBaseline": {"version": "v0", "slos": baseline},
             "probationBaselines": baseline, "candidateBaselines": baseline,
-            "correlation": {"accuracy": "0.01"}, "labelSettling": {"accuracy": 3600}, "trafficReturnTime": when, "triedMarkets": ["AT"],
+            "correlation": {"accuracy": "0.01"}, "labelSettling": {"accuracy": 3600}, "trafficReturnTime": time, "triedMarkets": ["AT"],
         },
     }  # fmt: skip

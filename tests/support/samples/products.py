@@ -68,7 +68,7 @@ def run_training(
 
 
 def retrain(
-    bento: Path, registry: str, log: Path, *, module: str = "train", **more: str
+    bento: Path, registry: str, log: Path, *, module: str = "train", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Return the retraining of a bento, with the variables of a Job.
 
@@ -83,7 +83,7 @@ def retrain(
         "SLUICEGATE_PLAIN_HTTP_REGISTRIES": registry,
         "SLUICEGATE_BENTO": str(bento),
         "SLUICEGATE_TERMINATION_LOG": str(log),
-        **more,
+        **variables,
     }
     return run_training(bento / "src", [module], env=environment)
 

@@ -160,42 +160,44 @@ def differences(scenario: ReplayScenario, judged: list[Judged]) -> dict[str, lis
         if first is None:
             continue  # the operator judged several blocks at once
         running.status = first.status
-        for name, theirs, mine in _compared(first, running.observed(first.now)):
-            by_field[name].append((first.now, theirs, mine))
+        for name, original, replayed in _compared(first, running.observed(first.now)):
+            by_field[name].append((first.now, original, replayed))
     return dict(by_field)
 
 
-def _compared(judged: Judged, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
+def _compared(judged: Judged, replayed: Observed) -> Iterator[tuple[str, Any, Any]]:
     """Yield the fields that differ, with both values; of structures, the parts that do."""
-    theirs = judged.observed
+    original = judged.observed
     parts = {"facts", "canary_blocks", "series", "desired", "consumer_readings"}
     for part in fields(Observed):
         if part.name not in parts:
-            yield from _unequal(part.name, getattr(theirs, part.name), getattr(mine, part.name))
+            yield from _unequal(
+                part.name, getattr(original, part.name), getattr(replayed, part.name)
+            )
     for part in fields(Facts):
-        values = (getattr(each.facts, part.name) for each in (theirs, mine))
+        values = (getattr(each.facts, part.name) for each in (original, replayed))
         yield from _unequal(f"facts.{part.name}", *values)
-    names = (each.desired and each.desired.version for each in (theirs, mine))
+    names = (each.desired and each.desired.version for each in (original, replayed))
     yield from _unequal("desired", *names)
-    kept = _series(mine)
+    kept = _series(replayed)
     for key in sorted({*judged.series, *kept}):
         yield from _unequal("series", *((key, each.get(key)) for each in (judged.series, kept)))
-    ends = [[block.end for block in each.canary_blocks] for each in (theirs, mine)]
+    ends = [[block.end for block in each.canary_blocks] for each in (original, replayed)]
     yield from _unequal("canary_blocks", *ends)
-    newest = {block.end: block for block in theirs.canary_blocks[-COMPARED_BLOCKS:]}
+    newest = {block.end: block for block in original.canary_blocks[-COMPARED_BLOCKS:]}
     compared = [one for one in fields(CanaryBlock) if one.compare]
-    for block in mine.canary_blocks[-COMPARED_BLOCKS:]:
+    for block in replayed.canary_blocks[-COMPARED_BLOCKS:]:
         for part in compared if block.end in newest else ():
             values = (getattr(each, part.name) for each in (newest[block.end], block))
             yield from _unequal(f"canary_blocks.{part.name}", *values)
 
-    yield from _of_consumers(theirs, mine)
-    yield from _unequal("consumers.series", judged.days, _days(mine))
+    yield from _of_consumers(original, replayed)
+    yield from _unequal("consumers.series", judged.days, _days(replayed))
 
 
-def _of_consumers(theirs: Observed, mine: Observed) -> Iterator[tuple[str, Any, Any]]:
+def _of_consumers(original: Observed, replayed: Observed) -> Iterator[tuple[str, Any, Any]]:
     """Yield the fields of consumers' readings that differ."""
-    read = [{one.name: one for one in each.consumer_readings} for each in (theirs, mine)]
+    read = [{one.name: one for one in each.consumer_readings} for each in (original, replayed)]
     yield from _unequal("consumers", *map(sorted, read))
     for name in read[0].keys() & read[1].keys():
         ours, yours = (each[name] for each in read)
@@ -221,9 +223,9 @@ def _day_of(reading: ConsumerReading) -> dict[str, tuple[int, int]]:
     return {slo: (bad[slo], total[slo]) for slo in total}
 
 
-def _unequal(name: str, theirs: Any, mine: Any) -> Iterator[tuple[str, Any, Any]]:
-    if theirs != mine:
-        yield name, theirs, mine
+def _unequal(name: str, original: Any, replayed: Any) -> Iterator[tuple[str, Any, Any]]:
+    if original != replayed:
+        yield name, original, replayed
 
 
 def _series(observed: Observed) -> dict[tuple[str, str], Any]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.event_loop import run_in
 from benchmarks.virtual.operator import SETTINGS, World
 from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import document, image
@@ -47,9 +47,9 @@ async def opened(*, seed: int = 0, for_days: bool = False, **settings: Any) -> A
         assert not world.errors.found
 
 
-on_virtual_time = told_in(opened)
+on_virtual_time = run_in(opened)
 """A test of the whole operator."""
-for_days = told_in(partial(opened, for_days=True))
+for_days = run_in(partial(opened, for_days=True))
 """The same, where days pass: tasks that poll do so rarely."""
 
 
@@ -112,8 +112,8 @@ def trainings(world: World, key: Key) -> int:
 
 def slo(world: World, key: Key, name: str = "accuracy") -> tuple[str, str]:
     """Return the state and reason of an SLO."""
-    said = next((one for one in world.status(key).get("slos") or () if one["name"] == name), {})
-    return said.get("state", ""), said.get("reason", "")
+    entry = next((one for one in world.status(key).get("slos") or () if one["name"] == name), {})
+    return entry.get("state", ""), entry.get("reason", "")
 
 
 def shadow(world: World, key: Key) -> Body:

@@ -655,7 +655,7 @@ async def test_a_product_that_is_deleted_while_its_watch_is_interrupted_ends_the
         del run.server.objects[PATH]
         if again:
             run.keep(candidate=TRIAL)
-        run.server.come_again()
+        run.server.answer_again()
 
     ran, _ = await asyncio.gather(run(*words), operate())
     assert ran.code == 1
@@ -669,7 +669,7 @@ async def test_the_watch_command_reports_the_begin_and_end_of_an_api_server_outa
         await asyncio.to_thread(eventually, lambda: watches(run.server) >= 1, every=0.01)
         run.server.go_away()
         await asked(run.server, times=2)
-        run.server.come_again()
+        run.server.answer_again()
         run.keep(
             candidate=None,
             stable=VERSION | {"version": "v2", "promotionTime": "2026-03-01T00:00:00Z"},

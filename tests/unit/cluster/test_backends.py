@@ -471,8 +471,8 @@ def test_the_node_resolves_the_registry_by_its_host_name_and_its_pod_name(machin
 
 
 def test_a_repository_has_different_names_on_the_host_and_in_pods():
-    assert WHERE.here(f"{WHERE.registry_in_pods}/shop/iris") == "127.0.0.1:5/shop/iris"
-    assert WHERE.here("registry.example/shop/iris") == "registry.example/shop/iris"
+    assert WHERE.local_name(f"{WHERE.registry_in_pods}/shop/iris") == "127.0.0.1:5/shop/iris"
+    assert WHERE.local_name("registry.example/shop/iris") == "registry.example/shop/iris"
 
 
 def test_logs_of_a_kind_node_and_its_units_are_printed(machine, kind, capfd):

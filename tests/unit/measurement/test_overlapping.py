@@ -55,9 +55,9 @@ class Reading:
         self.evaluation = evaluation
         self.measurements = Measurements(TIMING)
 
-    def want(self, desired: Target | None) -> None:
+    def set_target(self, desired: Target | None) -> None:
         """Change what the product wants to know, and see it as a round's begin does."""
-        self.measurements.want(CARS, desired)
+        self.measurements.set_target(CARS, desired)
         self.measurements.prepare(self.evaluation, NOW)
 
     async def read(self, block_seconds: int, *, canary: bool = False, now: float = NOW):
@@ -90,9 +90,9 @@ async def reading() -> AsyncIterator[Reading]:
 
 
 async def test_a_late_backfill_is_not_awaited_again(reading):
-    reading.want(AT_REST)
+    reading.set_target(AT_REST)
     late, release = await reading.begin(LONG)
-    reading.want(target(SHORT))
+    reading.set_target(target(SHORT))
     assert await reading.read(SHORT) == [CARS]
     assert reading.measurements.is_filled(CARS)
     release.set()
@@ -101,9 +101,9 @@ async def test_a_late_backfill_is_not_awaited_again(reading):
 
 
 async def test_late_canary_blocks_of_a_former_length_do_not_replace_current_ones(reading):
-    reading.want(IN_CANARY)
+    reading.set_target(IN_CANARY)
     late, release = await reading.begin(60, canary=True)
-    reading.want(target(30, canary=True))
+    reading.set_target(target(30, canary=True))
     await reading.read(30, canary=True)
     known = reading.canary_blocks()
     assert len(known) >= 1800 // 30
@@ -114,14 +114,14 @@ async def test_late_canary_blocks_of_a_former_length_do_not_replace_current_ones
 
 @pytest.mark.parametrize("restart", ["while it is read", "later"])
 async def test_a_restarted_canary_keeps_its_past_blocks(reading, restart):
-    reading.want(IN_CANARY)
+    reading.set_target(IN_CANARY)
     late, release = await reading.begin(60, canary=True)
-    reading.want(AT_REST)
+    reading.set_target(AT_REST)
     if restart == "later":
         release.set()
         await late
         assert not reading.canary_blocks()
-    reading.want(IN_CANARY)
+    reading.set_target(IN_CANARY)
     release.set()
     await late
     await reading.read(60, canary=True)
@@ -129,9 +129,9 @@ async def test_a_restarted_canary_keeps_its_past_blocks(reading, restart):
 
 
 async def test_a_query_result_for_a_deleted_product_is_dropped(reading):
-    reading.want(AT_REST)
+    reading.set_target(AT_REST)
     late, release = await reading.begin(LONG)
-    reading.want(None)
+    reading.set_target(None)
     release.set()
     await late
     reading.measurements.prepare(reading.evaluation, NOW)
@@ -140,11 +140,11 @@ async def test_a_query_result_for_a_deleted_product_is_dropped(reading):
 
 
 async def test_blocks_of_an_unused_length_are_dropped(reading):
-    reading.want(AT_REST)
+    reading.set_target(AT_REST)
     await reading.read(LONG)
     blocks = reading.measurements.blocks
     assert blocks.series(AVAILABILITY, LONG).newest > 0
-    reading.want(target(SHORT))
+    reading.set_target(target(SHORT))
     assert blocks.series(AVAILABILITY, LONG).newest == -1
     assert blocks.facts(AVAILABILITY[:3], LONG) is None
 
@@ -168,7 +168,7 @@ async def test_a_product_deleted_during_its_backfill_causes_no_error():
 async def test_a_canary_whose_blocks_end_with_those_of_idle_products_is_reconciled_once(
     reading, block_seconds, at_rest
 ):
-    reading.want(target(block_seconds, canary=True))
+    reading.set_target(target(block_seconds, canary=True))
     assert await reading.read(block_seconds) == [CARS], "its past is known now"
     later = NOW + block_seconds
     assert await reading.read(block_seconds, now=later) == at_rest
@@ -181,8 +181,8 @@ async def test_reads_of_idle_products_leave_a_query_slot_for_a_canary(reading):
     held = reading.server.held = {length: Held() for length in lengths}
     desired = {Key("catalog", f"vans-{length}"): target(length) for length in lengths}
     for key, one in desired.items():
-        reading.measurements.want(key, replace(one, key=ProductKey(*key)))
-    reading.want(IN_CANARY)
+        reading.measurements.set_target(key, replace(one, key=ProductKey(*key)))
+    reading.set_target(IN_CANARY)
     late = [asyncio.create_task(reading.read(length)) for length in lengths]
     await asyncio.wait(
         [asyncio.create_task(held[length].arrived.wait()) for length in lengths[:3]],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.virtual.event_loop import EPOCH, told_in, virtual_loop
+from benchmarks.virtual.event_loop import EPOCH, run_in, virtual_loop
 from sluicegate.api.slos import Indicator
 from sluicegate.kube.resources import Key
 from sluicegate.measurement import scheduler, store
@@ -82,7 +82,7 @@ async def opened() -> AsyncIterator[Rounds]:
         await end_tasks([rounds.running])
 
 
-in_rounds = told_in(opened)
+in_rounds = run_in(opened)
 
 
 def test_a_measurement_round_has_its_documented_pauses():
@@ -93,7 +93,7 @@ def test_a_measurement_round_has_its_documented_pauses():
 
 @in_rounds
 async def test_a_block_is_read_as_soon_as_it_is_complete_and_its_product_is_requeued(rounds):
-    rounds.measurements.want(CARS, target())
+    rounds.measurements.set_target(CARS, target())
     await asyncio.sleep(700)
     assert rounds.prometheus.times(300) == pytest.approx([0, 60, 360, 660], abs=0.11)
     assert [key for _, key in rounds.looked] == [CARS] * 4
@@ -103,9 +103,9 @@ async def test_a_block_is_read_as_soon_as_it_is_complete_and_its_product_is_requ
 @in_rounds
 async def test_new_products_are_collected_for_one_second_and_then_read(rounds):
     await asyncio.sleep(100.5)
-    rounds.measurements.want(CARS, target())
+    rounds.measurements.set_target(CARS, target())
     await asyncio.sleep(0.5)
-    rounds.measurements.want(VANS, target(VANS))
+    rounds.measurements.set_target(VANS, target(VANS))
     await asyncio.sleep(10)
     assert rounds.prometheus.times(300) == pytest.approx([101.5], abs=0.11)
     assert {key for _, key in rounds.looked} == {CARS, VANS}
@@ -117,7 +117,7 @@ async def test_an_unanswered_query_is_retried_every_ten_seconds_or_every_block(
     rounds, seconds, pause
 ):
     rounds.prometheus.fails = lambda now: now > 66
-    rounds.measurements.want(CARS, target(block_seconds=seconds))
+    rounds.measurements.set_target(CARS, target(block_seconds=seconds))
     await asyncio.sleep(66)
     rounds.prometheus.asked.clear()
     await asyncio.sleep(380)
@@ -129,7 +129,7 @@ async def test_an_unanswered_query_is_retried_every_ten_seconds_or_every_block(
 
 @in_rounds
 async def test_a_canary_is_read_in_its_own_block_length(rounds):
-    rounds.measurements.want(CARS, target(canary_from=int(EPOCH) - 3600))
+    rounds.measurements.set_target(CARS, target(canary_from=int(EPOCH) - 3600))
     await asyncio.sleep(400)
     canary = [at for at in rounds.prometheus.times(120) if at > 2]
     assert canary == pytest.approx([60, 180, 300], abs=0.11)
@@ -140,7 +140,7 @@ async def test_a_canary_is_read_in_its_own_block_length(rounds):
 async def test_lateness_is_that_of_the_oldest_block_that_is_not_complete(rounds):
     wall, late = virtual_loop().wall, rounds.measurements.block_lateness.lateness
     rounds.prometheus.fails = lambda now: 300 < now < 1000
-    rounds.measurements.want(CARS, target())
+    rounds.measurements.set_target(CARS, target())
     for seconds, expected in ((50, 0), (300, 0), (50, 40), (300, 340), (320, 0)):
         await asyncio.sleep(seconds)
         assert late(wall()) == pytest.approx(expected, abs=0.5)

@@ -94,14 +94,14 @@ async def test_a_product_added_during_a_read_of_its_block_length_is_read_soon(
     monkeypatch.setattr(scheduler, "RETRY_SECONDS", AN_HOUR)
     hours, held = Length(AN_HOUR, canary=False), Held()
     server.held[AN_HOUR] = held
-    measurements.want(CARS, target(CARS))
+    measurements.set_target(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         await held.arrived.wait()
         if others == "go":
-            measurements.want(CARS, None)
+            measurements.set_target(CARS, None)
             measurements.news.set()
             await until(lambda: not measurements.groups)
-        measurements.want(VANS, target(VANS))
+        measurements.set_target(VANS, target(VANS))
         await until(lambda: VANS in [Key(*one.key) for one in measurements.groups.get(hours, ())])
         held.released.set()
         while (await looked_at.get())[0] != VANS:
@@ -110,17 +110,17 @@ async def test_a_product_added_during_a_read_of_its_block_length_is_read_soon(
 
 @pytest.mark.slow
 async def test_a_new_canary_does_not_wait_for_a_block_of_idle_products(evaluation, measurements):
-    measurements.want(CARS, target(CARS))
+    measurements.set_target(CARS, target(CARS))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         assert await looked_at.get() == (CARS, QueuePriority.BACKGROUND)
-        measurements.want(CARS, target(CARS, canary=True))
+        measurements.set_target(CARS, target(CARS, canary=True))
         while await looked_at.get() != (CARS, QueuePriority.NORMAL):
             pass  # an hour may have ended just now
 
 
 async def test_a_canary_has_a_higher_queue_priority_than_idle_products(evaluation, measurements):
-    measurements.want(CARS, target(CARS))
-    measurements.want(VANS, target(VANS, canary=True))
+    measurements.set_target(CARS, target(CARS))
+    measurements.set_target(VANS, target(VANS, canary=True))
     told: dict[Key, QueuePriority] = {}
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         while told.keys() != {CARS, VANS}:
@@ -132,8 +132,8 @@ async def test_a_canary_does_not_wait_until_idle_products_are_read(
     server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
-    measurements.want(CARS, target(CARS))
-    measurements.want(VANS, target(VANS, canary=True))
+    measurements.set_target(CARS, target(CARS))
+    measurements.set_target(VANS, target(VANS, canary=True))
     async with measuring(measurements, evaluation) as looked_at, asyncio.timeout(SECONDS):
         await held.arrived.wait()
         assert await looked_at.get() == (VANS, QueuePriority.NORMAL)
@@ -146,7 +146,7 @@ async def test_a_canary_does_not_wait_until_idle_products_are_read(
 @pytest.mark.slow
 async def test_a_read_during_a_backward_clock_step_is_repeated(server, evaluation, measurements):
     held = server.held[AN_HOUR] = Held()
-    measurements.want(CARS, target(CARS))
+    measurements.set_target(CARS, target(CARS))
     ahead = [10.0 * AN_HOUR]
     wall = lambda: time.time() + ahead[0]  # noqa: E731
     async with (
@@ -156,7 +156,7 @@ async def test_a_read_during_a_backward_clock_step_is_repeated(server, evaluatio
         await held.arrived.wait()
         ahead[0] = 0.0
         held = server.held[AN_HOUR] = Held()
-        measurements.want(VANS, target(VANS))
+        measurements.set_target(VANS, target(VANS))
         await held.arrived.wait()
         held.released.set()
         while (await looked_at.get())[0] != CARS:
@@ -170,8 +170,8 @@ async def test_an_error_in_one_measurement_round_stops_the_others_and_is_raised(
     server, evaluation, measurements
 ):
     held = server.held[AN_HOUR] = Held()
-    measurements.want(CARS, target(CARS))
-    measurements.want(VANS, target(VANS, canary=True))
+    measurements.set_target(CARS, target(CARS))
+    measurements.set_target(VANS, target(VANS, canary=True))
 
     def requeue(key: Key, *_: object) -> None:
         raise RuntimeError(f"{key} can't be looked at")
@@ -187,7 +187,7 @@ async def test_an_error_in_one_measurement_round_stops_the_others_and_is_raised(
 async def test_a_backward_clock_step_delays_the_next_round_by_at_most_one_block(
     evaluation, measurements, set_back
 ):
-    measurements.want(CARS, target(CARS))
+    measurements.set_target(CARS, target(CARS))
     await measurements.read(evaluation, time.time())
     length = Length(AN_HOUR, canary=False)
     assert not measurements.awaits_answer(length)
@@ -203,8 +203,8 @@ def test_thousands_of_idle_products_are_requeued_spread_over_time_and_a_canary_a
 ):
     many = [Key("catalog", f"cars-{number}") for number in range(scheduler.KEYS_AT_ONCE + 800)]
     for key in many:
-        measurements.want(key, replace(target(key), block_seconds=seconds))
-    measurements.want(VANS, replace(target(VANS, canary=True), block_seconds=seconds))
+        measurements.set_target(key, replace(target(key), block_seconds=seconds))
+    measurements.set_target(VANS, replace(target(VANS, canary=True), block_seconds=seconds))
     told: dict[Key, float] = {}
     look = BlockScheduler(measurements, None, lambda key, late, _: told.update({key: late}))
     look._call([*many, VANS], Length(seconds, canary=False))

@@ -60,7 +60,7 @@ async def evaluation(server):
 @pytest.fixture
 def measurements():
     made = Measurements(Timing())
-    made.want(CARS, target(CARS))
+    made.set_target(CARS, target(CARS))
     return made
 
 
@@ -86,7 +86,7 @@ async def test_a_backfill_unfinished_between_two_blocks_is_outstanding(
     server, evaluation, measurements
 ):
     await measurements.read(evaluation, NOW)
-    measurements.want(VANS, target(VANS))
+    measurements.set_target(VANS, target(VANS))
     server.lies[""] = Lie.ERROR_503
     await measurements.read(evaluation, NOW + 10)
     assert measurements.awaits_answer(AT_REST)
@@ -96,7 +96,7 @@ async def test_a_product_whose_past_was_read_between_two_blocks_is_requeued(
     evaluation, measurements
 ):
     await measurements.read(evaluation, NOW)
-    measurements.want(VANS, target(VANS))
+    measurements.set_target(VANS, target(VANS))
     assert list(await measurements.read(evaluation, NOW + 10)) == [VANS]
     assert measurements.is_filled(VANS)
 
@@ -104,13 +104,13 @@ async def test_a_product_whose_past_was_read_between_two_blocks_is_requeued(
 async def test_a_just_accepted_version_has_no_past_to_read(server, evaluation):
     measurements = Measurements(Timing())
     newest = NOW // 300 * 300
-    measurements.want(CARS, target(CARS, evidence_from=newest))
+    measurements.set_target(CARS, target(CARS, evidence_from=newest))
     await measurements.read(evaluation, NOW)
     assert measurements.is_filled(CARS)
     asked = [float(form["start"]) for form in server.forms]
     assert asked
     assert min(asked) >= newest - 300, "only what every product is asked about"
-    measurements.want(VANS, target(VANS, evidence_from=newest - 300))
+    measurements.set_target(VANS, target(VANS, evidence_from=newest - 300))
     await measurements.read(evaluation, NOW + 10)
     assert min(float(form["start"]) for form in server.forms) < newest - 3000
 
@@ -122,7 +122,7 @@ async def test_a_product_in_warm_up_is_requeued_before_its_first_block_only_if_a
     newest = NOW // 300 * 300
     for key in (CARS, VANS):
         young = target(key, evidence_from=newest + 600)
-        measurements.want(key, young, warms_up=key is CARS)
+        measurements.set_target(key, young, warms_up=key is CARS)
     assert list(await measurements.read(evaluation, NOW)) == [VANS]
     server.lies[""] = Lie.ERROR_503
     assert CARS in await measurements.read(evaluation, NOW + 300)
@@ -133,7 +133,7 @@ async def test_a_product_in_warm_up_is_requeued_before_its_first_block_only_if_a
 
 async def test_a_product_in_warm_up_is_requeued_if_it_alone_is_unreadable(server, evaluation):
     measurements = Measurements(Timing())
-    measurements.want(CARS, target(CARS, evidence_from=NOW + 900), warms_up=True)
+    measurements.set_target(CARS, target(CARS, evidence_from=NOW + 900), warms_up=True)
     assert CARS not in await measurements.read(evaluation, NOW)
     server.lies["requests"] = Lie.REJECTED_422
     assert CARS in await measurements.read(evaluation, NOW + 300)
@@ -143,7 +143,7 @@ async def test_a_product_in_warm_up_is_requeued_if_it_alone_is_unreadable(server
 async def test_a_product_in_warm_up_is_requeued_if_its_samples_are_stale(server, evaluation):
     measurements = Measurements(Timing())
     young = target(CARS, evidence_from=NOW + 900)
-    measurements.want(CARS, young, warms_up=True)
+    measurements.set_target(CARS, young, warms_up=True)
     for version in server.rows.versions:
         version.age = 1000
     assert CARS in await measurements.read(evaluation, NOW)
@@ -154,7 +154,7 @@ async def test_the_readings_of_a_block_length_are_dropped_with_its_last_product(
 ):
     await measurements.read(evaluation, NOW)
     assert measurements.newest(300)
-    measurements.want(CARS, target(CARS, block_seconds=600))
+    measurements.set_target(CARS, target(CARS, block_seconds=600))
     await measurements.read(evaluation, NOW + 10)
     assert measurements.newest(600)
     assert not measurements.newest(300)
@@ -198,7 +198,7 @@ async def test_future_blocks_are_dropped_after_a_backward_clock_step(
 async def test_a_backward_clock_step_within_a_block_keeps_canary_blocks(
     server, evaluation, measurements
 ):
-    measurements.want(CARS, target(CARS, canary_from=int(NOW) - 3600))
+    measurements.set_target(CARS, target(CARS, canary_from=int(NOW) - 3600))
     await measurements.read(evaluation, NOW + 10)
     key = SeriesKey(*CARS, "v1", "availability")
     known = measurements.canaries.blocks(key).indexes()
@@ -213,13 +213,13 @@ async def test_a_product_without_its_backfill_is_not_evaluated(evaluation):
     measured = OfOneProduct(Measurements(Timing()), product)
     assert measured.measured(NOW).problem is DecisionReason.BACKFILLING
     key = Key(*product.metadata.key)
-    measured.measurements.want(key, store.target_of(product, Timing()))
+    measured.measurements.set_target(key, store.target_of(product, Timing()))
     assert measured.measured(NOW).problem is DecisionReason.BACKFILLING
     await measured.measurements.read(evaluation, NOW)
     assert measured.measured(NOW).problem is None
     metadata = product.metadata.model_copy(update={"name": "late"})
     late = product.model_copy(update={"metadata": metadata})
-    measured.measurements.want(Key(*metadata.key), store.target_of(late, Timing()))
+    measured.measurements.set_target(Key(*metadata.key), store.target_of(late, Timing()))
     assert (
         OfOneProduct(measured.measurements, late).measured(NOW).problem
         is DecisionReason.BACKFILLING
@@ -229,7 +229,7 @@ async def test_a_product_without_its_backfill_is_not_evaluated(evaluation):
 async def test_a_product_with_stale_samples_has_no_measurements(server, evaluation):
     product = serving_world(0).product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
-    measured.measurements.want(Key(*key), store.target_of(product, Timing()))
+    measured.measurements.set_target(Key(*key), store.target_of(product, Timing()))
     server.rows = World([ProductBlocks(product=key[1], age=600)])
     await measured.measurements.read(evaluation, NOW)
     assert measured.measured(NOW).problem is DecisionReason.PROMETHEUS_STALE
@@ -242,7 +242,7 @@ def test_a_product_without_a_candidate_has_no_canary_blocks(serves):
     measurements, key = Measurements(Timing()), Key(*product.metadata.key)
     measured = OfOneProduct(measurements, product)
     for desired in (None, store.target_of(product, Timing())):
-        measurements.want(key, desired)
+        measurements.set_target(key, desired)
         assert (measured.canary_blocks(), measured.requests()) == ((), Requests())
         found = measured.measured(NOW)
         assert (measured.sent(), found.pod_seconds, found.markets) == (None, None, {})
@@ -301,7 +301,7 @@ async def test_each_slo_has_the_reason_for_its_missing_newest_block(
     product = world.until(lambda world: world.serving == "v1").product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
     desired = replace(store.target_of(product, Timing()), evidence_from=NOW)  # it has no past
-    measured.measurements.want(Key(*key), desired)
+    measured.measurements.set_target(Key(*key), desired)
     version = desired.versions[0]
     server.rows = World([ProductBlocks(namespace=key[0], product=key[1], version=version)])
     server.lies |= lies
@@ -366,7 +366,7 @@ async def test_the_pods_of_an_autoscaled_product_are_counted_by_block(
     world = serving_world(0, serving=serving)
     product = world.product
     measured, key = OfOneProduct(Measurements(Timing()), product), product.metadata.key
-    measured.measurements.want(
+    measured.measurements.set_target(
         Key(*key), replace(store.target_of(product, Timing()), evidence_from=0)
     )
     name = store.series_of(product.status.stable)
@@ -389,9 +389,9 @@ def test_requests_during_the_propagation_of_a_weight_change_are_not_counted():
 async def test_a_product_without_a_newest_block_is_not_evaluated(server, evaluation, measurements):
     product = serving_world(0).product
     key, measured = Key(*product.metadata.key), OfOneProduct(measurements, product)
-    measurements.want(CARS, None)  # whose blocks have another length
+    measurements.set_target(CARS, None)  # whose blocks have another length
     # Long enough ago to have a past.
-    measurements.want(key, replace(store.target_of(product, Timing()), evidence_from=0))
+    measurements.set_target(key, replace(store.target_of(product, Timing()), evidence_from=0))
     answer, seen = server.rows, []
 
     def look_while_asked(*asked):
@@ -589,7 +589,7 @@ def test_requests_to_unknown_paths_count_as_canary_requests():
     key = Key(*measured.product.metadata.key)
     target = store.target_of(measured.product, measured.measurements.timing)
     assert target.client_errors
-    measured.measurements.want(key, target)
+    measured.measurements.set_target(key, target)
     indexes = [
         block.end // measured.canary_seconds
         for block in in_a_canary({"v1": 1}, None).canary_blocks()

@@ -173,8 +173,8 @@ async def test_a_product_that_breaks_queries_of_another_block_length_gets_an_eve
     keys, guilty = products(2, 3), ProductKey("team-00", "guilty")
     measurements = Measurements(Timing())
     for key in keys:
-        measurements.want(Key(*key), target(key))
-    measurements.want(Key(*guilty), target(guilty, slos=AVAILABILITY, block_seconds=600))
+        measurements.set_target(Key(*key), target(key))
+    measurements.set_target(Key(*guilty), target(guilty, slos=AVAILABILITY, block_seconds=600))
     poison = Poison({guilty: {"counters"}})
     async with prometheus_of([*keys, guilty], poison) as (server, evaluation):
         await measurements.read(evaluation, NOW)

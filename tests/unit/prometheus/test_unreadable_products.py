@@ -94,8 +94,8 @@ async def test_an_unreadable_slo_is_reported_and_other_slos_and_products_are_mea
     measurements = Measurements(Timing(scrape_seconds=BLOCK / 4))
     desired = target_of(both.product, measurements.timing)
     desired = replace(desired, evidence_from=0, service="")
-    measurements.want(key, desired)
-    measurements.want(victim, replace(desired, key=ProductKey(*victim), slos=AVAILABILITY))
+    measurements.set_target(key, desired)
+    measurements.set_target(victim, replace(desired, key=ProductKey(*victim), slos=AVAILABILITY))
     poison = Poison({ProductKey(*key): {"counters"}})
     async with prometheus_of([key, victim], poison) as (_, evaluation):
         await measurements.read(evaluation, later(both))
@@ -104,7 +104,7 @@ async def test_an_unreadable_slo_is_reported_and_other_slos_and_products_are_mea
     assert not measurements.unreported(victim)
     assert "rejected 422" in measurements.unreported(key)
     assert not measurements.unreported(key), "once"
-    measurements.want(key, measurements.targets[key])
+    measurements.set_target(key, measurements.targets[key])
     assert not measurements.unreported(key), "it wants the same"
     assert REGISTRY.get_sample_value("sluicegate_unreadable_products") == 1
     assert REGISTRY.get_sample_value("sluicegate_product_unreadable", labels_of(key)) == 1
@@ -150,9 +150,9 @@ async def test_a_product_without_any_readable_slo_reports_the_reason(poison, rea
     key = Key(*world.product.metadata.key)
     other = target(ProductKey("catalog", "other"), block_seconds=BLOCK)
     measurements = Measurements(Timing(scrape_seconds=BLOCK / 4))
-    measurements.want(Key(*other.key), other)
+    measurements.set_target(Key(*other.key), other)
     desired = target_of(world.product, measurements.timing)
-    measurements.want(key, replace(desired, evidence_from=0))
+    measurements.set_target(key, replace(desired, evidence_from=0))
     async with prometheus_of([key, other.key], Poison({ProductKey(*key): poison})) as (_, asked):
         await measurements.read(asked, later(world))
     measured = OfOneProduct(measurements, world.product)
@@ -189,8 +189,10 @@ async def test_an_unanswered_query_is_no_problem_of_a_product_that_does_not_use_
     key = Key(*world.product.metadata.key)
     other = target(ProductKey("catalog", "other"), slos=CLICKS, block_seconds=BLOCK)
     measurements = Measurements(Timing(scrape_seconds=BLOCK / 4))
-    measurements.want(Key(*other.key), other)
-    measurements.want(key, replace(target_of(world.product, measurements.timing), evidence_from=0))
+    measurements.set_target(Key(*other.key), other)
+    measurements.set_target(
+        key, replace(target_of(world.product, measurements.timing), evidence_from=0)
+    )
     async with prometheus_of([key, other.key]) as (server, evaluation):
         await measurements.read(evaluation, NOW)
         server.lies["counters"] = Lie.ERROR_503
@@ -205,7 +207,7 @@ async def test_the_missed_blocks_of_a_product_are_read_after_its_quarantine():
     keys = products(1, 3)
     measurements = Measurements(Timing())
     for key in keys:
-        measurements.want(Key(*key), target(key, slos=AVAILABILITY))
+        measurements.set_target(Key(*key), target(key, slos=AVAILABILITY))
     poison = Poison({keys[1]: {"requests"}})
     series = SeriesKey(*VersionKey(*keys[1], "v1"), "availability")
     async with prometheus_of(keys, poison) as (_, evaluation):

@@ -10,7 +10,7 @@ import pytest
 
 from sluicegate.__main__ import main
 from sluicegate.cli.reviews.report import choose
-from sluicegate.cli.reviews.report_live import missing_days, step_of, with_what_is_new
+from sluicegate.cli.reviews.report_live import missing_days, step_of, with_missing_days
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.prometheus.timing import Timing
 from sluicegate.reporting.text import markdown
@@ -31,7 +31,7 @@ async def test_a_live_report_counts_today_up_to_the_newest_block():
         assert len(review.status.days) < len(truth) == 3
         before = len(it.server.writes)
         settings = parse_settings({"SLUICEGATE_PROMETHEUS_URL": it.stand_in.url})
-        live = await with_what_is_new([review], [it.product()], settings, it.now)
+        live = await with_missing_days([review], [it.product()], settings, it.now)
         found = counted({one.metadata.name: one for one in live})
         assert {date: of["availability"] for date, of in found.items()} == {
             date: of["availability"] for date, of in truth.items()

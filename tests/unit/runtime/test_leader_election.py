@@ -364,7 +364,7 @@ async def test_leader_work_that_ends_early_is_restarted_while_the_lease_holds():
 def test_the_default_lease_timings_are_the_documented_ones():
     timing = LeaseTiming()
     assert (timing.duration, timing.renew_deadline, timing.retry) == (DURATION, DEADLINE, RETRY)
-    assert (timing.call, timing.look) == (3.0, LOOK)
+    assert (timing.call, timing.poll_interval) == (3.0, LOOK)
 
 
 @pytest.mark.parametrize(

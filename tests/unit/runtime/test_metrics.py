@@ -132,18 +132,18 @@ async def scrape(before_scrape=lambda: None) -> dict[str, float]:
 async def test_a_kind_that_is_no_longer_served_has_no_watch_age_metric():
     watches = Watches([DATA_PRODUCTS], boot_seconds, lambda _: None)
     age = f'sluicegate_watch_age_seconds{{resource="{DATA_PRODUCTS.qualified}"}}'
-    watches.begun([DATA_PRODUCTS])
+    watches.mark_begun([DATA_PRODUCTS])
     assert age in await scrape(watches.export)
-    watches.begun([])
+    watches.mark_begun([])
     assert age not in await scrape(watches.export)
 
 
 async def test_the_age_of_a_watch_without_events_counts_from_its_start():
     now = [1000.0]
     watches = Watches([DATA_PRODUCTS], lambda: now[0], lambda _: None)
-    watches.begun([DATA_PRODUCTS])
+    watches.mark_begun([DATA_PRODUCTS])
     now[0] += 500
-    watches.begun([DATA_PRODUCTS])
+    watches.mark_begun([DATA_PRODUCTS])
     assert watches.ages() == {DATA_PRODUCTS: 500.0}
 
 

@@ -171,7 +171,7 @@ async def test_the_age_of_a_watch_that_repeatedly_ends_at_once_grows(monkeypatch
     watches = Watches([CONFIG_MAPS], lambda: now[0], lambda _: None)
 
     async def watch(kinds: Iterable[Resource]) -> None:
-        watches.begun(kinds)
+        watches.mark_begun(kinds)
         now[0] += 70
         if now[0] > 1000 + Limits().watch_age:
             old.set()

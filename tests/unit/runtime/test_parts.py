@@ -468,7 +468,7 @@ def test_requests_for_other_kinds_record_no_watch(watches, gaps):
 
 
 def test_a_list_request_does_not_reset_the_age_of_the_watch(watches, clock):
-    watches.begun([CONFIG_MAPS])
+    watches.mark_begun([CONFIG_MAPS])
     clock.now += 7
     watches.requested(URL("https://x/api/v1/configmaps?limit=500"))
     assert watches.ages() == {CONFIG_MAPS: 7}
@@ -481,7 +481,7 @@ async def test_a_silent_watch_is_a_problem_only_while_the_api_server_answers(clo
     health = Health(
         LagMonitor(), watches, Limits(), api_silence=lambda: silence[0], is_primed=asyncio.Event()
     )
-    watches.begun([CONFIG_MAPS, JOBS])
+    watches.mark_begun([CONFIG_MAPS, JOBS])
     clock.now += Limits().watch_age
     assert health.alive().well
     watches.alive(JOBS)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.virtual.callings import Calling, calls_with
 from benchmarks.virtual.cluster import Effect
-from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.event_loop import run_in
 from benchmarks.virtual.variation import Variation
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api.product import DataProduct
@@ -196,7 +196,7 @@ async def test_a_consumer_deleted_during_a_canary_holds_it_until_removed_from_th
 
 
 @pytest.mark.slow
-@told_in(lambda: opened(share_dependency_states=False))
+@run_in(lambda: opened(share_dependency_states=False))
 async def test_a_consumer_of_another_namespace_is_not_read_where_states_are_not_shared(world):
     world.apply(pricing(["market/search-ranking"]))
     world.start(**RARELY)

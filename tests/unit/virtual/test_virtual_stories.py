@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.virtual.admission import Refused
-from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.event_loop import run_in
 from benchmarks.virtual.trainings import Training
 from sluicegate.api import names
 from sluicegate.kube.resources import (
@@ -67,7 +67,7 @@ async def test_a_degraded_product_is_retrained_and_the_new_version_promoted(worl
 
 
 @pytest.mark.slow
-@told_in(lambda: opened(prometheus_url=""))
+@run_in(lambda: opened(prometheus_url=""))
 async def test_without_prometheus_a_pushed_model_waits_for_a_promote_request(world):
     """Its blocks were said to be backfilling without end, and the model wasn't mentioned."""
     key = await served(world, product())

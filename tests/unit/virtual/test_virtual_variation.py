@@ -9,7 +9,7 @@ from math import sqrt
 import pytest
 
 from benchmarks.virtual.cluster import _events
-from benchmarks.virtual.event_loop import told_in
+from benchmarks.virtual.event_loop import run_in
 from benchmarks.virtual.prometheus import PrometheusServer
 from benchmarks.virtual.traffic import Counted, Traffic, Version
 from benchmarks.virtual.variation import (
@@ -177,7 +177,7 @@ def test_late_labels_of_a_removed_version_are_counted_by_pods_of_other_versions(
 
 
 @pytest.mark.slow
-@told_in(lambda: opened(for_days=True))
+@run_in(lambda: opened(for_days=True))
 async def test_late_labels_show_a_decay_with_the_same_delay(world):
     key = Key("catalog", "search")
     world.cluster.variations[key] = Variation("seed", delays=((1.0, 6 * HOUR),))

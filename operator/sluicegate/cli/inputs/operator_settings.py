@@ -74,8 +74,8 @@ def namespace_of_operator(product: DataProduct) -> str:
     return "" if operator is None else operator.namespace
 
 
-def _of_shell(environment: Mapping[str, str], why: str) -> OperatorSettings:
-    text = f"settings of this shell (SLUICEGATE_*), as {why}"
+def _of_shell(environment: Mapping[str, str], reason: str) -> OperatorSettings:
+    text = f"settings of this shell (SLUICEGATE_*), as {reason}"
     return OperatorSettings(parse_settings(environment, refuse_unknown=False), text)
 
 

@@ -114,11 +114,11 @@ def _selected(session: Session, args: argparse.Namespace) -> Iterator[facts.Body
         for product in session.client.items(
             DATA_PRODUCTS, namespace=session.namespace, labels=args.selector
         ):
-            if _wanted(product, args):
+            if _is_selected(product, args):
                 yield product
 
 
-def _wanted(product: facts.Body, args: argparse.Namespace) -> bool:
+def _is_selected(product: facts.Body, args: argparse.Namespace) -> bool:
     return facts.matches(product, team=args.team, market=args.market, state=args.state)
 
 
@@ -193,7 +193,7 @@ def _follow(session: Session, args: argparse.Namespace, products: list[facts.Bod
                 cells, name = row(product, NEVER, wide=True), key_of(product)
                 if kind == "DELETED":
                     printed.pop(name, None)
-                elif _wanted(product, args) and printed.get(name) != cells:
+                elif _is_selected(product, args) and printed.get(name) != cells:
                     printed[name] = cells
                     _print([product], args, headers=False)
         except (Gone, Transient) as error:

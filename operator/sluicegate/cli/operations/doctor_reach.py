@@ -94,13 +94,13 @@ async def _gateways(
     """Yield a finding for each Gateway, and for those of routes that this account can't read."""
     existing = {key_of(body) for body in gateways}
     for key in sorted(routed - existing):
-        why = (
+        reason = (
             "does not exist, and a product's route names it"
             if not watched or key.namespace in watched
             else "is named by a product's route and was not checked: the account reads only Gateways of"
             " watchNamespaces"
         )
-        yield Finding.warning(f"Gateway {key}", why)
+        yield Finding.warning(f"Gateway {key}", reason)
     if not gateways and not routed:
         yield NO_GATEWAY
     for body in gateways:
@@ -109,21 +109,21 @@ async def _gateways(
 
 async def _gateway(body: Body, *, is_routed: bool) -> Finding:
     """Return whether a Gateway is programmed and accepts connections; an error where products need it."""
-    where = f"Gateway {key_of(body)}"
+    subject = f"Gateway {key_of(body)}"
     if problem := programming_problem(body):
-        return (Finding.error if is_routed else Finding.warning)(where, problem)
+        return (Finding.error if is_routed else Finding.warning)(subject, problem)
     sockets = list(_sockets(body))
     results = await asyncio.gather(*(_failure(*socket) for socket in sockets))
     if failures := [failure for failure in results if failure]:
         return Finding.warning(
-            where,
+            subject,
             f"is programmed, and does not accept connections from here: {', '.join(failures)}; clients"
             " outside may still reach it, and a NetworkPolicy may keep this pod from it",
         )
     if not sockets:
-        return Finding.note(where, "is programmed; its status has no address to connect to")
+        return Finding.note(subject, "is programmed; its status has no address to connect to")
     places = ", ".join(_written(*socket) for socket in sockets)
-    return Finding.note(where, f"is programmed, and accepts connections at {places}")
+    return Finding.note(subject, f"is programmed, and accepts connections at {places}")
 
 
 def _sockets(body: Body) -> Iterator[tuple[str, int]]:

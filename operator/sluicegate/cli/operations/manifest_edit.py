@@ -40,9 +40,9 @@ def find_product(files: Iterable[Path], key: Key) -> Edit:
     edits = [edit for path in paths for edit in _in(path, key)]
     if len(edits) != 1:
         failure_text = "none of the files has" if not edits else "more than one document has"
-        given = ", ".join(map(str, paths))
+        path_list = ", ".join(map(str, paths))
         raise invalid(
-            str(key), f"{failure_text} this {KIND} ({given}): name the one file that does"
+            str(key), f"{failure_text} this {KIND} ({path_list}): name the one file that does"
         )
     return edits[0]
 

@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write status.stable into the file that holds the product."""
     key = parse_name(args.product, argument="--product")
-    live = _given(args.live) if args.live else asyncio.run(product_of(key))
+    live = _read_status(args.live) if args.live else asyncio.run(product_of(key))
     edit = find_product(args.files, key)
     stable = (live.get("status") or {}).get("stable") or {}
     image, version = str(stable.get("image", "")), str(stable.get("version", ""))
@@ -79,7 +79,7 @@ def _why_not(edit: Edit, live: Mapping[str, Any], image: str) -> str:
     return ""
 
 
-def _given(file: str) -> dict[str, Any]:
+def _read_status(file: str) -> dict[str, Any]:
     documents = read_yaml(file, argument="--live")
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise invalid(f"--live {file}", "holds no single object: give one DataProduct")
@@ -88,15 +88,15 @@ def _given(file: str) -> dict[str, Any]:
 
 def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:
     version, decision = live["status"]["stable"]["version"], _promotion(live["status"])
-    said = " ".join(str(decision.get("message", "")).split())
+    reason = " ".join(str(decision.get("message", "")).split())
     decision_text = (
         f"{decision['type']} ({decision.get('reason', '')})"
         if decision
         else "not recorded in status"
     )
     message = f"{key}: {version} serves\n\nSluicegate-Decision: {decision_text}\n"
-    if said:
-        message += f"Sluicegate-Evidence: {said}\n"
+    if reason:
+        message += f"Sluicegate-Evidence: {reason}\n"
     folder = edit.path.parent
     _git(folder, "switch", "--create", branch)
     _git(folder, "commit", "--quiet", "--message", message, "--", edit.path.name)

@@ -19,7 +19,7 @@ from sluicegate.cli.inputs.object_name import parse_key, parse_name
 from sluicegate.cli.inputs.yaml_files import files_in, read_yaml
 from sluicegate.cli.printing import output
 from sluicegate.cli.printing.output import add_output, document, write_text
-from sluicegate.cli.reviews.report_live import with_what_is_new
+from sluicegate.cli.reviews.report_live import with_missing_days
 from sluicegate.cli.reviews.reviewed_products import products_in, suggest_namespace
 from sluicegate.errors import MissingExtra, invalid
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
@@ -242,4 +242,4 @@ async def _read_cluster(
         if not live:
             return reviews
         products = [one for each in namespaces for one in await products_in(api, each)]
-    return await with_what_is_new(reviews, products, settings, time.time())
+    return await with_missing_days(reviews, products, settings, time.time())

@@ -21,7 +21,7 @@ from sluicegate.wiring import endpoint_of, timing_of
 MINUTE: Final = 60
 
 
-async def with_what_is_new(
+async def with_missing_days(
     reviews: Sequence[DataProductReview],
     products: Iterable[DataProduct],
     settings: Settings,

@@ -49,9 +49,9 @@ def of_candidate(harm: MarketHarm) -> str:
     candidate_arm, stable_arm = (
         f"{_share(count)} ({events(count.total)})" for count in (harm.candidate, harm.stable)
     )
-    worse = "is worse" if harm.evidence >= harm.bound else "isn't shown to be worse"
+    comparison = "is worse" if harm.evidence >= harm.bound else "isn't shown to be worse"
     return (
-        f"candidate in {harm.market} in {harm.slo.subject}: {worse}: {candidate_arm} against stable's {stable_arm},"
+        f"candidate in {harm.market} in {harm.slo.subject}: {comparison}: {candidate_arm} against stable's {stable_arm},"
         f" evidence {harm.evidence:.1f} of {harm.bound:.1f}"
     )
 

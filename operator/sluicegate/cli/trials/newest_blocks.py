@@ -42,7 +42,7 @@ async def read_newest(
 _UNKNOWN: Final = Surroundings(
     desired=None,
     withheld="",
-    wanted_evaluation={},
+    desired_evaluation={},
     training=None,
     shadow=None,
     facts=Facts(),

@@ -85,7 +85,7 @@ async def record(
     problems = await making.put(range(first, newest + 1), seconds)
     problems += await making.put_canaries(newest)
     making.put_arrivals()
-    making.name_what_is_missing(problems)
+    making.add_notes_on_gaps(problems)
     reason_name = "PrometheusUnavailable" if problems else "PrometheusStale"
     return recording, recording.text(
         [(block.end, series_of(block.version)) for block in past], reason_name
@@ -147,9 +147,9 @@ class RecordBuilder:
         past = await self.reader.read(list(self._eras(canary=canary)), indexes, step, canary=canary)
         consumers = {consumer.terms.name: consumer for consumer in self.consumers}
         for (version, slo), blocks in past.blocks.items():
-            namespace, _, rest = slo.partition("/")
-            if rest:
-                name, _, series = rest.partition("/")
+            namespace, _, own_name = slo.partition("/")
+            if own_name:
+                name, _, series = own_name.partition("/")
                 consumer = consumers[f"{namespace}/{name}"]
                 consumer.put(self.recording, (version, series), blocks, step)
             elif slo not in _ASIDE:
@@ -191,8 +191,8 @@ class RecordBuilder:
             return problems
         for begin, end in windows:
             low, high = begin // seconds * seconds, -(-end // seconds) * seconds
-            for at in range(low + seconds, high + 1, seconds):
-                self.recording.drop(at)
+            for block_end in range(low + seconds, high + 1, seconds):
+                self.recording.drop(block_end)
             problems += await self.put(range(low // step + 1, high // step + 1), step, canary=True)
         return problems
 
@@ -206,11 +206,11 @@ class RecordBuilder:
             event_times[0] for name, event_times in eventful.items() if name != recording.version
         ]
         last_ends = [event_times[-1] for event_times in eventful.values()]
-        for at in sorted(first_ends):
-            rollout_end = min((end for end in last_ends if at <= end), default=at)
-            end = min(rollout_end + LOOK_BACK_SECONDS, at + LONGEST_CANARY, newest)
+        for first_end in sorted(first_ends):
+            rollout_end = min((end for end in last_ends if first_end <= end), default=first_end)
+            end = min(rollout_end + LOOK_BACK_SECONDS, first_end + LONGEST_CANARY, newest)
             if end > covered:
-                yield max(at - self.seconds - LOOK_BACK_SECONDS, earliest, covered), end
+                yield max(first_end - self.seconds - LOOK_BACK_SECONDS, earliest, covered), end
                 covered = end
 
     def put_arrivals(self) -> None:
@@ -239,7 +239,7 @@ class RecordBuilder:
         recording.events.sort(key=lambda event: event["at"])
         recording.names = names
 
-    def name_what_is_missing(self, problems: list[str]) -> None:
+    def add_notes_on_gaps(self, problems: list[str]) -> None:
         """Add notes about missing data."""
         recording, slos = self.recording, self.product.spec.slos
         gauges = [slo.name for slo in slos if slo.indicator.gauge]

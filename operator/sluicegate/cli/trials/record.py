@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if not settings.prometheus_url:
         problem = "is empty: set it to the URL of the Prometheus that the operator reads"
         raise invalid("SLUICEGATE_PROMETHEUS_URL", problem)
-    body, others = _products_of(args)
+    body, related = _products_of(args)
     if args.from_file is None:
         namespace = namespace_of_operator(DataProduct.parse(body))
         operator = asyncio.run(operator_settings(os.environ, namespace))
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         settings = operator.settings
     if args.policy:
         body = {**body, "spec": _read_single(args.policy)["spec"]}
-    bodies = (body, *others)
+    bodies = (body, *related)
     recording, lines = asyncio.run(_record(bodies, settings, args.days, time.time()))
     text = "".join(f"{line}\n" for line in lines)
     for note in recording.notes:

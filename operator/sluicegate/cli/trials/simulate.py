@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
     """Simulate and print."""
     if find_spec("numpy") is None:
         raise invalid("simulate", "needs NumPy: pip install 'sluicegate[simulate]'")
-    product, *others = read_products(args.file)
-    consumers = tuple(_consumers(product, others))
+    product, *other_products = read_products(args.file)
+    consumers = tuple(_consumers(product, other_products))
     terms = _terms(product, args)
     scenario = scenario_of(terms, _imagined(product, consumers, args), consumers)
     if not scenario.streams:
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     answer = _answer(terms, scenario, args)
     if product.spec.rollout.shadow is not None:
         answer["shadowSeconds"] = product.spec.rollout.shadow.interval_seconds
-    in_file = {"/".join(other.metadata.key) for other in others}
+    in_file = {"/".join(other.metadata.key) for other in other_products}
     if left_out := [name for name in consumer_names(product) if name not in in_file]:
         answer["consumersLeftOut"] = left_out
     if args.output == "json":
@@ -144,10 +144,10 @@ def _terms(product: DataProduct, args: argparse.Namespace) -> Terms:
     return replace(terms, max_duration_seconds=seconds, is_duration_given=True)
 
 
-def _consumers(product: DataProduct, others: Iterable[DataProduct]) -> Iterator[ConsumerTerms]:
+def _consumers(product: DataProduct, consumers: Iterable[DataProduct]) -> Iterator[ConsumerTerms]:
     """Yield the conditions that the product's consumers set for its canaries."""
     named = consumer_names(product)
-    for other in others:
+    for other in consumers:
         terms = consumer_terms(other, product.metadata.key)
         if terms is not None and terms.name in named:
             yield terms

@@ -81,8 +81,8 @@ def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _date(at: int) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%m-%d")
+def _date(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%m-%d")
 
 
 def _as_svg(figure: Figure) -> str:

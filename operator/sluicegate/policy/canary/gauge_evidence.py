@@ -43,8 +43,8 @@ class GaugeEvidence:
     @property
     def is_against(self) -> bool:
         """Return whether the candidate is worse, beyond chance; together with `favours` there is no verdict."""
-        worse = self.interval is not None and self.interval.upper < 0
-        return worse and not self.favours
+        is_worse = self.interval is not None and self.interval.upper < 0
+        return is_worse and not self.favours
 
 
 def weigh(

@@ -45,7 +45,7 @@ class Case:
         """Return whether status has an earlier version that would be a remedy."""
         return self.before is not None and not self.objection and self.suspected
 
-    def has_told(self, moment: int) -> float:
+    def label_share_since(self, moment: int) -> float:
         """Return the share of the events needed to detect a drop that arrived after `moment`, in seconds."""
         slo = self.result.terms
         baseline = None if self.result.baseline is None else self.result.baseline.count

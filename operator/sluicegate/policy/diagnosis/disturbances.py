@@ -81,12 +81,12 @@ def with_disturbances(
             not is_disturbed
             and record.disturbance_start_time is not None
             and not _is_hidden(result, causes)
-            and not _goes_on(terms, status, observed, result.terms.name, cause=causes.get(name))
+            and not _is_ongoing(terms, status, observed, result.terms.name, cause=causes.get(name))
         ):
             kept = _is_decay_beside(status, record, diagnosed.get(name))
-            worse = not kept and _was_worse(terms, status, observed, result)
+            was_worse = not kept and _was_worse(terms, status, observed, result)
             changed[name] = record.replace(disturbance_start_time=None)
-            if worse:
+            if was_worse:
                 changed[name] = _without(terms, record, result, observed.block)
     if not changed:
         return status
@@ -140,7 +140,7 @@ def _is_hidden(result: SloResult, causes: dict[str, Reason]) -> bool:
     return result.terms.name in causes and result.state is SloState.UNKNOWN
 
 
-def _goes_on(
+def _is_ongoing(
     terms: Terms, status: DataProductStatus, observed: Observed, slo: str, *, cause: Reason | None
 ) -> bool:
     """Return whether the release that was the cause still has its share while the newest events are as accepted.

@@ -77,15 +77,15 @@ def objection(
     gain = _gauge_gain(before, harm) if slo.gauge else _gain(status, before, harm)
     if isinstance(gain, str):
         return gain
-    worse = [
+    worse_slos = [
         (loss, text)
         for result in results
         if result.terms.deciding and result.terms.name != slo.name
         for loss, text in [_loss(status, before, result)]
         if loss > 0
     ]
-    loss, text = max(worse, default=(0.0, ""))
-    if not worse or loss < gain:
+    loss, text = max(worse_slos, default=(0.0, ""))
+    if not worse_slos or loss < gain:
         return ""
     return f"{name} is no remedy: {text}"
 

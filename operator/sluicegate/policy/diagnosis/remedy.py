@@ -335,7 +335,7 @@ def _request(case: Case) -> preconditions.RetrainingRequest:
         case.status,
         case.observed.portfolio,
         case.now,
-        case.has_told,
+        case.label_share_since,
         case.degraded_since,
         None
         if case.market is not None

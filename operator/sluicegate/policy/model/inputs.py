@@ -266,7 +266,7 @@ class Surroundings:
 
     desired: Release | None
     withheld: str
-    wanted_evaluation: Mapping[str, Count]
+    desired_evaluation: Mapping[str, Count]
     training: TrainingResult | None
     shadow: ShadowResult | None
     facts: Facts
@@ -295,7 +295,7 @@ def observed(blocks: Measured, surroundings: Surroundings) -> Observed:
         canary_block_seconds=blocks.canary_block_seconds,
         desired=surroundings.desired,
         withheld=surroundings.withheld,
-        wanted_evaluation=surroundings.wanted_evaluation,
+        desired_evaluation=surroundings.desired_evaluation,
         training=surroundings.training,
         shadow=surroundings.shadow,
         facts=surroundings.facts,

@@ -391,7 +391,7 @@ class Observed:
     canary_block_seconds : their length.
     desired : spec.model; None in a product that isn't parsed.
     withheld : the mistake in the spec for which that can't begin; empty while it can.
-    wanted_evaluation : its hold-out counts by SLO.
+    desired_evaluation : its hold-out counts by SLO.
     training : the result of a training that isn't taken up yet.
     shadow : the result of the shadow Job that status names, once it has ended; with mirrored
         requests, the rows of an interval that is over.
@@ -418,7 +418,7 @@ class Observed:
     canary_block_seconds: int = 60
     desired: Release | None = None
     withheld: str = ""
-    wanted_evaluation: Mapping[str, Count] = field(default_factory=dict)
+    desired_evaluation: Mapping[str, Count] = field(default_factory=dict)
     training: TrainingResult | None = None
     shadow: ShadowResult | None = None
     facts: Facts = field(default_factory=Facts)

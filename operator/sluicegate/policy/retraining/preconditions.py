@@ -30,7 +30,7 @@ MIN_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 class RetrainingRequest:
     """A due retraining, with the input of its preconditions.
 
-    `has_told`: share of the events needed to detect a drop that arrived since a time in seconds.
+    `label_share_since`: share of the events needed to detect a drop that arrived since a time in seconds.
     `degraded_since`: end of the first bad block, in seconds.
     `next_score_time`: when the next Job may score the stable version after one without a conclusion.
     """
@@ -39,7 +39,7 @@ class RetrainingRequest:
     status: DataProductStatus
     portfolio: Portfolio
     now: int
-    has_told: Callable[[int], float] | None = None
+    label_share_since: Callable[[int], float] | None = None
     degraded_since: int | None = None
     next_score_time: int | None = None
 
@@ -180,7 +180,7 @@ def _labels_suffice(request: RetrainingRequest, pause_end: int) -> bool:
     from the first bad block to the last attempt, as many again are needed.
     """
     retraining = request.terms.retraining
-    if retraining is None or retraining.is_cooldown_given or request.has_told is None:
+    if retraining is None or retraining.is_cooldown_given or request.label_share_since is None:
         return False
     failures = request.retraining_status.unsuccessful_attempts
     if failures and request.retraining_status.last_reason not in HOLD_OUT_REASONS:
@@ -190,11 +190,11 @@ def _labels_suffice(request: RetrainingRequest, pause_end: int) -> bool:
     min_seconds = max(hour, 2 * (request.retraining_status.last_duration_seconds or 0))
     if request.now - pause_begin < min_seconds:
         return False
-    share_since_pause = request.has_told(pause_begin)
+    share_since_pause = request.label_share_since(pause_begin)
     first = (
         pause_begin if request.degraded_since is None else min(request.degraded_since, pause_begin)
     )
-    share_before_pause = request.has_told(first) - share_since_pause
+    share_before_pause = request.label_share_since(first) - share_since_pause
     return share_since_pause >= max(1 << failures, share_before_pause)
 
 

@@ -49,7 +49,7 @@ def first_candidate(
     product: DataProduct,
     status: DataProductStatus,
     release: VersionBase,
-    begun: int,
+    start_time: int,
     *,
     claims: bool = True,
 ) -> Candidate:
@@ -70,7 +70,7 @@ def first_candidate(
     return Candidate(
         **release.replace(evaluation=evaluation).identity_fields,
         phase=next_phase(None, PhaseCause.FIRST),
-        start_time=begun,
+        start_time=start_time,
     )
 
 
@@ -80,11 +80,11 @@ def started_candidate(
     now: int,
     *,
     before: Candidate | None = None,
-    **more: Any,
+    **fields: Any,
 ) -> Candidate:
     """Return a candidate whose rollout starts; `before` is the same candidate when it was parked."""
     phase = next_phase(None if before is None else before.phase, PhaseCause.START)
-    return Candidate.of(release, source, phase=phase, start_time=now, **more)
+    return Candidate.of(release, source, phase=phase, start_time=now, **fields)
 
 
 def restoring_candidate(

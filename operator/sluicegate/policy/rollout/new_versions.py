@@ -75,7 +75,7 @@ def _begin(
     obstacle = start_obstacle(terms, observed, release)
     if obstacle is not None:
         return _alert_once(status, obstacle, release)
-    evaluation = observed.wanted_evaluation if tried_release == release else {}
+    evaluation = observed.desired_evaluation if tried_release == release else {}
     if (full_hold := _renewal_obstacle(terms, tried_release, stable.release, observed)) is not None:
         return full_hold
     candidate = status.trial
@@ -173,7 +173,7 @@ def requested_start(
         candidate=release,
         source=VersionSource.SPEC,
         weight=terms.steps[0],
-        evaluation=observed.wanted_evaluation,
+        evaluation=observed.desired_evaluation,
     )
 
 

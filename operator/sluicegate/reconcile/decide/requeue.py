@@ -71,7 +71,7 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
         return RequeueAfter(REQUEUE_SECONDS)  # neither are pods
     now = observation.now
     restarts = [
-        restart for pod in observation.pods if (restart := pod.restarts) and restart.goes_on(now)
+        restart for pod in observation.pods if (restart := pod.restarts) and restart.is_ongoing(now)
     ]
     return RequeueAfter(max(restart.calm_at for restart in restarts) - now) if restarts else Done()
 

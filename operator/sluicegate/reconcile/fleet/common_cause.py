@@ -67,8 +67,8 @@ class Overlaps:
         """By namespace: from which of these on it has how many."""
         share = 0.0
         for (_, edge), group in groupby(sorted(edges), key=lambda edge_entry: edge_entry[:2]):
-            for where in group:
-                namespace, change = where[2], edges[where] * (1 if edge == _BEGIN_EDGE else -1)
+            for place in group:
+                namespace, change = place[2], edges[place] * (1 if edge == _BEGIN_EDGE else -1)
                 self._sizes[namespace] = sizes[namespace]
                 counts[namespace] += change
                 share += change / sizes[namespace]

@@ -42,7 +42,7 @@ class Restarts:
         """Return when the container counts as stable unless it restarts again, in seconds."""
         return self.ended_at + max(QUIET_SECONDS, 2 * self.ran_seconds)
 
-    def goes_on(self, now: int) -> bool:
+    def is_ongoing(self, now: int) -> bool:
         """Return whether the container keeps restarting."""
         return (
             self.count >= LOOP_RESTARTS

@@ -14,17 +14,17 @@ from sluicegate.runtime.cache import Caches
 
 
 def consumer_readings(
-    upstream_blocks: ProductBlocks, caches: Caches, may_know: Callable[[Key], bool], now: int
+    upstream_blocks: ProductBlocks, caches: Caches, may_read: Callable[[Key], bool], now: int
 ) -> Iterator[ConsumerReading]:
     """Yield the measurements of each consumer that the spec names, empty without evidence.
 
     Parameters
     ----------
-    upstream_blocks : of the upstream. may_know : whether the upstream may read another product. now : in seconds.
+    upstream_blocks : of the upstream. may_read : whether the upstream may read another product. now : in seconds.
     """
     product = upstream_blocks.product
     for name in consumer_names(product):
-        consumer = read_consumer(name, caches, may_know)
+        consumer = read_consumer(name, caches, may_read)
         if isinstance(consumer, str):
             yield ConsumerReading(name, problem=consumer)
             continue
@@ -34,10 +34,10 @@ def consumer_readings(
             yield reading
 
 
-def read_consumer(name: str, caches: Caches, may_know: Callable[[Key], bool]) -> DataProduct | str:
+def read_consumer(name: str, caches: Caches, may_read: Callable[[Key], bool]) -> DataProduct | str:
     """Return a named consumer, or why its outcomes can't be read and what ends that."""
     key = Key(*name.split("/", 1))
-    if not may_know(key):
+    if not may_read(key):
         return _unreadable_text(
             name,
             "its namespace isn't the product's, and products of other namespaces may not be read"

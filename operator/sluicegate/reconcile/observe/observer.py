@@ -151,7 +151,7 @@ class Observer:
                 Surroundings(
                     desired=desired.release,
                     withheld="",
-                    wanted_evaluation=counts_of(product.spec.model.evaluation),
+                    desired_evaluation=counts_of(product.spec.model.evaluation),
                     training=None,
                     shadow=None,
                     facts=_facts(
@@ -174,7 +174,7 @@ class Observer:
                     absent_consumers=tuple(absent_consumers(product, self.caches)),
                     consumer_readings=tuple(
                         consumer_readings(
-                            blocks, self.caches, partial(self._may_know, record.key), now
+                            blocks, self.caches, partial(self._may_read, record.key), now
                         )
                     ),
                     rollout=None,
@@ -187,10 +187,10 @@ class Observer:
             degrades=tuple(
                 other_key
                 for other_key in self.fleet.degraded_by(record.key)
-                if self._may_know(record.key, other_key)
+                if self._may_read(record.key, other_key)
             ),
             one_sided=tuple(
-                one_sided_evidence(product, self.caches, partial(self._may_know, record.key))
+                one_sided_evidence(product, self.caches, partial(self._may_read, record.key))
             ),
             gateways=gateways,
             job=job,
@@ -296,7 +296,7 @@ class Observer:
         )
         self.fleet.graph.replace(key, dependencies)
         for other_key in dependencies:
-            is_visible = self._may_know(key, other_key)
+            is_visible = self._may_read(key, other_key)
             state = self.fleet.dependency(other_key) if is_visible else DependencyState.UNKNOWN
             yield DependencyStatus(
                 namespace=other_key.namespace,
@@ -324,7 +324,7 @@ class Observer:
         for dependency in dependencies:
             other_key = Key(dependency.namespace, dependency.name)
             is_visible = (
-                self._may_know(Key(*product.metadata.key), other_key) and not dependency.in_cycle
+                self._may_read(Key(*product.metadata.key), other_key) and not dependency.in_cycle
             )
             if is_visible:
                 yield other_key
@@ -335,12 +335,12 @@ class Observer:
         """Yield the releases of dependencies that may have degraded the product."""
         for dependency in dependencies:
             other_key = Key(dependency.namespace, dependency.name)
-            if self._may_know(key, other_key):
+            if self._may_read(key, other_key):
                 yield from self.fleet.releases(other_key)
 
     def _degraded_consumers(self, key: Key) -> Iterator[DegradedConsumer]:
         for other_key, degraded in self.fleet.degraded_consumers(key):
-            if self._may_know(key, other_key):
+            if self._may_read(key, other_key):
                 yield degraded
 
     def _consumers(self, key: Key, product: DataProduct) -> tuple[Key, ...]:
@@ -348,9 +348,9 @@ class Observer:
         if product.spec.rollout.approvals is None:
             return ()
         dependents = sorted(self.fleet.graph.dependents(key))
-        return tuple(other_key for other_key in dependents if self._may_know(key, other_key))
+        return tuple(other_key for other_key in dependents if self._may_read(key, other_key))
 
-    def _may_know(self, key: Key, other_key: Key) -> bool:
+    def _may_read(self, key: Key, other_key: Key) -> bool:
         """Return whether a product may read the state of another product."""
         return self.share_states or other_key.namespace == key.namespace
 
@@ -409,7 +409,8 @@ def _facts(
         pods_unhealthy=serving is None
         or serving.ready < serving.replicas
         or any(
-            pod.was_killed_since(since) or (pod.restarts is not None and pod.restarts.goes_on(now))
+            pod.was_killed_since(since)
+            or (pod.restarts is not None and pod.restarts.is_ongoing(now))
             for pod in pods_of_revision(pods, stable.revision)
         ),
         stable_down=is_down(

@@ -11,24 +11,24 @@ from sluicegate.runtime.cache import Caches
 
 
 def one_sided_evidence(
-    product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
+    product: DataProduct, caches: Caches, may_read: Callable[[Key], bool]
 ) -> Iterator[str]:
     """Yield why SLOs don't count in an upstream's canary, and what ends that; empty if both specs agree or neither requests it.
 
     Parameters
     ----------
-    may_know : whether this product may read another one.
+    may_read : whether this product may read another one.
     """
-    yield from _one_sided_consumers(product, caches, may_know)
-    yield from _one_sided_upstreams(product, caches, may_know)
+    yield from _one_sided_consumers(product, caches, may_read)
+    yield from _one_sided_upstreams(product, caches, may_read)
 
 
 def _one_sided_consumers(
-    product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
+    product: DataProduct, caches: Caches, may_read: Callable[[Key], bool]
 ) -> Iterator[str]:
     own_key = product.metadata.key
     for name in consumer_names(product):
-        consumer = read_consumer(name, caches, may_know)
+        consumer = read_consumer(name, caches, may_read)
         if isinstance(consumer, str):
             yield consumer
             continue
@@ -47,19 +47,19 @@ def _one_sided_consumers(
 
 
 def _one_sided_upstreams(
-    product: DataProduct, caches: Caches, may_know: Callable[[Key], bool]
+    product: DataProduct, caches: Caches, may_read: Callable[[Key], bool]
 ) -> Iterator[str]:
     namespace, name = product.metadata.key
     for dependency in product.spec.depends_on:
         if dependency.evidence is ConsumerEvidence.IGNORE:
             continue
         key = Key(dependency.namespace or namespace, dependency.name)
-        upstream = read_product(key, caches) if may_know(key) else None
+        upstream = read_product(key, caches) if may_read(key) else None
         if upstream is None:
             cause_text = (
                 "there is no such DataProduct with a valid spec in the namespaces that this operator"
                 " reconciles"
-                if may_know(key)
+                if may_read(key)
                 else "products of other namespaces may not be read (SLUICEGATE_SHARE_DEPENDENCY_STATES=false)"
             )
             yield (

@@ -74,12 +74,12 @@ class PodReads:
             for deployment in live.values()
         )
         is_degrading = any(slo.streak is not None for slo in status.engine.slos.values())
-        says_restarting = any(job.finished for job in jobs)
+        reports_restarting = any(job.finished for job in jobs)
         is_degrading = is_degrading or any(
             not (job.finished or job.ready or job.suspended) for job in jobs
         )
-        pods_start = _says_restarting(status)
-        if not (has_unready or is_degrading or says_restarting or status.candidate is not None):
+        pods_start = _reports_restarting(status)
+        if not (has_unready or is_degrading or reports_restarting or status.candidate is not None):
             if pods_start or record.key in self._recently_unready:
                 return await self._recovered_pods(record.key, live)
             return (
@@ -93,8 +93,8 @@ class PodReads:
         read_key = _read_key(live, jobs, (now + read_offset(record.key)) // period)
         cached_key, pods = self._last_reads.get(record.key, ((), ()))
         first = unlabelled and status.stable is None and not has_unready and not pods
-        says_restarting = (
-            says_restarting
+        reports_restarting = (
+            reports_restarting
             or _awaits_api_gate(status, live, pods)
             or (first and self._may_rest(now))
         )
@@ -104,7 +104,7 @@ class PodReads:
                 live.values(), now
             )  # ready or not: it is reconciled again
         if cached_key != read_key and (
-            says_restarting or not deployment or (pods_start and not pods)
+            reports_restarting or not deployment or (pods_start and not pods)
         ):
             pods = await self._read(record.key)
             self._last_reads[record.key] = (read_key, pods)
@@ -161,7 +161,7 @@ class PodReads:
         )
 
 
-def _says_restarting(status: DataProductStatus) -> bool:
+def _reports_restarting(status: DataProductStatus) -> bool:
     """Return whether status reports that stable's containers keep restarting."""
     ready = find_condition(status.conditions, ConditionType.READY)
     return ready is not None and ready.reason == ConditionReason.PODS_RESTARTING

@@ -41,10 +41,10 @@ class Standby:
     async def run(self) -> None:
         """Update the targets in a loop."""
         while True:
-            await self.look()
+            await self.update_targets()
             await asyncio.sleep(REQUEUE_SECONDS)
 
-    async def look(self) -> None:
+    async def update_targets(self) -> None:
         """Update the measurement targets of changed products on a standby replica."""
         parsed = 0
         for key in {*self._measurements.targets, *self._seen_versions, *self._products}:
@@ -61,7 +61,7 @@ class Standby:
         record = self._products.get(key)
         if not isinstance(record, ProductRecord) or record.deleting:
             self._seen_versions.pop(key, None)
-            self._measurements.want(key, None)
+            self._measurements.set_target(key, None)
             return False
         if self._seen_versions.get(key) == record.version:
             return False

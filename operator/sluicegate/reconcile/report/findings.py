@@ -192,8 +192,8 @@ def _stalled(  # noqa: PLR0911 - one a reason
         serves = "was not promoted ({}); stable keeps serving"
         if status.stable is not None and _was_stable(status, model):
             serves = f"was promoted and rolled back ({{}}); {status.stable.version} serves"
-        why = _why_rejected(status, model)
-        text = f"{model.version} {serves.format(why)}. Change spec.model, or ask for another try with sluicegate.dev/promote"
+        reason = _why_rejected(status, model)
+        text = f"{model.version} {serves.format(reason)}. Change spec.model, or ask for another try with sluicegate.dev/promote"
         return Finding(Type.STALLED, "True", Reason.MODEL_REJECTED, text)
     return Finding(Type.STALLED, "False", Reason.SERVING)
 

@@ -25,7 +25,7 @@ def restarting_text(
         return None
     pods = pods_of_revision(observation.pods, stable.revision)
     all_restarts = [
-        restart for pod in pods if (restart := pod.restarts) and restart.goes_on(observation.now)
+        restart for pod in pods if (restart := pod.restarts) and restart.is_ongoing(observation.now)
     ]
     if not all_restarts:
         return None

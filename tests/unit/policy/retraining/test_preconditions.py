@@ -118,7 +118,9 @@ def test_a_default_cooldown_ends_early_after_enough_events(fields, told, over):
     ends = NOW + cooldown(request.terms, request.retraining_status)
     status = request.status.with_retraining(next_allowed_time=ends)
     found = obstacle(
-        replace(request, status=status, now=NOW + fields.get("passed", HOUR), has_told=told)
+        replace(
+            request, status=status, now=NOW + fields.get("passed", HOUR), label_share_since=told
+        )
     )
     assert (found is None) is over
 
@@ -137,7 +139,7 @@ def test_a_degradation_without_a_remedy_is_retrained_after_the_same_number_of_ne
         request,
         status=status,
         now=now,
-        has_told=lambda since: (now - since) / HOUR,
+        label_share_since=lambda since: (now - since) / HOUR,
         degraded_since=NOW - bad_for,
     )
     assert (obstacle(again) is None) is over

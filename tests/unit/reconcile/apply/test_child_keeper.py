@@ -54,12 +54,12 @@ def listen(cluster: Cluster) -> list[tuple[str, str, str]]:
 
 async def test_a_spec_change_that_the_api_server_refuses_is_not_reported_as_applied(cluster):
     """Status said Ready, and Reconciling of nothing, at the new generation, before it was tried."""
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     change_spec(cluster)
     cluster.server.invalid.add("deployments")
     cluster.server.sent.clear()
     with pytest.raises(Invalid):
-        await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
     written = [one.body["status"] for one in cluster.server.writes if one.path.endswith("/status")]
     assert written, "status says nothing of the new generation"
     for status in written:
@@ -70,26 +70,26 @@ async def test_a_spec_change_that_the_api_server_refuses_is_not_reported_as_appl
 
 
 async def test_a_refused_child_emits_one_event_and_the_condition_ends_when_it_is_accepted(cluster):
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     told = listen(cluster)
     change_spec(cluster)
     cluster.server.invalid.add("deployments")
     for _ in range(3):
         with pytest.raises(Invalid):
-            await cluster.look(SEARCH)
+            await cluster.reconcile(SEARCH)
     assert told == [("search", "Warning", "ApplyRefused")]
     cluster.server.invalid.clear()
-    await cluster.look(SEARCH, SEARCH)
+    await cluster.reconcile(SEARCH, SEARCH)
     assert "Stalled" not in conditions(cluster)
     assert conditions(cluster)["Ready"][1] != "ApplyRefused"
 
 
 async def test_a_refusal_that_passed_the_dry_run_is_reported_at_the_write(cluster):
     """A policy that comes later refuses what is written again, say after a hand edit."""
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     cluster.server.invalid.add("deployments")
     with pytest.raises(Invalid):
-        await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
     assert conditions(cluster)["Ready"] == ("False", "ApplyRefused")
 
 
@@ -102,21 +102,21 @@ async def test_a_refused_child_of_the_first_version_is_reported_at_once(cluster)
     fresh.observe(DATA_PRODUCTS, body)
     cluster.server.invalid.add("deployments")
     with pytest.raises(Invalid):
-        await fresh.look(SEARCH)
+        await fresh.reconcile(SEARCH)
     assert conditions(fresh)["Stalled"] == ("True", "ApplyRefused")
 
 
 @pytest.mark.parametrize("resource", [DEPLOYMENTS, SERVICES], ids=lambda one: one.kind)
 async def test_a_removed_label_of_a_child_is_restored(cluster, resource):
     """Its watch no longer reported it: each creation met a conflict, indefinitely."""
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     path = next(one for one in cluster.server.objects if f"/{resource.plural}/search" in one)
     body = deepcopy(cluster.server.objects[path])
     del body["metadata"]["labels"]["sluicegate.dev/product"]
     cluster.observe(resource, body)
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.server.objects[path]["metadata"]["labels"]["sluicegate.dev/product"] == "search"
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
 
 
 @pytest.mark.parametrize("kind", ["None", "10.0.0.7"], ids=["headless", "with an address"])
@@ -130,7 +130,7 @@ async def test_an_existing_service_keeps_its_type(server, kind):
     body["spec"]["clusterIP"] = kind
     cluster.observe(SERVICES, body)
     server.sent.clear()
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     (sent,) = [one.body["spec"] for one in server.writes if one.path == path]
     assert sent.get("clusterIP", sent.get("type")) == ("None" if kind == "None" else "ClusterIP")
 
@@ -142,8 +142,8 @@ async def test_a_status_write_with_a_conflict_is_repeated_in_the_next_reconcile(
     cluster.observe(DATA_PRODUCTS, body)
     cluster.server.move(DATA_PRODUCTS, SEARCH)
     with pytest.raises(Conflict):
-        await cluster.look(SEARCH)
-    await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert conditions(cluster)["Ready"][0] == "True"
 
 

@@ -23,14 +23,14 @@ class Looked(World):
 
     def step(self) -> Plan:
         before = self.serving
-        said = look(self)
+        said = requeue_of(self)
         step = super().step()
         if self.serving != before:
             self.looks[self.serving] = said
         return step
 
 
-def look(world: World, *, conflicted: bool = False, deferred: bool = False) -> Result:
+def requeue_of(world: World, *, conflicted: bool = False, deferred: bool = False) -> Result:
     observation = world.observation()
     return requeue_after(
         observation, make_plan(observation), conflicted=conflicted, deferred=deferred
@@ -44,22 +44,22 @@ def serving() -> Looked:
 
 
 def test_a_product_with_a_starting_version_is_requeued_after_a_delay():
-    assert look(World(spec=document())) == RequeueAfter(REQUEUE_SECONDS)
+    assert requeue_of(World(spec=document())) == RequeueAfter(REQUEUE_SECONDS)
     pushed = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
-    assert look(pushed) == RequeueAfter(UNREADY_SECONDS)
+    assert requeue_of(pushed) == RequeueAfter(UNREADY_SECONDS)
     pushed.until(lambda one: one.current.candidate.weight > 0)
-    assert look(pushed) == RequeueAfter(REQUEUE_SECONDS)
+    assert requeue_of(pushed) == RequeueAfter(REQUEUE_SECONDS)
 
 
 def test_a_canary_with_its_share_is_requeued_once_per_canary_block():
     """It was every five seconds, for as long as its step took: days, where labels are late."""
     world = serving().push("b", "v2").until(lambda one: one.current.candidate is not None)
     world.until(lambda one: one.current.candidate.weight > 0).run(1)
-    assert look(world) == RequeueAfter(world.observation().observed.canary_block_seconds)
+    assert requeue_of(world) == RequeueAfter(world.observation().observed.canary_block_seconds)
 
 
 def test_an_idle_product_is_not_requeued():
-    assert look(serving().run(2)) == Done()
+    assert requeue_of(serving().run(2)) == Done()
 
 
 def test_a_serving_first_version_is_not_requeued():
@@ -73,11 +73,11 @@ def test_a_promoted_version_is_requeued_until_the_previous_version_is_removed():
 
 
 def test_a_product_with_a_deferred_status_write_is_requeued():
-    assert look(serving().run(2), deferred=True) == RequeueAfter(REQUEUE_SECONDS)
+    assert requeue_of(serving().run(2), deferred=True) == RequeueAfter(REQUEUE_SECONDS)
 
 
 def test_a_product_with_a_name_conflict_is_requeued():
-    assert look(serving().run(2), conflicted=True) == RequeueAfter(CONFLICT_SECONDS)
+    assert requeue_of(serving().run(2), conflicted=True) == RequeueAfter(CONFLICT_SECONDS)
 
 
 def test_a_canary_that_waits_for_approval_is_requeued_once_per_block():
@@ -87,4 +87,4 @@ def test_a_canary_that_waits_for_approval_is_requeued_once_per_block():
     world.until(
         lambda one: (one.condition("RolloutProgressing") or ("", ""))[1] == "AwaitingApproval"
     )
-    assert look(world.run(2)) == RequeueAfter(world.product.spec.analysis.block_seconds)
+    assert requeue_of(world.run(2)) == RequeueAfter(world.product.spec.analysis.block_seconds)

@@ -81,7 +81,7 @@ async def test_a_namespace_has_at_most_six_block_lengths_and_newer_products_are_
         cluster.observe(DATA_PRODUCTS, body)
     for one in every:
         with contextlib.suppress(InvalidSpec):
-            await cluster.look(one)
+            await cluster.reconcile(one)
     targets = tuple(cluster.reconciler.reporter.measurements.targets.values())
     timing = SimpleNamespace(canary_block=lambda _: 15)
     assert len(group_by_length(targets, timing)) == MAX_LENGTHS
@@ -89,5 +89,5 @@ async def test_a_namespace_has_at_most_six_block_lengths_and_newer_products_are_
     assert status["problems"][0].startswith("spec.analysis.blockSeconds: is 68, but older products")
     gone = server.objects.pop(DATA_PRODUCTS.path(*every[0]))
     cluster.reconciler.reader.observer.caches.products.forget(gone)
-    await cluster.look(every[0])
+    await cluster.reconcile(every[0])
     assert cluster.reconciler.effects.queue.poll() == every[MAX_LENGTHS]

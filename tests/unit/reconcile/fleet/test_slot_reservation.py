@@ -35,7 +35,7 @@ async def asked(fleet: Fleet, name: str, **spec: Any) -> Key:
     """A product with a requested training, after a reconcile."""
     key = fleet.add(name, **spec)
     fleet.ask(key)
-    await fleet.look()
+    await fleet.run_passes()
     return key
 
 
@@ -43,12 +43,12 @@ async def test_two_products_train_at_once_and_the_third_gets_the_released_slot(f
     keys = [fleet.add(f"team-{n}") for n in range(3)]
     for key in keys:
         fleet.ask(key)
-    await fleet.look()
+    await fleet.run_passes()
     first = fleet.training()
     assert fleet.slots() == first
     assert len(first) == 2
     fleet.end(min(first))
-    await fleet.look(rounds=1)
+    await fleet.run_passes(rounds=1)
     assert fleet.slots() == fleet.training() == {*keys} - {min(first)}
 
 
@@ -58,11 +58,11 @@ async def test_products_whose_jobs_are_refused_hold_no_training_slot(fleet, answ
     for key in broken:
         fleet.server.refuses[key.namespace] = answer
         fleet.ask(key)
-    await fleet.look()
+    await fleet.run_passes()
     waiting = [fleet.add(f"team-{n}") for n in range(2)]
     for key in waiting:
         fleet.ask(key)
-    await fleet.look(2 * MINUTE)
+    await fleet.run_passes(2 * MINUTE)
     assert fleet.training() == fleet.slots() == {*waiting}
 
 
@@ -81,13 +81,13 @@ async def test_a_job_that_is_invalid_ends_the_attempt_at_once_with_the_servers_m
 async def test_a_job_that_cannot_be_created_ends_the_attempt_after_its_timeout(fleet, answer):
     fleet.server.refuses["broken"] = answer
     key = await asked(fleet, "broken", retraining=TRAINING | {"timeoutSeconds": HOUR})
-    await fleet.look(2 * MINUTE)
+    await fleet.run_passes(2 * MINUTE)
     status, reason, message = fleet.condition(key)
     assert (status, reason) == ("False", "JobRefused")
     assert answer[1] in message
     # After an error of the server's own it may have been created: that is waited for.
     assert fleet.slots() == ({key} if answer == WEBHOOK else set())
-    await fleet.look(HOUR)
+    await fleet.run_passes(HOUR)
     retraining = fleet.retraining(key)
     assert not fleet.slots()
     assert "trigger" not in retraining
@@ -99,7 +99,7 @@ async def test_a_refused_job_is_created_once_the_api_server_accepts_it(fleet):
     fleet.server.refuses["mended"] = FORBIDDEN
     key = await asked(fleet, "mended")
     del fleet.server.refuses["mended"]
-    await fleet.look(10 * MINUTE)
+    await fleet.run_passes(10 * MINUTE)
     assert fleet.slots() == fleet.training() == {key}
     assert fleet.condition(key)[:2] == ("True", "Training")
 
@@ -111,7 +111,7 @@ async def test_a_training_with_a_forbidden_service_account_holds_no_slot_and_tim
     assert not fleet.slots()
     assert not fleet.jobs(key)
     assert fleet.condition(key, "Stalled")[1] == "ForbiddenServiceAccount"
-    await fleet.look(HOUR)
+    await fleet.run_passes(HOUR)
     assert fleet.retraining(key)["lastResult"]["reason"] == "TimedOut"
     assert "allow-training" in fleet.retraining(key)["lastResult"]["message"]
 
@@ -125,9 +125,9 @@ async def test_an_invalid_job_template_ends_the_attempt(fleet, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("sluicegate.reconcile.apply.training_jobs.build_training_job", broken)
         fleet.ask(key)
-        await fleet.look()
+        await fleet.run_passes()
     fleet.ask(other)
-    await fleet.look()
+    await fleet.run_passes()
     assert fleet.slots() == {other}
     assert fleet.retraining(key)["lastResult"]["reason"] == "JobRefused"
 
@@ -138,9 +138,9 @@ async def test_an_unowned_job_with_the_name_of_the_training_holds_no_slot(fleet)
     job = fleet.retraining(key)["job"]
     meta = {"namespace": "squatted", "name": job, "ownerReferences": []}
     fleet.server.keep(JOBS, {"metadata": meta, "spec": {}})
-    await fleet.look()
+    await fleet.run_passes()
     assert not fleet.slots()
-    await fleet.look(HOUR)
+    await fleet.run_passes(HOUR)
     last = fleet.retraining(key)["lastResult"]
     assert last["reason"] == "TimedOut"
     assert job in last["message"]
@@ -156,7 +156,7 @@ async def test_an_unneeded_training_is_superseded_and_frees_its_slot(fleet, edit
     key = await asked(fleet, "changes")
     assert fleet.training() == {key}
     fleet.edit(key, **edit)
-    await fleet.look()
+    await fleet.run_passes()
     assert fleet.slots() == fleet.training() == set()
     retraining = fleet.retraining(key)
     assert "trigger" not in retraining
@@ -167,18 +167,18 @@ async def test_an_unneeded_training_is_superseded_and_frees_its_slot(fleet, edit
 async def test_a_training_of_a_suspended_product_releases_its_slot_and_keeps_its_result(fleet):
     other, key = fleet.add("other"), await asked(fleet, "suspended")
     fleet.edit(key, suspend=True)
-    await fleet.look(HOUR)
+    await fleet.run_passes(HOUR)
     assert fleet.slots() == {key}, "it uses capacity"
     fleet.end(key)
-    await fleet.look()
+    await fleet.run_passes()
     assert not fleet.slots()
     assert "trigger" in fleet.retraining(key)
     assert fleet.condition(key)[:2] == ("False", "Suspended")
     fleet.edit(key, suspend=False)
-    await fleet.look(HOUR)
+    await fleet.run_passes(HOUR)
     assert fleet.retraining(key)["lastResult"]["reason"] == "JobFailed"
     fleet.ask(other)
-    await fleet.look()
+    await fleet.run_passes()
     assert fleet.slots() == {other}
 
 
@@ -187,11 +187,11 @@ async def test_a_product_that_becomes_invalid_during_training_keeps_its_slot_unt
 ):
     key = await asked(fleet, "invalid")
     fleet.edit(key, slos=[{"name": "none"}])
-    await fleet.look()
+    await fleet.run_passes()
     assert key in fleet.refused
     assert fleet.slots() == {key}
     fleet.end(key)
-    await fleet.look()
+    await fleet.run_passes()
     assert not fleet.slots()
 
 
@@ -200,21 +200,21 @@ async def test_a_waiting_product_that_becomes_invalid_leaves_the_training_queue(
     waits = fleet.add("waits", priority="Critical")
     for key in [*keys, waits]:
         fleet.ask(key)
-        await fleet.look(rounds=1)
+        await fleet.run_passes(rounds=1)
     assert fleet.training() == {*keys}
     fleet.edit(waits, slos=[{"name": "none"}])
-    await fleet.look()
+    await fleet.run_passes()
     last = fleet.add("last", priority="Low")
     fleet.ask(last)
     fleet.end(keys[0])
-    await fleet.look(rounds=2)
+    await fleet.run_passes(rounds=2)
     assert fleet.slots() == fleet.training() == {keys[1], last}
 
 
 async def test_a_job_that_is_suspended_holds_no_slot_and_waits(fleet):
     key = await asked(fleet, "queues-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
     fleet.patch_job(key, suspend=True)
-    await fleet.look(25 * HOUR)
+    await fleet.run_passes(25 * HOUR)
     assert not fleet.slots()
     assert "lastResult" not in fleet.retraining(key)
 
@@ -222,7 +222,7 @@ async def test_a_job_that_is_suspended_holds_no_slot_and_waits(fleet):
 async def test_a_job_whose_deadline_was_edited_is_ended_and_holds_no_slot(fleet):
     key = await asked(fleet, "edits-jobs", retraining=TRAINING | {"timeoutSeconds": HOUR})
     fleet.patch_job(key, activeDeadlineSeconds=10**8)
-    await fleet.look(25 * HOUR)
+    await fleet.run_passes(25 * HOUR)
     assert fleet.slots() == fleet.training() == set()
     assert fleet.retraining(key)["lastResult"]["reason"] == "TimedOut"
 
@@ -244,14 +244,14 @@ async def test_the_budget_holds_over_a_restart_between_the_trigger_and_its_job(f
     for key in keys[:2]:
         fleet.server.refuses[key.namespace] = WEBHOOK
         fleet.ask(key)
-    await fleet.look(rounds=1)
+    await fleet.run_passes(rounds=1)
     assert not fleet.training()
     fleet.server.refuses.clear()
     for key in keys[2:]:
         fleet.ask(key)
     await fleet.restart()
     assert fleet.slots() == {*keys[:2]}, "their Jobs may be on their way"
-    await fleet.look()
+    await fleet.run_passes()
     assert fleet.training() == fleet.slots() == {*keys[:2]}
 
 
@@ -259,12 +259,12 @@ async def test_after_a_restart_running_jobs_hold_the_slots_and_no_job_is_created
     keys = [fleet.add(f"team-{n}") for n in range(3)]
     for key in keys:
         fleet.ask(key)
-    await fleet.look()
+    await fleet.run_passes()
     training = fleet.training()
     fleet.server.sent.clear()
     await fleet.restart()
     assert fleet.slots() == training
-    await fleet.look()
+    await fleet.run_passes()
     assert fleet.slots() == fleet.training() == training
     assert not [one for one in fleet.server.writes if "/jobs" in one.path]
 
@@ -322,10 +322,10 @@ async def test_used_slots_equal_running_jobs_and_no_slot_stays_unused(fleet, see
     random = Random(seed)
     for number in range(5):
         fleet.add(f"team-{number % 3}", f"p{number}")
-    await fleet.look(rounds=1)
+    await fleet.run_passes(rounds=1)
     for _ in range(16):
         await happen(fleet, random)
-        await fleet.look(random.choice([1, 2 * MINUTE]), rounds=2)
+        await fleet.run_passes(random.choice([1, 2 * MINUTE]), rounds=2)
         assert fleet.slots() == fleet.training()
         counted = Counter(key.namespace for key in fleet.training())
         assert counted.total() <= 2

@@ -76,7 +76,7 @@ async def test_a_standby_replica_measures_the_versions_of_its_products(replica):
 async def test_a_record_that_has_not_changed_is_not_parsed_again(replica):
     replica.store(CARS)
     await replica.standby.look()
-    replica.measurements.want(CARS, None)
+    replica.measurements.set_target(CARS, None)
     await replica.standby.look()
     assert not replica.desired
     replica.store(CARS)
@@ -113,7 +113,7 @@ async def test_a_leading_replica_replaces_standby_targets_and_a_standby_reads_al
     replica.store(CARS)
     await replica.standby.look()
     replica.leads = True
-    replica.measurements.want(CARS, None)
+    replica.measurements.set_target(CARS, None)
     replica.store(VANS)
     await replica.standby.look()
     assert not replica.desired
@@ -130,5 +130,5 @@ async def test_a_standby_pass_stops_when_its_replica_starts_to_lead(replica):
     standby = Standby(
         replica.products, replica.measurements, lambda: next(asked) >= 20, lambda: 0.0
     )
-    await standby.look()
+    await standby.update_targets()
     assert len(replica.desired) == 20

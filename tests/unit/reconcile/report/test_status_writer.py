@@ -39,7 +39,7 @@ async def test_status_lists_as_many_spec_problems_as_its_limit_allows(server):
     }
     cluster.observe(DATA_PRODUCTS, body)
     with pytest.raises(InvalidSpec):
-        await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
     assert len(cluster.live(DATA_PRODUCTS, SEARCH)["status"]["problems"]) == 64
 
 
@@ -50,7 +50,7 @@ async def test_a_spec_error_that_admission_accepts_is_reported_and_creates_no_de
     cluster = Cluster(server)
     cluster.observe(DATA_PRODUCTS, document(route=None, **change))
     with pytest.raises(InvalidSpec):
-        await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
     status = cluster.live(DATA_PRODUCTS, SEARCH)["status"]
     (stalled,) = (one for one in status["conditions"] if one["type"] == "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")

@@ -57,7 +57,7 @@ def test_a_serving_product_keeps_requests_that_a_newer_route_matches_more_specif
 ):
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.create("b/thief", route)
-    refusal = world.look(thief)
+    refusal = world.reconcile(thief)
     assert refusal.other == victim
     assert world.products[thief].live is None
     assert not world.refused(victim)
@@ -75,7 +75,7 @@ def test_an_older_route_that_is_widened_does_not_take_requests_of_a_serving_youn
     elder = world.serve("b/elder", routed("/elsewhere"))
     victim = world.serve("catalog/search", routed("/search"))
     world.edit(elder, ruled(taken("/elsewhere"), taken("/search/rank")))
-    refusal = world.look(elder)
+    refusal = world.reconcile(elder)
     assert (refusal.other, refusal.claim.matches[0].text) == (victim, "PathPrefix /search/rank")
     paths = [one["path"]["value"] for one in world.products[elder].live["rules"][0]["matches"]]
     assert paths == ["/elsewhere"]
@@ -101,13 +101,13 @@ def test_a_product_without_a_written_route_claims_no_requests(world):
 
 def test_a_product_with_a_denied_route_is_requeued_once_when_another_writes_the_route(world):
     denied = world.create("b/denied", routed("/search"))
-    world.look(denied)
-    world.say(denied, "False")
+    world.reconcile(denied)
+    world.set_verdict(denied, "False")
     world.woken.clear()
     holder = world.serve("catalog/search", routed("/search"))
     assert denied in world.woken
     world.woken.clear()
-    world.look(holder)
+    world.reconcile(holder)
     assert world.woken == []
 
 
@@ -122,19 +122,19 @@ SQUATTERS = {
 @pytest.mark.parametrize("fields", SQUATTERS.values(), ids=SQUATTERS)
 def test_a_product_that_cannot_serve_claims_no_route(world, fields):
     squatter = world.create("b/squat", **({"route": routed("/checkout")} | fields))
-    world.look(squatter)
+    world.reconcile(squatter)
     checkout = world.create("catalog/checkout", routed("/checkout"))
     assert not world.refused(checkout)
-    world.say(checkout, "True")
+    world.set_verdict(checkout, "True")
     assert not world.refused(checkout)
 
 
 def test_a_product_whose_route_the_gateway_denies_loses_its_claim_and_its_route(world):
     squatter = world.create("b/squat", routed("/checkout"))
     assert not world.refused(squatter)
-    world.say(squatter, "False")
+    world.set_verdict(squatter, "False")
     checkout = world.serve("catalog/checkout", routed("/checkout"))
-    assert world.look(squatter).other == checkout
+    assert world.reconcile(squatter).other == checkout
     # Or it would take the requests once its namespace is admitted.
     assert world.products[squatter].live is None
 
@@ -143,19 +143,19 @@ def test_a_product_whose_route_the_gateway_denies_loses_its_claim_and_its_route(
 def test_a_route_denied_for_a_moment_by_its_gateway_keeps_its_claim(world, restarts):
     victim = world.serve("catalog/search", routed("/search"))
     thief = world.create("b/thief", routed("/search/rank"))
-    world.say(victim, "False")
+    world.set_verdict(victim, "False")
     if restarts:
         world.products[victim].status = ACCEPTED
         world.restart()
-    refusal = world.look(thief)
+    refusal = world.reconcile(thief)
     assert (refusal.other, refusal.passes) == (victim, True)
     world.now += SILENT_SECONDS - 5
-    world.say(victim, "False")  # a Gateway that gives each answer a time of its own
+    world.set_verdict(victim, "False")  # a Gateway that gives each answer a time of its own
     world.now += 4
     assert world.refused(thief)
-    world.say(victim, "True")
+    world.set_verdict(victim, "True")
     world.now += SILENT_SECONDS
-    assert world.look(thief).passes is False
+    assert world.reconcile(thief).passes is False
     assert not world.refused(victim)
 
 
@@ -163,7 +163,7 @@ def test_a_route_that_its_gateway_denies_for_long_loses_its_claim(world):
     former = world.serve("catalog/search", routed("/search"))
     successor = world.create("b/next", routed("/search/rank"))
     for _ in range(SILENT_SECONDS):
-        world.say(former, "False")
+        world.set_verdict(former, "False")
         assert world.refused(successor)
         world.now += 1
     world.now += 1
@@ -174,7 +174,7 @@ def test_a_route_without_a_gateway_status_has_a_claim_for_a_limited_time(world):
     squatter = world.create("b/squat", routed("/checkout"))
     assert not world.refused(squatter)
     checkout = world.create("catalog/checkout", routed("/checkout"))
-    refusal = world.look(checkout)
+    refusal = world.reconcile(checkout)
     assert (refusal.other, refusal.passes) == (squatter, True)
     world.now += SILENT_SECONDS + 1
     assert not world.refused(checkout)
@@ -232,14 +232,16 @@ def test_products_of_one_namespace_may_have_nested_paths(world):
 
 def test_two_products_of_a_namespace_that_claim_the_same_path_name_each_other(world):
     world.serve("catalog/shop", routed("/shop"))
-    refusal = world.look(world.create("catalog/other", routed("/shop/", parentRefs=LISTENER_A)))
+    refusal = world.reconcile(
+        world.create("catalog/other", routed("/shop/", parentRefs=LISTENER_A))
+    )
     assert "DataProduct catalog/shop" in refusal.message
     assert "DataProduct catalog/other" in refusal.notice
 
 
 def test_a_route_conflict_reveals_no_name_of_a_product_of_another_namespace(world):
     world.serve("catalog/search", routed("/secret"))
-    refusal = world.look(world.create("b/thief", ruled(taken("/mine"), taken("/secret/x"))))
+    refusal = world.reconcile(world.create("b/thief", ruled(taken("/mine"), taken("/secret/x"))))
     assert refusal.message == (
         "spec.route: PathPrefix /secret/x of host shop.example on Gateway gateway/web is served"
         " by a DataProduct of another namespace, which keeps it: change hostnames, path or"
@@ -255,7 +257,7 @@ def test_a_route_conflict_reveals_no_name_of_a_product_of_another_namespace(worl
 def test_the_older_of_two_products_that_do_not_serve_yet_gets_the_route(world):
     elder, younger = (world.create(f"{name}/x", routed("/x")) for name in ("z", "a"))
     world.see(elder)
-    assert world.look(younger).other == elder
+    assert world.reconcile(younger).other == elder
     assert not world.refused(elder)
 
 
@@ -264,7 +266,7 @@ def test_the_route_of_two_products_created_in_one_second_is_decided_by_name(worl
     for key in (first, second):
         world.products[key].created = world.now
         world.see(key)
-    assert world.look(second).other == first
+    assert world.reconcile(second).other == first
     assert not world.refused(first)
 
 
@@ -289,7 +291,7 @@ def test_a_claim_is_released_when_its_product_is_deleted_or_changes_its_route(wo
     assert woken[-1] == other
     assert not world.refused(other)
     world.edit(holder, routed("/x"))
-    assert world.look(holder).other == other
+    assert world.reconcile(holder).other == other
     woken.clear()
     world.delete(other)
     assert woken == [holder]
@@ -303,14 +305,14 @@ def test_a_recreated_product_has_no_claim_of_its_predecessor(world):
     world.delete(first)
     assert not world.refused(waiting)
     again = world.create("catalog/x", routed("/x"))
-    assert world.look(again).other == waiting
+    assert world.reconcile(again).other == waiting
 
 
 def test_a_deleted_route_is_recreated_before_another_product_claims_its_path(world):
     waiting = world.create("b/waiting", routed("/x"))
     holder = world.create("catalog/holder", routed("/x"))
     assert not world.refused(holder)
-    world.say(holder, "True")
+    world.set_verdict(holder, "True")
     assert world.refused(waiting)
     world.products[holder].live = None
     world.see(holder)
@@ -323,8 +325,8 @@ def test_a_serving_product_keeps_its_claim_while_its_gateway_reports_no_status(w
     waiting = world.create("b/waiting", routed("/x"))
     holder = world.create("catalog/holder", routed("/x"), status=ACCEPTED)
     assert not world.refused(holder)
-    world.say(holder, "True")
-    world.say(holder, "")
+    world.set_verdict(holder, "True")
+    world.set_verdict(holder, "")
     world.now += SILENT_SECONDS * 10
     if restarted:
         world.restart()
@@ -341,7 +343,7 @@ def test_two_products_that_serve_the_same_requests_already_both_keep_their_route
     one.generation += 1
     one.live = routed(path=None, rules=[{"matches": [taken("/search/rank")]}])
     world.see(thief)
-    assert world.look(thief).other == victim
+    assert world.reconcile(thief).other == victim
     assert world.products[thief].live is not None
     assert not world.refused(victim)
 
@@ -441,15 +443,15 @@ def play(world: Routed, act: str, name: str, route) -> None:
             world.edit(key, route)
         else:
             world.create(name, route)
-        world.look(key)
+        world.reconcile(key)
         if act == "ask" and world.products[key].live is not None:
-            world.say(key, "True")
+            world.set_verdict(key, "True")
     elif known and act == "suspend":
         world.edit(key, route, suspend=not world.products[key].suspend)
     elif known and act == "delete":
         world.delete(key)
     elif known and world.products[key].live is not None:
-        world.say(key, "True" if act == "accept" else "False")
+        world.set_verdict(key, "True" if act == "accept" else "False")
     world.settle()
 
 
@@ -483,12 +485,12 @@ def test_a_restart_rebuilds_the_same_claims_in_any_order(story, random):
     keys = sorted(world.products)
     for _ in range(len(keys) + 1):
         for key in keys:
-            world.look(key)
+            world.reconcile(key)
             if world.products[key].live is not None:
-                world.say(key, "True")
+                world.set_verdict(key, "True")
     settled = {key: world.products[key].live for key in keys}
     world.restart()
     random.shuffle(keys)
     for key in keys:
-        world.look(key)
+        world.reconcile(key)
     assert {key: world.products[key].live for key in keys} == settled

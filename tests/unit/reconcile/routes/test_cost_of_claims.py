@@ -34,7 +34,7 @@ def cost_of_a_pass(products: int, matches: int, *, same: bool, serving: bool = T
         key = world.create(f"mallory/p{number}", routes(paths, HOSTS))
         keys.append(key)
         if serving:
-            world.look(key)
+            world.reconcile(key)
         else:
             world.see(key)
     return lines_of(lambda: [world.claims.settle(one, contends_for_route=True, now=world.now) for one in (keys[-1], victim)])  # fmt: skip

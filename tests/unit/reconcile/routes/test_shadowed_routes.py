@@ -62,7 +62,7 @@ async def test_a_rival_older_product_does_not_block_a_rollback_and_gets_no_route
     cluster.add(canary, SEARCH, created=YOUNGER, **ABORTED)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
     assert cluster.weights(SEARCH) == [75, 25]
-    await cluster.look(RIVAL, SEARCH)
+    await cluster.reconcile(RIVAL, SEARCH)
     assert cluster.weights(SEARCH) == [100]
     status, reason, message = cluster.ready(RIVAL)
     assert (status, reason) == ("False", "RouteShadowed")
@@ -83,12 +83,12 @@ async def test_a_rollback_completes_though_the_spec_claims_a_route_of_another_pr
     cluster, canary, serving, route
 ):
     cluster.add(serving, RIVAL, created=OLDER, route=GATEWAY | {"path": "/taken"}, routed=False)
-    await cluster.look(RIVAL)
+    await cluster.reconcile(RIVAL)
     accept(cluster, RIVAL)
-    await cluster.look(RIVAL)
+    await cluster.reconcile(RIVAL)
     cluster.add(canary, SEARCH, created=OLDER, route=route, **ABORTED)
     before = without_backends(cluster.live(HTTP_ROUTES, SEARCH))
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.ready(SEARCH)[1] == "RouteShadowed"
     assert cluster.weights(SEARCH) == [100]
     assert without_backends(cluster.live(HTTP_ROUTES, SEARCH)) == before
@@ -102,7 +102,7 @@ async def test_a_rollback_completes_though_its_route_was_deleted_and_claimed_by_
 ):
     cluster.add(serving, RIVAL, created=YOUNGER)
     cluster.add(canary, SEARCH, created=OLDER, routed=False, **ABORTED)
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.live(HTTP_ROUTES, SEARCH) is None
     await drained(cluster, canary)
     assert candidate_of(cluster) is None
@@ -115,14 +115,14 @@ async def test_a_candidate_loses_its_traffic_though_another_child_is_refused(
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     cluster.server.invalid.add(refused)
     with pytest.raises(Invalid):
-        await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
     assert cluster.weights(SEARCH) == [100]
 
 
 async def test_a_rollback_writes_the_route_before_other_children(cluster, canary):
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     cluster.server.sent.clear()
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     writes = [one.path.split("/")[-2] for one in cluster.server.writes]
     children = [one for one in writes if one not in ("search", "dataproducts")]
     assert children[0] == "httproutes"
@@ -132,7 +132,7 @@ async def test_a_refused_child_does_not_prevent_writes_of_other_children(cluster
     cluster.add(serving, SEARCH, created=OLDER, routed=False)
     cluster.server.invalid.add("deployments")
     with pytest.raises(Invalid):
-        await cluster.look(SEARCH)
+        await cluster.reconcile(SEARCH)
     assert cluster.live(HTTP_ROUTES, SEARCH) is not None
     assert cluster.live(SERVICES, SEARCH) is not None
 
@@ -144,7 +144,7 @@ async def test_a_route_is_written_after_its_missing_service(cluster, canary):
         caches[SERVICES].forget(cluster.live(SERVICES, one.key))
         del cluster.server.objects[SERVICES.path(*one.key)]
     cluster.server.sent.clear()
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     children = [one.path.split("/")[-2] for one in cluster.server.writes]
     assert children.index("services") < children.index("httproutes")
 
@@ -157,7 +157,7 @@ async def test_both_products_of_a_shadowed_route_get_one_event_even_after_a_rest
     told: list[tuple[str, str, str]] = []
     for _ in range(2):
         object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
-        await cluster.look(RIVAL, SEARCH, RIVAL)
+        await cluster.reconcile(RIVAL, SEARCH, RIVAL)
         cluster = cluster.restarted()
     shadowed = [one for one in told if one[2] == "RouteShadowed"]
     assert shadowed == [
@@ -174,7 +174,7 @@ async def test_a_first_version_whose_route_is_refused_emits_no_serving_event(clu
     cluster.add(starting, RIVAL, created=OLDER)
     told: list[tuple[str, str, str]] = []
     object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
-    await cluster.look(SEARCH, RIVAL)
+    await cluster.reconcile(SEARCH, RIVAL)
     assert cluster.live(DATA_PRODUCTS, RIVAL)["status"]["stable"]["version"] == "v1"
     assert [reason for name, _, reason in told if name == "rival"] == ["RouteShadowed"]
 
@@ -186,15 +186,15 @@ async def test_a_first_version_whose_route_no_gateway_accepts_emits_no_serving_e
     cluster.add(starting, SEARCH, created=OLDER)
     told: list[tuple[str, str, str]] = []
     object.__setattr__(cluster.reconciler.reporter.writer, "recorder", EventNote(told))
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     refused = [{**one, "status": "False", "reason": "NotAllowedByListeners"} for one in ACCEPTED]
     accept(cluster, SEARCH, refused)
     cluster.reconciler.reader.first_starts.start_times[SEARCH] = 0  # long enough ago to be reported
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.ready(SEARCH)[:2] == ("False", "RouteNotAccepted")
     assert "Serving" not in {reason for _, _, reason in told}
     accept(cluster, SEARCH)
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.ready(SEARCH)[:2] == ("True", "Serving")
 
 
@@ -203,11 +203,11 @@ async def test_a_first_start_ends_with_the_status_that_names_a_stable_version(cl
     starting.step()
     cluster.add(starting, SEARCH, created=OLDER)
     starts = cluster.reconciler.reader.first_starts
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert "stable" not in cluster.live(DATA_PRODUCTS, SEARCH)["status"]
     assert SEARCH in starts
     accept(cluster, SEARCH)
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.live(DATA_PRODUCTS, SEARCH)["status"]["stable"]
     assert SEARCH not in starts
 
@@ -217,13 +217,13 @@ async def test_routes_with_hosts_of_different_listeners_do_not_conflict(cluster,
     listeners = [{"name": name, "port": 80, "hostname": f"{name}.example"} for name in ("a", "b")]
     own = [GATEWAY["parentRefs"][0] | {"sectionName": "b"}]
     cluster.add(serving, RIVAL, created=OLDER, route=GATEWAY | {"parentRefs": own}, routed=False)
-    await cluster.look(RIVAL)
+    await cluster.reconcile(RIVAL)
     accept(cluster, RIVAL)
-    await cluster.look(RIVAL)
+    await cluster.reconcile(RIVAL)
     route = GATEWAY | {"hostnames": ["a.example"]}
     cluster.add(serving, SEARCH, created=YOUNGER, route=route, routed=False)
     cluster.server.sent.clear()
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.ready(SEARCH)[1] == "RouteShadowed"
     gateway = {
         "metadata": {"name": "web", "namespace": "gateway"},
@@ -231,7 +231,7 @@ async def test_routes_with_hosts_of_different_listeners_do_not_conflict(cluster,
     }
     cluster.server.keep(GATEWAYS, gateway)
     cluster.reconciler.reader.observer.gateways._known.clear()  # what was read is believed for a moment
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert cluster.live(HTTP_ROUTES, SEARCH) is not None
     assert cluster.ready(SEARCH)[1] != "RouteShadowed"
 
@@ -244,16 +244,16 @@ async def test_a_product_with_a_refused_route_and_a_name_conflict_writes_its_sta
     stranger = deepcopy(cluster.live(SERVICES, RIVAL))
     del stranger["metadata"]["ownerReferences"]
     cluster.observe(SERVICES, stranger)
-    await cluster.look(SEARCH, RIVAL)
+    await cluster.reconcile(SEARCH, RIVAL)
     cluster.server.sent.clear()
-    await cluster.look(RIVAL, RIVAL)
+    await cluster.reconcile(RIVAL, RIVAL)
     assert not [one for one in cluster.server.writes if one.path.endswith("/status")]
 
 
 async def test_a_waiting_product_is_requeued_when_the_route_is_free(cluster, serving):
     cluster.add(serving, SEARCH, created=YOUNGER)
     cluster.add(serving, RIVAL, created=OLDER, routed=False)
-    await cluster.look(SEARCH, RIVAL)
+    await cluster.reconcile(SEARCH, RIVAL)
     caches = cluster.reconciler.reader.observer.caches
     caches.products.forget(cluster.live(DATA_PRODUCTS, SEARCH))
     caches[HTTP_ROUTES].forget(cluster.live(HTTP_ROUTES, SEARCH))
@@ -261,9 +261,9 @@ async def test_a_waiting_product_is_requeued_when_the_route_is_free(cluster, ser
     cluster.reconciler.reader.routes.claims._wake = lambda key: queued.append(
         (key, QueuePriority.NORMAL)
     )
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert [key for key, _ in queued] == [RIVAL]
-    await cluster.look(RIVAL)
+    await cluster.reconcile(RIVAL)
     assert cluster.live(HTTP_ROUTES, RIVAL) is not None
 
 
@@ -275,14 +275,14 @@ def accept(cluster: Cluster, key: Key, says: Sequence[dict[str, Any]] = ACCEPTED
 
 
 async def drained(cluster: Cluster, canary: World) -> None:
-    """Let the candidate's pods go and the data plane follow, and the product have another look."""
+    """Let the candidate's pods go and the data plane follow, and reconcile the product again."""
     candidate = canary.current.candidate
     key = Key(SEARCH.namespace, f"search-{candidate.revision}")
     body = deepcopy(cluster.live(DEPLOYMENTS, key))
     body["status"] = {"observedGeneration": 9, "replicas": 0}
     cluster.observe(DEPLOYMENTS, body)
     cluster.later += FOLLOW_SECONDS
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
 
 
 def candidate_of(cluster: Cluster) -> Any:
@@ -304,16 +304,16 @@ async def test_a_product_missing_from_the_cache_for_a_moment_keeps_its_route_cla
     cluster.add(
         serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False
     )
-    await cluster.look(SEARCH, RIVAL)
+    await cluster.reconcile(SEARCH, RIVAL)
     assert cluster.ready(RIVAL)[1] == "RouteShadowed"
     products = cluster.reconciler.reader.observer.caches.products
     bodies = {key: cluster.live(DATA_PRODUCTS, key) for key in (RIVAL, SEARCH)}
     for key, body in bodies.items():
         products.forget(body)
-        await cluster.look(key)
+        await cluster.reconcile(key)
     for key, body in bodies.items():
         products.observe(body)
-        await cluster.look(key)
+        await cluster.reconcile(key)
         assert cluster.live(HTTP_ROUTES, RIVAL) is None
     assert cluster.ready(SEARCH)[0] == "True"
 
@@ -323,13 +323,13 @@ async def test_a_deleted_product_has_no_claim_once_its_route_is_deleted(cluster,
     cluster.add(
         serving, RIVAL, created=YOUNGER, route=GATEWAY | {"path": "/search/x"}, routed=False
     )
-    await cluster.look(SEARCH, RIVAL)
+    await cluster.reconcile(SEARCH, RIVAL)
     caches, queue = cluster.reconciler.reader.observer.caches, cluster.reconciler.effects.queue
     caches.products.forget(cluster.server.objects.pop(DATA_PRODUCTS.path(*SEARCH)))
-    await cluster.look(SEARCH, RIVAL)
+    await cluster.reconcile(SEARCH, RIVAL)
     assert cluster.live(HTTP_ROUTES, RIVAL) is None
     caches[HTTP_ROUTES].forget(cluster.server.objects.pop(HTTP_ROUTES.path(*SEARCH)))
-    await cluster.look(SEARCH)
+    await cluster.reconcile(SEARCH)
     assert queue.poll() == RIVAL
-    await cluster.look(RIVAL)
+    await cluster.reconcile(RIVAL)
     assert cluster.live(HTTP_ROUTES, RIVAL) is not None
