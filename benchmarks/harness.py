@@ -188,7 +188,7 @@ def namespace(name: str) -> dict[str, object]:
 
 
 def products(count: int, name: str = "product", *, quick: bool = False) -> list[Product]:
-    """Return so many products, spread over the namespaces."""
+    """Return this many products, spread over the namespaces."""
     return [
         Product(f"bench-{number % NAMESPACES}", f"{name}-{number:04}", number, quick)
         for number in range(count)

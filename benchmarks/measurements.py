@@ -56,7 +56,7 @@ class Traffic:
 
 @dataclass
 class Measurements:
-    """The traffic of all products; `rows` answers as `benchmarks.prometheus_stand_in` asks.
+    """The traffic of all products; `rows` has the interface of `benchmarks.prometheus_stand_in`.
 
     `serving` has those that were ready: before that there are no answers, even if there is a route.
     """

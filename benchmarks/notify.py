@@ -1,6 +1,6 @@
 """Cost of the messenger: `python -m benchmarks.notify --products 5000`.
 
-The messenger runs as a process of its own, on a real API server with so many products. Reported are
+The messenger runs as a process of its own, on a real API server with this many products. Reported are
 the time until it has read all of them; a degradation of one product, from the write of its status
 to the message; and one of all of them at once, until the last product is in a message: number of
 messages, requests to the API server, memory, and the size of its ConfigMap.

@@ -27,7 +27,7 @@ POLL_SECONDS = 0.1
 
 
 class Api:
-    """Reads as whom the kubeconfig says; everything lies inline in it, ours or kind's."""
+    """Reads the API as the kubeconfig's user; the kubeconfig refers to no files."""
 
     def __init__(self, kubeconfig: Path) -> None:
         """Read the kubeconfig; each request opens a new connection."""

@@ -1,4 +1,4 @@
-"""What everything above a cluster may ask of it, whichever of the two ways it runs."""
+"""Interface of a cluster, for both backends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Backend(Protocol):
 
     @property
     def state(self) -> Path:
-        """Folder for what lives as long as the cluster."""
+        """Folder of files that are deleted with the cluster."""
         ...
 
     @property
@@ -61,7 +61,7 @@ class Backend(Protocol):
         ...
 
     def up(self) -> bool:
-        """Bring the cluster to a Ready node; False if it was there already."""
+        """Start the cluster until its node is Ready; return False if it was running."""
         ...
 
     def down(self) -> None:

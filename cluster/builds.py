@@ -87,7 +87,7 @@ class Recipe:
         ]
 
     def key(self) -> str:
-        """Hash of all that goes in: sources, the modules' sums and flags; 10 hex digits."""
+        """Hash of the inputs: sources, the modules' sums and flags; 10 hex digits."""
         digest = hashlib.sha256(
             json.dumps([self.package, self.flags(), self.links, self.files]).encode()
         )

@@ -34,7 +34,7 @@ in the cache folder; later starts take seconds.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it did what was asked, 1 with one sentence if it couldn't."""
+    """Run one command; return 0 on success, 1 with an error message otherwise."""
     parsed = make_parser().parse_args(arguments)
     try:
         code: int = parsed.run(parsed)

@@ -66,7 +66,7 @@ def follow(
     folder: Path,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Run a program that takes minutes and show what it says as it says it.
+    """Run a program that takes minutes, and show its output as it arrives.
 
     All of it is kept in `log`.
 

@@ -59,7 +59,7 @@ class Options:
 
 
 class ControlPlane:
-    """etcd and the API server, with what `options` ask for; a context manager.
+    """A context manager that runs etcd and the API server with these options.
 
     The programs are ended by the kernel if the thread that entered it dies, so a killed test
     run leaves none behind.

@@ -53,7 +53,7 @@ def require_engine() -> None:
 
 
 def pull(image: str, *, what: str, otherwise: str = OTHERWISE) -> None:
-    """Have the engine pull an image that it lacks, however long that takes, and show how it goes.
+    """Pull an image that the engine lacks, without a timeout, and show the progress.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def pull(image: str, *, what: str, otherwise: str = OTHERWISE) -> None:
 
 
 def build_image(target: str, *, log: Path) -> str:
-    """Build a target of the Dockerfile and show how it goes; a reference by its content.
+    """Build a target of the Dockerfile and show the progress; return a reference by its content.
 
     What was built before is taken from the engine's cache. One is built after the other, so that
     they share their first stages.

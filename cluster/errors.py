@@ -18,7 +18,7 @@ NO_SPACE = "no space left on device"
 
 
 class ClusterError(Exception):
-    """The cluster can't do what was asked; the message says why and what helps."""
+    """The cluster can't carry out a command; the message has the reason and the fix."""
 
 
 class MissingPrerequisiteError(ClusterError):
@@ -47,7 +47,7 @@ def disk_full(folder: Path, purpose: str) -> DiskFullError:
 
 
 def require_space(folder: Path, mebibytes: int, purpose: str) -> None:
-    """Raise `DiskFullError` unless `mebibytes` are free where `folder` lies."""
+    """Raise `DiskFullError` unless `mebibytes` are free on the disk of `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(folder).free < mebibytes * MEBIBYTE:
         raise disk_full(folder, f"{purpose} ({mebibytes} MiB)")

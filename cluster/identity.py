@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A cluster's name and where its things lie; nothing here touches the machine."""
+    """A cluster's name and its paths; nothing here changes the machine."""
 
     name: str
 
@@ -182,7 +182,7 @@ def claimed_addresses(identity: Identity) -> Addresses | None:
 
 
 def release_addresses(identity: Identity) -> None:
-    """Give the cluster's block back."""
+    """Release the cluster's address block."""
     addresses = claimed_addresses(identity)
     if addresses:
         (CLAIMS / str(addresses.block)).unlink(missing_ok=True)

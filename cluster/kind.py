@@ -54,7 +54,7 @@ class KindCluster:
 
     @property
     def state(self) -> Path:
-        """Folder for what lives as long as the cluster."""
+        """Folder of files that are deleted with the cluster."""
         return self._identity.state
 
     @property
@@ -82,7 +82,7 @@ class KindCluster:
         return self.state / "registries"
 
     def up(self) -> bool:
-        """Create the cluster; False if it is there and Ready.
+        """Create the cluster; return False if it exists and is Ready.
 
         Raises
         ------

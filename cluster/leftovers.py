@@ -1,4 +1,4 @@
-"""What a cluster leaves on a machine beyond its programs, and how it goes away.
+"""Removal of what a cluster leaves on a machine beside its programs.
 
 Containers and their shims outlive containerd, mounts outlive them all. Everything here finds its
 own by the cluster's name in a path, so nothing of another cluster is touched.

@@ -78,7 +78,7 @@ class LocalNode:
 
     @property
     def state(self) -> Path:
-        """Folder for what lives as long as the cluster."""
+        """Folder of files that are deleted with the cluster."""
         return self._identity.state
 
     @property
@@ -125,7 +125,7 @@ class LocalNode:
         return addresses
 
     def up(self) -> bool:
-        """Bring the cluster to a Ready node; False if it was there already."""
+        """Start the cluster until its node is Ready; return False if it was running."""
         if self.is_ready():
             return False
         with locked(f"cluster-{self._identity.name}"):

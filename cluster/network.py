@@ -1,4 +1,4 @@
-"""The network namespace the node lives in, and its one link to the host.
+"""The network namespace of the node, and its one link to the host.
 
 The namespace has a route to the host and nothing else: no default route, so whatever runs inside
 can't reach a network outside, and no outside network can reach in.

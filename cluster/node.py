@@ -37,7 +37,7 @@ class NodeSettings:
 
     @property
     def folder(self) -> Path:
-        """Where the node's own files lie."""
+        """Folder of the node's own files."""
         return self.identity.state / "node"
 
     @property

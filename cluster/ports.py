@@ -1,4 +1,4 @@
-"""Free ports on loopback, held while a control plane lives.
+"""Free ports on loopback, held while a control plane runs.
 
 Below the range from which the kernel takes ports for outgoing connections, so that none is taken
 while its server restarts; a lock file a port keeps two control planes apart.

@@ -94,7 +94,7 @@ def require_linux_root(system: str = sys.platform) -> None:
 
 
 def require_packages(packages: list[str], system: str = sys.platform) -> None:
-    """Install Debian packages if this is Debian and we are root; else say how."""
+    """Install Debian packages on Debian as root; otherwise raise an error with the command."""
     if system != "linux":
         raise MissingPrerequisiteError(
             f"missing: {', '.join(packages)}. That takes Debian, this is {system}: where a Docker "

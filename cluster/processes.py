@@ -205,14 +205,14 @@ class Processes:
         return process
 
     def stop(self, name: str, *, grace: float = 5.0) -> None:
-        """End a program and forget it; nothing happens if it has ended."""
+        """End a program and delete its record; do nothing if it has ended."""
         process = self.find(name)
         if process:
             process.stop(grace)
         (self._records / f"{name}.json").unlink(missing_ok=True)
 
     def stop_all(self, *, grace: float) -> None:
-        """End all programs, the last started first; all are asked before any is waited for.
+        """End all programs, the last started first; all get the signal before the first wait.
 
         What the programs have started themselves is ended too.
         """

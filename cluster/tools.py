@@ -25,7 +25,7 @@ def tool(name: str) -> str:
 
 
 def on_path(name: str) -> str | None:
-    """Return path of a tool that is there and new enough; None otherwise."""
+    """Return the path of a tool on PATH that is new enough; None otherwise."""
     path = shutil.which(name)
     if path is None:
         return None

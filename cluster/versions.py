@@ -1,4 +1,4 @@
-"""Versions of everything the cluster is made of, read from versions.toml.
+"""Versions of all parts of the cluster, read from versions.toml.
 
 One file, so that an upgrade is one edit, and a test can hold the go.mod files, the Python lock
 file and the chart against it.

@@ -56,7 +56,7 @@ def _judge(rule: str, scenario: Scenario, traffic: SimulatedTraffic, seed: int) 
 
 
 def worse_by(scenario: Scenario, margins: float) -> Scenario:
-    """Return the scenario with a candidate that is worse in its first SLO by so many margins."""
+    """Return the scenario with a candidate that is worse in its first SLO by this many margins."""
     streams = tuple(
         replace(s, candidate_bad=s.stable_bad + (0.0 if i else margins * s.margin))
         for i, s in enumerate(scenario.streams)

@@ -72,7 +72,7 @@ class Stream:
             end += rows
 
     def row_at(self, seconds: float) -> int:
-        """Return the row that arrives so many seconds after `STREAM_START`."""
+        """Return the row that arrives this many seconds after `STREAM_START`."""
         blocks, arrived = seconds / BLOCK_SECONDS, np.cumsum([0, *self.volume])
         later = max(blocks - len(self.volume), 0) * self.rows_per_block
         return STREAM_START + round(

@@ -1,4 +1,4 @@
-"""Requests of a product that call another one: which version of it they meet, and what comes of them.
+"""Requests of a product that call another one: the versions that answer, and their outcomes.
 
 A request calls the upstream 1 + Poisson(`more_calls`) times, and is wrong less often with each call. With
 draws, all of its calls have one version; without, each is split by itself, so a request may meet both.
@@ -79,7 +79,7 @@ class Calling:
 
 
 def calls_with(mixed: float, share: float) -> float:
-    """Return the mean number of further calls with which so many requests would meet both versions.
+    """Return the mean number of further calls with which this many requests would meet both versions.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class NetworkFault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A request that arrives so many seconds late, even if its sender has timed out meanwhile."""
+    """A request that arrives this many seconds late, even if its sender has timed out meanwhile."""
 
     seconds: float
 
@@ -161,7 +161,7 @@ class Line:
     def watch(
         self, resource: Resource, namespace: str, labels: str, since: int, *, seconds: float
     ) -> Stream:
-        """Open a watch, which the server ends after so many seconds."""
+        """Open a watch, which the server ends after this many seconds."""
         self.check_watch(resource)
         server = self.network.server
         stream = server.watch(resource, namespace, labels, since)

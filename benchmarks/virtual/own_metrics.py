@@ -38,7 +38,7 @@ def events(query: str, version: Version, counted: Counted, blocks: list[Block]) 
 
 
 def counters(query: str, version: Version, counted: Counted, blocks: list[Block]) -> Any:
-    """Return counters by name, with their values so many seconds before."""
+    """Return counters by name, with their values this many seconds before."""
     for name, lag in sorted(set(_COUNTER.findall(query))):
         labels = version._asdict() | {names.COUNTER: name, names.LAG: lag}
         yield labels, _grown(counted, _curves(name), blocks, int(lag))
@@ -91,7 +91,7 @@ def _by_prediction(version: Version) -> dict[str, str]:
 def _grown(
     counted: Counted, curves: tuple[str, ...], blocks: list[Block], lag: int
 ) -> dict[int, float]:
-    """Return the growth of curves together, in blocks that end so many seconds earlier."""
+    """Return the growth of curves together, in blocks that end this many seconds earlier."""
     growth: dict[int, float] = {}
     for name in curves:
         curve = counted.events.get(name)

@@ -23,7 +23,7 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Course of a training: after so many seconds it fails, or reports a new bento.
+    """Course of a training: after this many seconds it fails, or reports a new bento.
 
     `report` is its termination message; None for one that fails. `unscheduled` is the reason why
     its pod isn't scheduled; empty for one that runs. `queued` are the seconds until its queue

@@ -60,7 +60,7 @@ def up(backend: Backend, options: Options | None = None) -> bool:
 
 
 def add_metrics_server(backend: Backend) -> bool:
-    """Install what autoscalers read, for whom one is to act; False if it was there.
+    """Install the metrics server, which autoscalers read; return False if it was installed.
 
     It isn't among what `up` installs: it takes minutes to build once, and most have no use for it.
 

@@ -25,7 +25,7 @@ SELECTOR = "app.kubernetes.io%2Fmanaged-by%3Dsluicegate-cluster"
 
 
 class AddonError(ClusterError):
-    """An add-on didn't become ready; the message says what its pods say."""
+    """An add-on didn't become ready; the message has its pods' reasons."""
 
 
 def nothing(_backend: Backend) -> None:

@@ -1,4 +1,4 @@
-"""What Prometheus reads, and the labels it gives: the contract of the operator's queries.
+"""Scrape configuration of Prometheus, with the labels that the operator's queries need.
 
 Targets of products carry `namespace`, `product`, `version` and `revision` from the pod's labels,
 and `pod`. A pod is read only if its labels agree with the ReplicaSet that controls it, whose name

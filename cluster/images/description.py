@@ -97,7 +97,7 @@ class ImageDescription:
 
     @property
     def reference(self) -> str:
-        """The name by which pods ask for the image; nothing is pulled under it."""
+        """The name of the image in pods; it is loaded and never pulled."""
         return f"{REFERENCE_PREFIX}/{self.name}:{self.version}"
 
 

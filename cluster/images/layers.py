@@ -1,4 +1,4 @@
-"""The layers of an image, each kept under the hash of what goes into it."""
+"""The layers of an image, each cached under the hash of its inputs."""
 
 from __future__ import annotations
 

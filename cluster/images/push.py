@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def push(image: BuiltImage, repository: str, *, plain_http: bool | None = None) -> str:
-    """Push it as REPOSITORY/NAME:VERSION; HOST/PATH@sha256:… of what lies there then.
+    """Push the image as REPOSITORY/NAME:VERSION; return its reference HOST/PATH@sha256:….
 
     Raises
     ------

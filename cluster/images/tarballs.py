@@ -1,4 +1,4 @@
-"""Tar files that come out the same wherever and whenever they are written.
+"""Reproducible tar files.
 
 Order, times, owners and modes are fixed here, so that an image's digest says something
 about its content and about nothing else.
@@ -19,7 +19,7 @@ EPOCH = 1767225600  # 2026-01-01: later than the files of the Debian release, ea
 
 
 def write_tree(tree: Path, prefix: str, sink: IO[bytes]) -> None:
-    """Write the directory `tree` to `sink` as a tar whose root lies at `prefix`."""
+    """Write the directory `tree` to `sink` as a tar with its root at `prefix`."""
     with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT, dereference=False) as tar:
         for parent in _parents(prefix):
             tar.addfile(_entry(parent, tarfile.DIRTYPE, 0o755))
@@ -30,7 +30,7 @@ def write_tree(tree: Path, prefix: str, sink: IO[bytes]) -> None:
 def copy_members(
     source: IO[bytes], sink: IO[bytes], *, only: Iterable[str] = (), without: Iterable[str] = ()
 ) -> None:
-    """Copy a tar, keeping owners and times, dropping device nodes and what isn't wanted.
+    """Copy a tar with owners and times, without device nodes and excluded members.
 
     `only` and `without` are absolute path prefixes; an empty `only` keeps everything.
     """

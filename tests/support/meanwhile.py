@@ -1,4 +1,4 @@
-"""What goes on beside a test: the part of a cluster that nothing here plays."""
+"""Background tasks of a test, for parts of a cluster without a stand-in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def meanwhile(act: Callable[[], None], *, every: float) -> Iterator[None]:
-    """Act every so many seconds in a thread, for the length of a block.
+    """Call a function at intervals in a thread, for the duration of the block.
 
     Raises
     ------

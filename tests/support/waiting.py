@@ -1,4 +1,4 @@
-"""Waits that look again until something holds; no test sleeps and hopes.
+"""Waits that poll until a condition holds; no test sleeps for a fixed time.
 
 A deadline distinguishes a test that hangs from one that goes on, and on a machine that has other work it
 says nothing of what is tested. So time at which any task waits for a core doesn't count, up to
@@ -31,7 +31,7 @@ def assert_bars() -> None:
 
 
 def took(seconds: float, bar: float, what: str) -> None:
-    """Say how long something took; with `--bars` it may take no longer than the bar.
+    """Print a duration; with `--bars` assert that it isn't above the bar.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Backpressure of the API server: the pause that a 429 asks for, shared by all senders.
+"""Backpressure of the API server: the pause that a 429 requests, shared by all senders.
 
 A 429 applies to the client, not only to the request that received it: requests of other workers, of
 the resync or of a watch would be rejected as well.

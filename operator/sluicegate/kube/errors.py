@@ -65,7 +65,7 @@ class Gone(KubeError):
 
 
 class Invalid(KubeError):
-    """The object breaks the schema, a CEL rule or an admission check; the message says which."""
+    """The object breaks the schema, a CEL rule or an admission check; the message names it."""
 
 
 class Unapplicable(Invalid):

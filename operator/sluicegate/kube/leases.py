@@ -41,7 +41,7 @@ class LeaseStore:
         self._key = key
 
     async def read(self) -> LeaseRecord | None:
-        """Return the record, or None if there is no such Lease."""
+        """Return the record; None without the Lease."""
         try:
             return parse_lease(await self._transport.send(requests.get_request(LEASES, self._key)))
         except NotFound:

@@ -80,7 +80,7 @@ def list_page(
 
 
 def watch(resource: Resource, *, namespace: str = "", version: str, seconds: int) -> ApiRequest:
-    """Watch a collection from a resourceVersion for so many seconds; with bookmarks."""
+    """Watch a collection from a resourceVersion for this many seconds; with bookmarks."""
     query = (
         ("watch", "true"),
         ("allowWatchBookmarks", "true"),

@@ -164,7 +164,7 @@ def _scored(
     *,
     now: int,
 ) -> Proposal:
-    """Return the end of a Job that only scored stable; it counts neither as a training nor as an attempt."""
+    """Return the end of a Job that only scored stable; it doesn't count as a training or an attempt."""
     stable, running = status.stable, status.training
     if stable is None or running is None or scored.parent != stable.release:
         return _discard(

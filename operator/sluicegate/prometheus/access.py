@@ -53,7 +53,7 @@ def headers_of(endpoint: Endpoint) -> dict[str, str]:
 
 
 def proxies_of(endpoint: Endpoint) -> dict[str, str]:
-    """Return the proxy of an endpoint as `requests` takes it; empty for none."""
+    """Return the proxy of an endpoint in the form of `requests`; empty without one."""
     return {} if not endpoint.proxy else dict.fromkeys(("http", "https"), endpoint.proxy)
 
 

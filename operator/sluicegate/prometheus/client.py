@@ -105,7 +105,7 @@ class Prometheus:
         urgent: bool = False,
         own_of: str = "",
     ) -> T:
-        """Query `text` at start, start + step … end; return what a reader makes of the rows.
+        """Query `text` at start, start + step … end; return the reader's result of the rows.
 
         Readers work in a worker thread, one at a time: thousands of rows would block the event
         loop, and those of several answers take too much memory. An urgent query doesn't wait for

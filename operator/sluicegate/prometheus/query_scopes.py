@@ -19,7 +19,7 @@ that is 7 MB, and a server reads no more than `LONGEST_QUERY`."""
 
 
 def split_scopes(targets: Iterable[Target], limit: int) -> tuple[Scope, ...]:
-    """Split targets into scopes of at most `limit` products each; every target lies in exactly one.
+    """Split targets into scopes of at most `limit` products each; each target is in exactly one.
 
     Whole namespaces share a query, as that keeps it short; a namespace with more products than the
     limit is split by their names.

@@ -1,4 +1,4 @@
-"""Keys that are ready, in turns of their namespaces.
+"""Ready keys, taken from namespaces in turn.
 
 A namespace with a thousand keys has as many turns as one with a single key: so a tenant that
 changes many products delays its own. Keys of one namespace keep their order. It corresponds to the

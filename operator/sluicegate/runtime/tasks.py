@@ -23,7 +23,7 @@ async def restart_on_failure(name: str, work: Work) -> None:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait until an event is set, for so many seconds at most; return whether it is set."""
+    """Wait until an event is set, for at most this many seconds; return whether it is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -138,7 +138,7 @@ class RequestLimits:
     async def __call__(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Send a request after the pause that the API server asked for."""
+        """Send a request after the pause that the API server requested."""
         path = request.url.path
         # Kopf's own timeout may end the request before, but its next one waits here as well.
         await asyncio.sleep(max(0.0, self._refused_until.get(path, 0.0) - time.monotonic()))

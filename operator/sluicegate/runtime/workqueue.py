@@ -31,7 +31,7 @@ the end any more."""
 
 
 class ShutDown(Exception):  # noqa: N818  # an end, not an error
-    """The queue was shut down and gives out no more keys."""
+    """The queue was shut down and returns no more keys."""
 
 
 class QueueObserver:

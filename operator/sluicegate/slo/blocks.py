@@ -507,7 +507,7 @@ class Series:
 
 
 def hour_of(index: int) -> int:
-    """Return the hour that a block lies in: twelve blocks, aligned to absolute time."""
+    """Return the hour of a block: twelve blocks, aligned to absolute time."""
     return (index - 1) // BLOCKS_PER_HOUR
 
 

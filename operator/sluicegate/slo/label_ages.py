@@ -1,4 +1,4 @@
-"""Labels by the age that their prediction has when they come, in the classes of the library."""
+"""Labels by the age of their prediction at their arrival, in the classes of the library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class LabelsByAge:
     stable_total: tuple[int, ...]
 
     def within(self, classes: int) -> tuple[Count, Count]:
-        """Return the labels of (candidate, stable) in so many of the youngest classes."""
+        """Return the labels of (candidate, stable) in this many of the youngest classes."""
         last_class = classes - 1
         return (
             Count(self.candidate_bad[last_class], self.candidate_total[last_class]),
@@ -53,5 +53,5 @@ def _cumulative_counts(counts: Sequence[Count]) -> tuple[tuple[int, ...], tuple[
 
 
 def covered_classes(seconds: float) -> int:
-    """Return how many of the youngest classes lie within so many seconds."""
+    """Return how many of the youngest classes are within this many seconds."""
     return sum(age_bound <= seconds for age_bound in AGE_BOUNDS_SECONDS)

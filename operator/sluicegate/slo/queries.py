@@ -370,7 +370,7 @@ def render_outcomes(scope: Scope, window: int, metric: str) -> str:
 
 
 def render_outcomes_by_age(scope: Scope, window: int) -> str:
-    """Render the query for labelled predictions by the class of their age when the label came."""
+    """Render the query for labelled predictions by the class of their age when the label arrived."""
     selector = select_series(names.LABELLED_PREDICTIONS, [*scope.matchers(), f'{names.AGE}!=""'])
     return sum_by((*PREDICTION_LABELS, names.OUTCOME, names.AGE), _count(selector, window, scope))
 

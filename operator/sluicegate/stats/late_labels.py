@@ -1,4 +1,4 @@
-"""Sequential test of labels that come late: both arms' odds among labels of the same ages.
+"""Sequential test of late labels: both arms' odds among labels of the same ages.
 
 A wrong answer may become known at once, by a complaint, and a right one after weeks, by a sale.
 Then a young candidate's first labels are another mixture than those of a long-lived stable version,

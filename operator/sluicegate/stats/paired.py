@@ -64,7 +64,7 @@ def paired_difference(pairs: Pairs, z_score: float = Z95) -> Difference:
 
 
 def probability_of_better_by_chance(pairs: Pairs) -> float:
-    """Compute the probability that an equal candidate has at most so many discordant rows wrong.
+    """Compute the probability that an equal candidate has at most this many discordant rows wrong.
 
     Exact McNemar, one-sided.
     """

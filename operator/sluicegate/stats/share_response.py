@@ -150,7 +150,7 @@ def share_response(
 
 
 def labels_seconds(block_seconds: float, lag_seconds: float) -> float:
-    """Return the seconds within which the labels of a prediction come; `lag_seconds` is the part that is known."""
+    """Return the seconds within which the labels of a prediction arrive; `lag_seconds` is the known part."""
     return block_seconds * FIXED_DELAYS[-1] + lag_seconds
 
 

@@ -1,4 +1,4 @@
-"""An API server that keeps objects, refuses stale writes and remembers what it was sent.
+"""An API server in memory that stores objects, refuses stale writes and records requests.
 
 It stands for a server that isn't ours, over real HTTP: no schema, no managedFields (so each child
 that is applied differs from what lives), but names, versions, uids and preconditions as they are.
@@ -132,12 +132,12 @@ class ApiStandIn:
         return self._store(path, body)
 
     def restore(self, objects: dict[str, Body]) -> None:
-        """Hold what a backup held, and go on with the version that comes after it."""
+        """Restore a backup, and continue with the resourceVersion after it."""
         newest = max(int(one["metadata"]["resourceVersion"]) for one in objects.values())
         self.objects, self._versions = objects, itertools.count(newest + 1)
 
     def move(self, resource: Resource, key: Key) -> Body:
-        """Write an object as another client: nothing of ours changes, its version does."""
+        """Write an object as another client: only its resourceVersion changes."""
         path = resource.path(key.namespace, key.name)
         return self._store(path, self.objects[path])
 

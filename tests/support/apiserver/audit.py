@@ -1,4 +1,4 @@
-"""What the API server's audit log says of its requests so far."""
+"""Requests in the API server's audit log."""
 
 from __future__ import annotations
 

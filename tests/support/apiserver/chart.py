@@ -1,4 +1,4 @@
-"""What Helm makes of the chart, without a cluster."""
+"""Objects that Helm renders from the chart, without a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold whatever goes wrong, read from the API server's audit log and the live objects.
+"""Invariants under faults, read from the API server's audit log and the live objects.
 
 No version is lost, nothing is decided without data, the stable version is never without pods, and
 the operator's process never ends. The audit log has every state that was ever stored, so a

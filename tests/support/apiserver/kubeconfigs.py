@@ -1,4 +1,4 @@
-"""A kubeconfig with one context: whom a command or an operator of a test asks, and by which token."""
+"""A kubeconfig with one context: server and token for a command or an operator of a test."""
 
 from __future__ import annotations
 

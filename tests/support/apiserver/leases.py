@@ -72,7 +72,7 @@ class LeaseServer:
 
 @dataclass
 class Line:
-    """A replica's connection: how late requests arrive and answers come, and whether they do."""
+    """A replica's connection: delays and losses of requests and responses."""
 
     server: LeaseServer
     request_seconds: float = 0.0

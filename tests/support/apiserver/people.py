@@ -1,4 +1,4 @@
-"""People in front of a real API server: who they are is said by impersonation, as kubectl --as does."""
+"""Users of a real API server, by impersonation like kubectl --as."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MERGE = "application/merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API server said: allowed, or the words with which it refused; its warning."""
+    """Response of the API server: allowed, or the reason of the refusal, and its warning."""
 
     refusal: str = ""
     warning: str = ""
@@ -102,7 +102,7 @@ def chart(release: str, *values: str, namespace: str = "sluicegate-system") -> l
 
 
 def install_policies(plane: ControlPlane, release: str, *values: str) -> list[dict[str, Any]]:
-    """Apply what the chart says about who may do what, and wait until policies are type-checked."""
+    """Apply the chart's roles and policies, and wait until policies are type-checked."""
     objects = [one for one in chart(release, *values) if one["kind"].startswith(PEOPLE_KINDS)]
     objects = [one for one in objects if one["kind"] != "ClusterRoleBinding"]
     listed = {"apiVersion": "v1", "kind": "List", "items": objects}

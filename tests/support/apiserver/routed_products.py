@@ -1,4 +1,4 @@
-"""Products that claim routes on Gateways in memory: what their looks write is what lives."""
+"""Products that claim routes on Gateways in memory, where reconciles write the live objects."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ STABLE: dict[str, Any] = {
 
 @dataclass
 class Entry:
-    """Entry product: its spec.route, what lives of it, and what the Gateways say."""
+    """One product: its spec.route, its live objects, and the Gateways' verdict."""
 
     key: Key
     route: Any
@@ -168,7 +168,7 @@ class Routed:
         return key
 
     def set_verdict(self, key: Key, word: str) -> None:
-        """Let each Gateway say this of a product's route; nothing at all for an empty word."""
+        """Set each Gateway's verdict on a product's route; none for an empty word."""
         entry = self.products[key]
         assert entry.live is not None
         parents = range(len(entry.live["parentRefs"]))
@@ -177,7 +177,7 @@ class Routed:
         self.see(key)
 
     def see(self, key: Key) -> None:
-        """Take in what lives of a product."""
+        """Read the live objects of a product."""
         self.claims.record(self.products[key].record(), self.route(key))
 
     def route(self, key: Key) -> RouteRecord | None:

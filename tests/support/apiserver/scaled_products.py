@@ -25,26 +25,26 @@ KINDS = ("dataproducts", "deployments", "services")
 
 @dataclass(frozen=True, slots=True)
 class ScaledProducts:
-    """So many products of one namespace; each change is a write for the leader."""
+    """`count` products of one namespace; each change is a write for the leader."""
 
     plane: ControlPlane
     namespace: str
     count: int
 
     def scale(self, pods: int) -> None:
-        """Ask for so many pods of each, and don't wait."""
+        """Request this many pods of each product, without waiting."""
         bodies = [product(self.namespace, f"p{number}") for number in range(self.count)]
         for body in bodies:
             body["spec"]["serving"] = {"replicas": pods}
         apply(self.plane, *bodies)
 
     def until_scaled(self, pods: int, *, seconds: float = 60) -> None:
-        """Wait until each has them, and says that it is Ready as it is."""
+        """Wait until each product has them, and reports Ready for its newest generation."""
         goal = f"{self.count} products with {pods} pods each"
         eventually(lambda: self._have(pods), seconds=seconds, what=goal)
 
     def rescale(self, pods: int) -> None:
-        """Ask for so many pods of each, and wait."""
+        """Request this many pods of each product, and wait."""
         self.scale(pods)
         self.until_scaled(pods)
 

@@ -47,7 +47,7 @@ def account_of(release: str) -> str:
 
 
 def install_account(plane: ControlPlane, release: str, *values: str) -> list[dict[str, Any]]:
-    """Apply what the chart lets the page's account do; here the page comes with a certificate in its name."""
+    """Apply the chart's permissions of the page's account, which has a certificate here."""
     items = [
         one
         for one in chart(release, "web.enabled=true", *values)

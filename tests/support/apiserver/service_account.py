@@ -83,7 +83,7 @@ class ServiceAccount:
 
 
 def expiring_in(plane: ControlPlane, token: str, seconds: int) -> str:
-    """Return the token with another end, so many seconds from now, signed by the control plane's own key.
+    """Return the token with another end, this many seconds from now, signed by the control plane's own key.
 
     The API server issues none that lives for less than ten minutes, and a test can't wait for that.
     """

@@ -1,4 +1,4 @@
-"""Products that are asked to train, reconciled by the operator's own reconciler.
+"""Products with requested trainings, reconciled by the operator's own reconciler.
 
 The API server is a stand-in over real HTTP that refuses Jobs where `refuses` says so; Jobs end when
 the test says so. Time is the fleet's own.
@@ -80,7 +80,7 @@ class Fleet:
         self._sync()
 
     async def restart(self) -> None:
-        """Let another replica take over: it knows what the server holds, and nothing else."""
+        """Let another replica take over, which reads its state from the server only."""
         self.start()
         await self.controller.begin()
 
@@ -96,7 +96,7 @@ class Fleet:
         return key
 
     def ask(self, key: Key) -> None:
-        """Ask for a retraining."""
+        """Request a retraining."""
         self.request_number += 1
         body = self.body(key)
         annotations = {names.REQUEST_RETRAIN: f"token-{self.request_number}"}
@@ -127,7 +127,7 @@ class Fleet:
         self._sync()
 
     def patch_job(self, key: Key, **spec: Any) -> None:
-        """Edit the product's Jobs, which have begun, as a person with the right to do so may."""
+        """Edit the product's running Jobs, as a person with permission may."""
         for job in self.jobs(key):
             body = self.server.objects[JOBS.path(*job.key)]
             status = {"startTime": body["metadata"]["creationTimestamp"]}
@@ -135,7 +135,7 @@ class Fleet:
         self._sync()
 
     async def run_passes(self, seconds: int = 0, *, rounds: int = 3) -> None:
-        """Let time pass; reconcile each product, and those that are called for, so many times."""
+        """Let time pass; reconcile each product, then the requeued ones, for this many rounds."""
         self.server.now += seconds
         for _ in range(rounds):
             for key in self.keys:

@@ -1,4 +1,4 @@
-"""What a rule says of each combination of its inputs, as lines for a golden.
+"""Outcomes of a rule for each combination of its inputs, as lines for a golden.
 
 What is equal is printed once: an outcome with all combinations that have it, a combination of which
 an input makes no difference with "any" in its place. So a changed line of a golden shows an

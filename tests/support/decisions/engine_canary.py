@@ -32,7 +32,7 @@ _STATUS = DataProductStatus(
 
 
 class Canary:
-    """One candidate, as the engine sees it: shown a block, it moves on or comes to a verdict."""
+    """One candidate for the engine: with each block it advances, holds or gets a verdict."""
 
     def __init__(self, terms: Terms, scenario: Scenario, past: list[CanaryBlock]) -> None:
         self._terms, self._seconds = terms, scenario.block_seconds

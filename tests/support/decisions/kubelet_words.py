@@ -40,7 +40,7 @@ def ended(code: int, restarts: int, reason: str = "Error") -> dict[str, Any]:
 
 
 def job(condition: str = "Complete", reason: str = "", seconds: int = 0) -> JobRecord | None:
-    """Return a training Job that has ended so; it may take so many seconds."""
+    """Return an ended training Job with this result and this deadline in seconds."""
     return job_record(
         {
             "metadata": {

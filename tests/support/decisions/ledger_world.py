@@ -35,7 +35,7 @@ KEY = Key(NAMESPACE, PRODUCT)
 
 
 class Killed(BaseException):
-    """The process is gone; nothing of it runs any more."""
+    """The process has ended."""
 
 
 class Executioner:

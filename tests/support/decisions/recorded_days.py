@@ -1,4 +1,4 @@
-"""Seventy days of one product, block by block, as a Prometheus has them; some samples come late."""
+"""Seventy days of one product, block by block, as in Prometheus; some samples are late."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def kept_rows(*_: int) -> dict[tuple[str, int, bool], Keyed]:
 
 @dataclass
 class History:
-    """The truth, and the stand-in's rows of as much of it as is there at a moment."""
+    """The true counts, and the stand-in's rows of those that have arrived at a time."""
 
     begin: int
     days: int

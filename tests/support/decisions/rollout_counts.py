@@ -43,7 +43,7 @@ class Arms:
 
 @dataclass
 class RolloutCounts:
-    """The counts of a product's versions, in blocks of so many seconds, oldest first."""
+    """The counts of a product's versions, in blocks of this many seconds, oldest first."""
 
     seconds: int
     blocks: list[CountedBlock] = field(default_factory=list)
@@ -123,5 +123,5 @@ class CountedBlock:
 
 
 def values(blocks: Mapping[str, Block]) -> dict[str, BlockValue]:
-    """Return what the blocks say."""
+    """Return the values of the blocks."""
     return {slo: BlockValue(block.quality, block.count) for slo, block in blocks.items()}

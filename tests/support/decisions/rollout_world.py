@@ -103,7 +103,7 @@ def document(**spec: Any) -> dict[str, Any]:
 
 @dataclass
 class Pods:
-    """A version's Deployment: pods asked for, pods there, pods ready."""
+    """A version's Deployment: numbers of desired, existing and ready pods."""
 
     version: VersionBase
     desired: int = 0
@@ -488,7 +488,7 @@ def broken_pod(text: str = "container main ended with 1") -> PodState:
 
 
 def serving_world(blocks: int, **spec: Any) -> World:
-    """Return a world whose first version has served for so many blocks.
+    """Return a world whose first version has served for this many blocks.
 
     One of its own for each caller.
     """

@@ -169,7 +169,7 @@ class FaultProxy:
         await self._goodbye()
 
     async def _goodbye(self) -> None:
-        """Let the loop go on until no socket is left; one that was cancelled says goodbye first."""
+        """Run the loop until no socket is left; a cancelled one sends its close frame first."""
         sockets = list(self._sockets)
         async with asyncio.timeout(GOODBYE_SECONDS):
             await asyncio.sleep(0)  # accepted ones need no more than a turn of the loop

@@ -68,7 +68,7 @@ class Hang:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """The request is passed on late, even if the client has given up meanwhile."""
+    """The request is forwarded late, even after the client's timeout."""
 
     seconds: float
 

@@ -102,7 +102,7 @@ def annotate(plane: ControlPlane, name: str, annotation: str) -> None:
 
 
 def wait_until_idle(plane: ControlPlane, user: str) -> None:
-    """Wait until an operator has written nothing between two looks, five seconds apart."""
+    """Wait until an operator has written nothing for five seconds."""
     counts: list[int] = []
 
     def is_idle() -> bool:
@@ -113,7 +113,7 @@ def wait_until_idle(plane: ControlPlane, user: str) -> None:
 
 
 def begin(plane: ControlPlane) -> None:
-    """Bring the products into their phases; an operator runs."""
+    """Bring the products into their phases, with a running operator."""
     apply(plane, *products())
     eventually(
         lambda: all(statuses(plane)[name].get("stable") for name in PRODUCTS),

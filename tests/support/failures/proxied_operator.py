@@ -40,7 +40,7 @@ OURS = ("-l", "app.kubernetes.io/managed-by=sluicegate")
 
 @dataclass(frozen=True, slots=True)
 class ProxiedOperator:
-    """The parts, and the questions that tests of faults ask of them."""
+    """An operator behind a proxy that injects faults, with queries for tests."""
 
     plane: ControlPlane
     namespace: str
@@ -95,7 +95,7 @@ class ProxiedOperator:
         return self.replica.process.poll() is None and self.replica.get("/healthz")[0] == 200
 
     def well(self, **pods: int) -> bool:
-        """Return whether it leads, and products have so many pods each."""
+        """Return whether the operator leads, and products have this many pods each."""
         if not (self.replica.leads() and self.alive()):
             return False
         products, deployments = self._there(DATA_PRODUCTS), self._there(DEPLOYMENTS)

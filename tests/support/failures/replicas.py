@@ -1,4 +1,4 @@
-"""Real operator processes against a real API server, and what its audit log says of them."""
+"""Operator processes with a real API server, and their requests in its audit log."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def switch() -> Iterator[Switch]:
 
 
 class WiredReplica(Replica):
-    """An operator at the far end of a wire; its own HTTP server is asked from there."""
+    """An operator in a network namespace; its HTTP server is queried from there."""
 
     def __init__(
         self,

@@ -56,7 +56,7 @@ def malformed(random: Random) -> bytes:
 
 
 async def check_requests(port: int, random: Random, count: int, *, at_once: int = 20) -> int:
-    """Send so many malformed requests to a server of this machine; return how many got an answer.
+    """Send this many malformed requests to a server of this machine; return how many got an answer.
 
     Raises
     ------

@@ -36,7 +36,7 @@ PACKAGES = {"redis-server": "redis-server"}
 
 @dataclass(frozen=True)
 class ArgoCD:
-    """Argo CD on a cluster: it applies a folder as gitops/argocd/application.yaml says."""
+    """Argo CD on a cluster, with an Application like gitops/argocd/application.yaml."""
 
     cluster: Cluster
     server: str
@@ -46,7 +46,7 @@ class ArgoCD:
         self._follow("application.yaml", name, url)
 
     def install_operator(self, name: str, url: str, namespace: str) -> None:
-        """Follow the chart of a repository as gitops/argocd/operator.yaml says."""
+        """Apply the chart of a repository like gitops/argocd/operator.yaml."""
         self._follow("operator.yaml", name, url, namespace=namespace)
 
     def _follow(self, example: str, name: str, url: str, **destination: str) -> None:

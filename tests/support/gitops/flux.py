@@ -31,7 +31,7 @@ _tokens = count(1)
 
 @dataclass(frozen=True)
 class Flux:
-    """Flux on a cluster: it applies a folder as gitops/flux/products.yaml says."""
+    """Flux on a cluster, with a Kustomization like gitops/flux/products.yaml."""
 
     cluster: Cluster
 

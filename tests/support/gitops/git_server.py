@@ -83,7 +83,7 @@ def git_server(folder: Path) -> Iterator[GitServer]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Hands each request to `git http-backend`, which speaks CGI."""
+    """Passes each request to `git http-backend` by CGI."""
 
     root: Path
 
@@ -124,4 +124,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     @override
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: who fails to read a repository says so."""
+        """Log nothing, as a failed read is reported by its client."""

@@ -74,7 +74,7 @@ class Tool(Protocol):
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder `products` of a repository, which a tool applies as its example in gitops/ says."""
+    """The folder `products` of a repository, which a tool applies like its example in gitops/."""
 
     tool: Tool
     name: str
@@ -124,7 +124,7 @@ def followed(tool: Tool, name: str, repository: Repository) -> Iterator[Folder]:
 
 @dataclass(frozen=True)
 class Program:
-    """A program of a tool, and the address at which it says that it is ready, if it does."""
+    """A program of a tool, and the address of its readiness check, if it has one."""
 
     command: Sequence[str]
     ready: str = ""

@@ -1,4 +1,4 @@
-"""The tools that reconcile products from Git, and what their tests want built."""
+"""The tools that reconcile products from Git, and the programs that their tests need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The evidence of a failing cluster test: collected at the moment of the failure, while all is there."""
+"""Evidence of a failing cluster test, collected at the failure, before objects are deleted."""
 
 from __future__ import annotations
 

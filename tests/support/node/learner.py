@@ -39,7 +39,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 @dataclass(frozen=True)
 class Bentos:
-    """Versions of the learner in a registry, each built by its own training code when asked for."""
+    """Versions of the learner in a registry, each built by its own training code on first use."""
 
     folder: Path
     repository: str
@@ -139,7 +139,7 @@ class Burst:
 
 @dataclass
 class Tally:
-    """What visitors have seen so far; `failures` by what went wrong."""
+    """Responses to visitors so far; `failures` by kind."""
 
     answered: int = 0
     failures: Counter[str] = field(default_factory=Counter)
@@ -149,7 +149,7 @@ class Tally:
 
 
 class Visitors:
-    """Ask through the gateway at a steady rate, and send the truth of each answer a moment later.
+    """Send requests through the gateway at a steady rate, and the label of each a moment later.
 
     They live in a thread of their own, so that a test can wait for the cluster meanwhile. `world`
     and `comparisons` may be changed at any time; `at_once` bounds the requests under way (0: no

@@ -1,4 +1,4 @@
-"""One DataProduct on a real cluster: applied, read, asked of, and waited for."""
+"""One DataProduct on a real cluster, with reads, edits and waits."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class LiveProduct:
         return dict(status)
 
     def until_reported(self, text: str) -> None:
-        """Wait for an event that says so: the operator records it after the status, beside it."""
+        """Wait for an event with this text, which the operator records after the status."""
 
         def notes() -> list[str]:
             return [one["note"] for one in self.listed("events.k8s.io/v1/events")]

@@ -1,4 +1,4 @@
-"""Objects that serve a packed bento as the operator's pods do, for tests of what lies below it."""
+"""Objects that serve a packed bento like the operator's pods, for tests without the operator."""
 
 from __future__ import annotations
 

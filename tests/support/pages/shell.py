@@ -1,4 +1,4 @@
-"""The shell of a page's reader: one that goes on from command to command, as a terminal does."""
+"""The shell of a page's reader, with state from command to command like a terminal."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Shell:
         return printed
 
     def write(self, file: File) -> None:
-        """Write a file, or merge into one that is there what the page says of it."""
+        """Write a file, or merge the page's part of it into an existing one."""
         folder = self._run("pwd")[1].strip()
         path = self.folder / folder / file.name
         text = file.content

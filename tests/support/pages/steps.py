@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, with what the page says that it prints; empty where it says nothing."""
+    """A command line with its output on the page; empty where the page has none."""
 
     text: str
     prints: str = ""
@@ -50,7 +50,7 @@ class Command:
 
 @dataclass(frozen=True)
 class File:
-    """A file of the reader, or a part of one that is there."""
+    """A file of the reader, or a part of an existing one."""
 
     name: str
     content: Any

@@ -1,4 +1,4 @@
-"""All readers of "needs a person": what each of them says of the same product."""
+"""All readers of "needs a person", with the answer of each on the same product."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ REPORTED = (
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the readers say of one product.
+    """Answers of the readers on one product.
 
     Attributes
     ----------

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class _Server(ThreadingHTTPServer):
     @override
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that are gone before they are answered."""
+        """Ignore clients that close the connection before the response."""
 
 
 @contextmanager

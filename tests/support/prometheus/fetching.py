@@ -1,4 +1,4 @@
-"""Blocks of all lengths at once, where a test asks for what the operator's rounds ask for."""
+"""Blocks of all lengths at once, with the same queries as the operator's rounds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cars_and_vans() -> PrometheusStandIn:
 async def evaluating(
     server: PrometheusStandIn, *, seconds: float = 20.0, concurrency: int = 4, **settings: Any
 ) -> AsyncIterator[BlockReader]:
-    """Yield an evaluation with these settings that asks at once, and waits so many seconds for an answer."""
+    """Yield an evaluation with these settings that asks at once, and waits this many seconds for an answer."""
     endpoint = Endpoint(url=server.url, timeout_seconds=seconds, concurrency=concurrency)
     async with Prometheus(endpoint) as prometheus:
         yield BlockReader(prometheus, EvaluationSettings(**{"jitter_seconds": 0, **settings}))

@@ -26,7 +26,7 @@ TOKEN, TENANT = "of-the-operator", "shop"
 class _Server(ThreadingHTTPServer):
     @override
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that do not trust the certificate."""
+        """Ignore clients that do not trust the certificate."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -46,7 +46,7 @@ class ProductBlocks:
 
 @dataclass
 class World:
-    """All versions; callable as the stand-in wants its rows."""
+    """All versions; callable as the stand-in's source of rows."""
 
     versions: list[ProductBlocks]
     gateway: dict[str, float] = field(default_factory=dict)

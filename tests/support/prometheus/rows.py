@@ -1,4 +1,4 @@
-"""The rows of an answer, as they came."""
+"""The rows of a response, unchanged."""
 
 from __future__ import annotations
 

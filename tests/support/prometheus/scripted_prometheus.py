@@ -25,7 +25,7 @@ SETTLE_SECONDS = 1
 
 @dataclass
 class Truth:
-    """The rows of a Prometheus that scrapes each second; a test changes them while it is asked.
+    """The rows of a Prometheus that scrapes each second; a test changes them between queries.
 
     `early` lists the ends of blocks that were asked for before they were complete.
     """

@@ -204,7 +204,7 @@ def _definitions(source: Path, port: int, authority: bytes) -> Iterator[Body]:
 
 
 def _webhooks(source: Path, port: int, authority: bytes) -> Iterator[Body]:
-    """Yield the webhooks about Jobs and about the kinds of Kueue, under the names that it looks for."""
+    """Yield the webhooks for Jobs and for the kinds of Kueue, under the names that Kueue requires."""
     text = (source / "webhook/manifests.yaml").read_text()
     for configuration in yaml.load_all(text, yaml.CSafeLoader):
         kept = []

@@ -1,4 +1,4 @@
-"""Pods played by kwok, of which those of Jobs run until the test gives them a result."""
+"""Pods simulated by kwok; those of Jobs run until the test sets their result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories of the whole operator with a messenger beside it: what each kind of message says of it."""
+"""Stories of the whole operator and its messenger, which cause each kind of message."""
 
 from __future__ import annotations
 

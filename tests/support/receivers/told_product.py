@@ -1,4 +1,4 @@
-"""A product whose status goes from one transition to the next, as an operator would write it."""
+"""A product whose status has one transition after another, as an operator writes it."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def configuration(**parts: Any) -> Configuration:
 
 @dataclass(slots=True)
 class Told:
-    """A request as a receiver got it; `late` ones came from a process that is gone."""
+    """A request at a receiver; `late` ones are from a process that has ended."""
 
     at: float
     headers: Mapping[str, str]
@@ -201,7 +201,7 @@ class MessengerWorld:
         return bool(body) and f"p.{key.namespace}.{key.name}" in (body.get("data") or {})
 
     async def settle(self, count: int, *, seconds: float = 600) -> None:
-        """Let time pass until the bus has so many distinct events."""
+        """Let time pass until the bus has this many distinct events."""
         await self.world.until(
             lambda: len(self.bus.distinct()) >= count, seconds=seconds, what=f"{count} events"
         )

@@ -11,6 +11,6 @@ of all tests, and a sixth of a life's."""
 
 
 def collect_rarely() -> None:
-    """Look seldom for cycles, and never among what exists already."""
+    """Collect garbage rarely, and never among existing objects."""
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)

@@ -25,7 +25,7 @@ def scope_of(nodeid: str) -> str:
 
 
 class ShortestBehind(LoadScopeScheduling):
-    """Gives each worker scope by scope, in the order of collection: the longest first.
+    """Assigns scopes to workers in the order of collection, the longest first.
 
     A worker holds one more scope than it runs, and no other takes that over. So the last of the
     queue waits behind a scope that takes longer than what comes next, and not the longest.

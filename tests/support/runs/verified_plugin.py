@@ -90,7 +90,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say of each suite which hash decided what is run of it."""
+    """Print for each suite the hash that selected its tests."""
     for name, now in config.stash[HASHES].items():
         recorded = verified.recorded().get(name, "never")
         if _everything(config):

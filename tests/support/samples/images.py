@@ -1,4 +1,4 @@
-"""A small runtime image for tests, and images in a registry as they lie there."""
+"""A small runtime image for tests, and the stored images of a registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products that an operator is about to decide on, before a Prometheus that a test makes lie.
+"""Products with a Prometheus whose responses a test falsifies.
 
 A canary that lacks nothing but traffic takes its next step with the first block that has some. So
 a hold for four blocks is deliberate.
@@ -47,7 +47,7 @@ IDLE = replace(CANARY, requests=0, bad=0, fast=0)
 
 @dataclass(frozen=True)
 class AsBackend:
-    """A control plane, as `LiveProduct` asks a cluster."""
+    """A control plane with the interface of a cluster for `LiveProduct`."""
 
     plane: ControlPlane
 
@@ -101,7 +101,7 @@ class Judged:
         return body
 
     def begin_canary(self, name: str, *, slos: list[Object]) -> None:
-        """Give a product a second version, and wait until its traffic is all that it lacks."""
+        """Push a second version of a product, and wait until it lacks only traffic."""
         self.show(name, IDLE)
         apply(self.plane, self.body(name, version="v2", slos=slos))
         first_weight = self.product(name).until(weight, what=f"{name}'s canary")

@@ -24,7 +24,7 @@ def log_variable(folder: Path) -> dict[str, str]:
 
 
 def write_log(variables: dict[str, str], rows: Iterable[tuple[datetime, Any, Any]]) -> None:
-    """Write rows: when the label came, the request's JSON, and the truth.
+    """Write rows: time of the label, the request's JSON, and the true value.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Mistakes that a person can make in a DataProduct, and the nearest thing that is right.
+"""Invalid edits of a DataProduct, each with the nearest valid one.
 
 The same table is put to the types and to a real API server: both accept the one and refuse the
 other, and both say where and what to do.

@@ -1,4 +1,4 @@
-"""Rules of a DataProduct: of each what is fine, what isn't, and what the refusal says."""
+"""Rules of a DataProduct, each with valid and invalid objects and the message of the refusal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.samples.product_examples import BENTO_URL, HEX, REMOVED, Chan
 
 @dataclass(frozen=True)
 class Case:
-    """One rule: what is fine, what isn't, and what the refusal says.
+    """One rule with valid and invalid objects and the message of the refusal.
 
     `at` is the path in the error, `says` a part of its message.
     """

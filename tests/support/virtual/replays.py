@@ -1,4 +1,4 @@
-"""Records of lives on virtual time, and what a replay of one gives to decisions, beside the operator."""
+"""Records of lives on virtual time, and comparisons of a replay's inputs with the operator's."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def _commit(edit: Edit, key: Key, live: Mapping[str, Any], branch: str) -> None:
 
 
 def _promotion(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the decision by which the stable version became stable; empty if status doesn't say.
+    """Return the decision by which the stable version became stable; empty if status doesn't record it.
 
     A status of an earlier release has it as its last decision, until the next one is made.
     """

@@ -148,7 +148,7 @@ def columns(text: str) -> int:
 
 
 def cut(text: str, columns_left: int) -> str:
-    """Cut a text to so many columns; `…` replaces the rest."""
+    """Cut a text to this many columns; `…` replaces the rest."""
     if columns(text) <= columns_left:
         return text
     while text and columns(text) > columns_left - 1:

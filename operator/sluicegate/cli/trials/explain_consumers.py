@@ -1,4 +1,4 @@
-"""What the newest blocks of a canary say by the SLOs of consumers."""
+"""Lines of `explain` on the evidence by consumers' SLOs in the newest blocks of a canary."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the newest blocks say by market: of the stable version, and of a candidate beside it."""
+"""Lines of `explain` by market: states of the stable version, and comparisons of a candidate with it."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `plan` says beside the objects: values that the operator derives, and settings without effect."""
+"""Lines of `plan` beside the objects: values that the operator derives, and settings without effect."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What a candidate brings, in words: the SLO that its rollout is about, and the SLO with the least evidence."""
+"""Text on a candidate's gain: the SLO that its rollout should improve, and the SLO with the least evidence."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a gauge says of a candidate: paired differences of block means."""
+"""Evidence of a gauge on a candidate: paired differences of block means."""
 
 from dataclasses import dataclass
 

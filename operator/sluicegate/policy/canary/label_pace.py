@@ -1,4 +1,4 @@
-"""How fast the labels of a product come, and how long a rollout that waits for them takes.
+"""Rate of a product's labels, and the duration of a rollout that waits for them.
 
 Some products have thousands of labels a minute, others one batch a day. A rate that is taken from
 the last hour says nothing of the latter, so it is that of the last week, as far as it is kept.

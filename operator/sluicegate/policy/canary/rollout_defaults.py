@@ -1,4 +1,4 @@
-"""Steps and duration of a rollout where the spec names none: what the events that come can show.
+"""Default steps and duration of a rollout, derived from the rate of events.
 
 A step has to show some requests of the candidate. A share at which they take hours exposes no
 fewer users, only the same number later; so with little traffic a rollout begins with a larger one.

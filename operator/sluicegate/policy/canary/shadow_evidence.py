@@ -1,4 +1,4 @@
-"""What the shadow phase says of a candidate: both versions on rows labelled after the training.
+"""Evidence of the shadow phase on a candidate: both versions on rows labelled after the training.
 
 A labelled request that the candidate answered is a row of the shadow phase, too. So for an SLO
 that it scores, the canary's counts are evidence against a candidate alone (docs/adr/0018).

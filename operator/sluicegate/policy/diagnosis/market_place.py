@@ -1,4 +1,4 @@
-"""Whether a degraded SLO is bad in one market alone: the diagnosis says where, and the training learns it.
+"""Diagnosis of a degraded SLO that is bad in one market only, which the training receives.
 
 The market is a place, not a cause: a cause outside the model may be in one market too. So it changes
 neither cause nor remedy of a product that is degraded as a whole.

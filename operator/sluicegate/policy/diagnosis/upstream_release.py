@@ -197,7 +197,7 @@ def _is_left_out(
 
 
 def _is_over(terms: Terms, slo: SloTerms, release: UpstreamRelease, block: int) -> bool:
-    """Return whether a release ended so long ago that labels of its time come no more."""
+    """Return whether a release ended so long ago that all labels of its time have arrived."""
     if release.ended is None:
         return False
     lag = max(slo.lag_blocks * terms.block_seconds, slo.label_lag_seconds)

@@ -1,4 +1,4 @@
-"""Whether containers are at their limits, or their node is, as far as the kubelet says it."""
+"""Containers at their limits and busy nodes, as the kubelet reports them."""
 
 from typing import Final, NamedTuple, Protocol
 

@@ -1,4 +1,4 @@
-"""What spec.model asks of the versions now: from the spec and the stable version, in each pass.
+"""The version that spec.model requests now, from the spec and the stable version, in each pass.
 
 Nothing here depends on having seen an edit. A revert that came while spec.suspend was set, while
 the operator was away or while the spec was invalid leads to the same wish as one that was seen.

@@ -66,7 +66,7 @@ def exclude_blocks(record: SloRecord, first: int, last: int, block_seconds: int)
 
 
 def block_before(now: int, length: int, spans: tuple[BlockSpan, ...]) -> int:
-    """Return the block after which `length` counting blocks lie, up to and including `now`."""
+    """Return the block after which there are `length` counting blocks, up to and including `now`."""
     for after, last in reversed(spans):
         if now - last >= length:
             break

@@ -1,4 +1,4 @@
-"""Times in status that lie in the future: the clock by which they were written was set back since.
+"""Times of status in the future, as the clock was set back after they were written.
 
 A rollout, a wait or an absence that begins tomorrow never seems to last, and no block follows it:
 the candidate keeps its share without a verdict until then. Such a time counts as now.

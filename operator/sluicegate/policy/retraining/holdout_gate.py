@@ -1,4 +1,4 @@
-"""May a retrained version have any traffic? The hold-out says, before users do.
+"""Gate of a retrained version on the hold-out, before it gets traffic.
 
 Both versions are scored on the same rows. A bare comparison would refuse an equal version half of
 the time, and accept a worse one on a small hold-out; the bound of the difference does neither, and

@@ -1,4 +1,4 @@
-"""What the pods of a candidate say of it before its first share: its API, and what is tried with it.
+"""Checks of a candidate's pods before its first share: its API, and a trial request.
 
 A candidate that breaks its clients' requests gets none before a person says so.
 

@@ -1,4 +1,4 @@
-"""The candidate in each phase: what begins one, and what takes it to its next phase.
+"""The candidate in each phase, with the transitions to the next one.
 
 All of its phases are written here, by the table in phases.py. Times are in seconds.
 """

@@ -1,4 +1,4 @@
-"""The rollback of a candidate, or of a stable version: whatever decides it, it is made here."""
+"""Construction of each rollback of a candidate or a stable version."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

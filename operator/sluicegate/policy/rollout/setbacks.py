@@ -1,4 +1,4 @@
-"""A candidate that can't go on: its pods don't come up, or the traffic doesn't follow it.
+"""Rollbacks of a candidate whose pods don't become ready, or whose weight isn't followed by traffic.
 
 What its requests show is judged in verdict.py; this is decided in each phase, and needs no evidence.
 """

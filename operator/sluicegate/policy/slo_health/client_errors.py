@@ -1,4 +1,4 @@
-"""Client errors as every canary and every probation is judged by, whatever SLOs the product has.
+"""The share of client errors, by which each canary and each probation is judged beside the product's SLOs.
 
 A version that changes its API misses no SLO: its 4xx are failures for clients, but the product
 counts them as the clients' own. So its share of 4xx is compared with stable's in the same blocks,

@@ -1,4 +1,4 @@
-"""What an SLO does at present: still bad, as accepted again, or too little to say.
+"""The present level of an SLO: still bad, as accepted again, or unknown for lack of events.
 
 Windows of days and the CUSUM forget slowly, so they go on saying "bad" long after an incident, and
 say nothing new when a single label comes after hours of silence. What is done about a verdict

@@ -1,4 +1,4 @@
-"""How a gauge of the stable version does, and what it says of a candidate: the weaker path.
+"""State of an SLO on a gauge, and its evidence on a candidate, which is weaker than counts.
 
 The clock's hours are compared with the baseline's mean and deviation; an absolute bound has to be
 missed in three of the last four blocks. A candidate is judged by paired differences.

@@ -1,4 +1,4 @@
-"""Gives back what a reconcile leaves unused: a slot whose Job didn't come about."""
+"""Releases a training slot that a reconcile leaves unused, as its Job wasn't created."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What status says of markets: the three worst of each SLO, with their numbers. Pure."""
+"""Markets in status: the three worst of each SLO, with their numbers. Pure."""
 
 from math import isfinite
 from typing import Final

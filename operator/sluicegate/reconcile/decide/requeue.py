@@ -1,4 +1,4 @@
-"""When a product is to be reconciled again, should no event come before. Pure."""
+"""Time at which a product is reconciled again without an event. Pure."""
 
 from typing import Final
 

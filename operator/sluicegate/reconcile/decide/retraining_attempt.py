@@ -1,4 +1,4 @@
-"""What status says of an attempt to replace stable: why it began, and what became of it. Pure."""
+"""The attempt to replace stable in status: its cause and its outcome. Pure."""
 
 from typing import Any, Final
 

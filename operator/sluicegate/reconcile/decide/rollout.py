@@ -1,4 +1,4 @@
-"""Carries a rollout on by what is observed: pods first, then weight, then a look, then the rest.
+"""Continues a rollout from the observation: pods first, then weight, then verification, then the next share.
 
 A decision says where to go; this says how far one may go now. Each function takes a status and
 gives the next, so a restart continues from what was written. Nothing here weighs evidence or

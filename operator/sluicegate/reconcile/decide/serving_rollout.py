@@ -1,4 +1,4 @@
-"""Whether the pods of stable are those that the spec asks for, or still on their way. Pure.
+"""Progress of stable's pods towards spec.serving. Pure.
 
 `spec.serving` is changed in place: a Deployment replaces its pods one by one, and if the new ones
 don't start, the old ones keep serving. What an autoscaler does, or a pod that is evicted, is

@@ -1,4 +1,4 @@
-"""The shadow phase in status: rows that came, and the next Job, which is named before it is created.
+"""The shadow phase in status: evaluated rows, and the next Job, which is named before it is created.
 
 Where requests are mirrored there are no Jobs: the rows of an interval are those that were counted.
 """

@@ -1,1 +1,1 @@
-"""What one product must know of the others."""
+"""State of other products that decisions on one need."""

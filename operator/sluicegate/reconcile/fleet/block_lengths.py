@@ -34,14 +34,14 @@ class BlockLengths:
     _refused_keys: set[Key] = field(default_factory=set)
 
     def record(self, key: Key, seconds: int, created: str) -> None:
-        """Record that a product wants blocks of this length; `created` as RFC 3339."""
+        """Record that a product requests blocks of this length; `created` as RFC 3339."""
         self._drop(key)
         self._requested[key] = seconds
         lengths = self._products.setdefault(key.namespace, {})
         lengths.setdefault(seconds, {})[key.name] = created, key.name
 
     def forget(self, key: Key) -> None:
-        """Forget a deleted product, and wake the products that can use their length now."""
+        """Drop a deleted product, and requeue the products that can use their length now."""
         self._refused_keys.discard(key)
         self._drop(key)
         self.wake_relieved(key.namespace)

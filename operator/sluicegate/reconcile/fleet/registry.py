@@ -1,4 +1,4 @@
-"""What one product must know of the others: who is degraded, who trains, who turned bad together.
+"""State of other products that decisions on one need: degraded ones, trainings, simultaneous degradations.
 
 Kept in memory and rebuilt by the first evaluation of each product after a restart; what it says
 before that is "unknown", which starts nothing.

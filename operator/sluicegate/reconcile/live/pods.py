@@ -1,4 +1,4 @@
-"""What the pods of a version say when they don't become ready: the cause, in the kubelet's words.
+"""Reasons why the pods of a version don't become ready, in the kubelet's words.
 
 Pods are read only when a version isn't ready, a training has ended or a product is degraded; a
 healthy product costs no read.

@@ -1,4 +1,4 @@
-"""Consumers whose outcomes count in the canary of a product: what each asks for, and what was counted of it."""
+"""Consumers whose outcomes count in the canary of a product, with their terms and counts."""
 
 from collections.abc import Callable, Iterator
 

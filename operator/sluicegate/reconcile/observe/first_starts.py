@@ -28,7 +28,7 @@ class FirstStarts:
         return key in self.start_times
 
     def start_of(self, product: DataProduct, now: int) -> int:
-        """Return when the start of the first version began, in seconds; `now` if it hasn't begun."""
+        """Return the time at which the first version started, in seconds; `now` before it."""
         key = Key(*product.metadata.key)
         if product.status.stable is not None or product.spec.suspend:
             self.forget(key)

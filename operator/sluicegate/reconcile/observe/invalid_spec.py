@@ -1,4 +1,4 @@
-"""What a mistake in the spec holds, and how it is said. Pure."""
+"""Effect of an invalid spec on a product, and its message. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import replace

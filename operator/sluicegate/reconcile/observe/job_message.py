@@ -1,4 +1,4 @@
-"""How a Job of ours ended, in words: what its container left behind, or why there is nothing."""
+"""Message of an ended Job: its container's termination message, or why there is none."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pairs of a product and its consumer, of which one alone lets the consumer's SLOs count in canaries."""
+"""Pairs of a product and its consumer of which only one enables the consumer's SLOs in canaries."""
 
 from collections.abc import Callable, Iterator
 

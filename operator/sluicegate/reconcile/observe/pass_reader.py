@@ -1,4 +1,4 @@
-"""Reads the input of one pass: the product, and what this process remembers of it."""
+"""Reads the input of one pass: the product, and this process's state of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What the shadow phase says: rows that count, or one clear reason why there are none.
+"""Result of the shadow phase: rows that count, or the reason why there are none.
 
 They are the result of a Job or, where requests are mirrored, what was counted in an interval.
 """

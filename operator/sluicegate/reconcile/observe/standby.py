@@ -1,4 +1,4 @@
-"""What a standby wants to know: what it would have to know if it led.
+"""Measurements that a standby keeps current, so that it can lead at once.
 
 Only the leader reconciles, and by that says what is to be measured. If a standby wanted nothing,
 a new leader would read the past of all products first, and decide on none of them until then.

@@ -1,4 +1,4 @@
-"""The measured share of each version, against the one that was asked for."""
+"""The measured share of each version, compared with the configured one."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

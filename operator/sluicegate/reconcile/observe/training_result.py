@@ -1,4 +1,4 @@
-"""What a training Job says when it has ended: a result, or one clear reason why there is none.
+"""Result of an ended training Job, or the reason why there is none.
 
 A training that ended before its fit reports the score of the stable version alone.
 

@@ -1,4 +1,4 @@
-"""From a plan to what other products may know of this one. Pure."""
+"""State of a product for other products, from its plan. Pure."""
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.names import CHALLENGER_CAUSES, DecisionReason

@@ -1,4 +1,4 @@
-"""What the operator's metrics say of the products: totals of all of them, and some by name.
+"""Metrics of products: totals of all of them, and some by name.
 
 Totals have no label that grows with the number of products. Series by name do, so they are
 bounded: as many as a setting allows, by turns of the namespaces, the most pressing product of each

@@ -1,4 +1,4 @@
-"""A stable version whose containers end again and again, as conditions say it. Pure.
+"""Findings about a stable version whose containers crash repeatedly. Pure.
 
 While it lasts Ready doesn't follow each restart, or two writes of status would follow each of them.
 """

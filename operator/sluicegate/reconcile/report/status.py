@@ -1,4 +1,4 @@
-"""What a person and a GitOps tool read: status, its conditions and the words of `kubectl get`. Pure."""
+"""The status that people and GitOps tools read, with conditions and the columns of `kubectl get`. Pure."""
 
 from collections.abc import Iterable
 from itertools import chain

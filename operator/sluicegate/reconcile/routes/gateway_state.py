@@ -1,4 +1,4 @@
-"""Whether a Gateway is in service, as its status says it. Pure."""
+"""State of a Gateway, by its status. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The route that a product has, as its spec would put it: kept while the one it wants is refused.
+"""The route that a product keeps while its desired one is refused.
 
 So the weights of a rollout that began go on to move, down first of all, and nothing is claimed
 that wasn't.
