@@ -45,6 +45,7 @@ RARELY: Final[Body] = {
 }  # fmt: skip
 """Times in docs/notification-examples.md follow from how many requests are sent, each with a drawn latency."""
 MORNING: Final = {"at": "08:30", "timeZone": "Europe/Paris", "to": ["bus"]}
+VERB: Final = "Play the story: "
 STEPS: Final = {"steps": [5, 25, 50], "maxDurationSeconds": 86_400}
 AVAILABLE: Final = {
     "name": "availability", "objective": "0.9", "maxRegression": "0.03",
@@ -82,10 +83,16 @@ async def sent_in(story: Callable[[World], Awaitable[None]], *, for_days: bool) 
         return [
             Sent(
                 one.kind, one.data["urgency"], one.data["title"], one.data["text"],
-                (story.__doc__ or "").strip(),
+                _plot(story),
             )
             for one in beside.bus.distinct()
         ]  # fmt: skip
+
+
+def _plot(story: Callable[[World], Awaitable[None]]) -> str:
+    """Return what happens in a story, as a sentence."""
+    plot = (story.__doc__ or "").strip().removeprefix(VERB)
+    return plot[:1].upper() + plot[1:]
 
 
 def named(name: str = "search", **spec: Any) -> Body:
@@ -419,10 +426,7 @@ async def upstream_outage(world: World) -> None:
 
 # ---- reviews ------------------------------------------------------------------------------------
 async def review(world: World) -> None:
-    """Play the story: a review waits for signatures, is overdue, and is signed by both managers.
-
-    An action of it is late.
-    """
+    """Play the story: a review waits for signatures, is overdue, and is signed by both managers; an action of it is late."""
     team = {"members": [MANAGER, {"name": "Kim", "username": "kim", "role": "DataScientist"}]}
     roles = [MANAGER["role"], "DataScientist"]
     every = {"every": "Week", "startDate": "2025-12-26", "graceDays": 1, "signedBy": roles}
