@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """What is imported and collected stays, so the collector needn't examine it again and again."""
+    """Yield what is imported and collected stays, so the collector needn't examine it again and again."""
     gc.disable()
     try:
         return (yield)

@@ -29,14 +29,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler and two fake nodes; all requests are in its audit log."""
+    """Yield etcd, API server, controllers, scheduler and two fake nodes.
+
+    All requests are in its audit log.
+    """
     with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         yield started
 
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """The name of an empty namespace; it is deleted, not waited for, when the test ends."""
+    """Yield the name of an empty namespace; it is deleted, not waited for, when the test ends."""
     name = f"test-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
     yield name

@@ -110,7 +110,7 @@ def api(transport) -> KubeApi:
 
 @pytest.fixture
 def other(transport) -> KubeApi:
-    """Another user."""
+    """Return another user."""
     return KubeApi(transport, OpenGate(), field_manager="kubectl")
 
 
@@ -611,7 +611,7 @@ FLOWS = "flowcontrol.apiserver.k8s.io/v1"
 
 
 def one_at_a_time(namespace: str) -> list[Body]:
-    """A user, named as the namespace, whose priority level has no seats.
+    """Return a user, named as the namespace, whose priority level has no seats.
 
     Such a level carries out a request as long as it carries out no other, and queues none.
     """
@@ -660,7 +660,7 @@ async def hold_a_seat(url: str, body: Body, held: asyncio.Event, ends: asyncio.E
 
 @pytest.fixture
 async def seat(wire, control_plane, monkeypatch, namespace) -> AsyncIterator[asyncio.Event]:
-    """Another request has the only seat of this client's until the event is set."""
+    """Yield another request has the only seat of this client's until the event is set."""
     ends = asyncio.Event()
     if isinstance(wire, Line):
         wire.network.faults["crowd"] = lambda *_: None if ends.is_set() else Crowded()

@@ -63,7 +63,10 @@ def product(name: str, *members: tuple[str, str], **more: Any) -> dict[str, Any]
 
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
-    """Pricing, whose roles have to agree, and ranking, which depends on it; the chart's policy denies."""
+    """Return pricing, whose roles have to agree, and ranking, which depends on it.
+
+    The chart's policy denies.
+    """
     plane = control_plane
     install_crds(plane)
     plane.kubectl("create", "namespace", NAMESPACE)

@@ -38,7 +38,7 @@ RETRAINED = f"registry.example/bentos/pricing@sha256:{'b' * 64}"
 
 @pytest.fixture(autouse=True)
 def kinds(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CRDs, and an administrator's kubeconfig for the commands."""
+    """Install the CRDs, and set an administrator's kubeconfig for the commands."""
     install_crds(control_plane)
     install_gateway_api(control_plane)
     monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
@@ -46,7 +46,7 @@ def kinds(control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def operator(plane: ControlPlane, namespace: str, user: str, folder: Path) -> Iterator[None]:
-    """The operator of the namespace, until it is stopped."""
+    """Yield the operator of the namespace, until it is stopped."""
     settings = {
         "SLUICEGATE_NAMESPACE": namespace,
         "SLUICEGATE_WATCH_NAMESPACES": namespace,
@@ -57,7 +57,7 @@ def operator(plane: ControlPlane, namespace: str, user: str, folder: Path) -> It
 
 
 def live(plane: ControlPlane, namespace: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """All products and reviews of a namespace, by kind and name."""
+    """Return all products and reviews of a namespace, by kind and name."""
     kinds = f"{names.PLURAL},{names.REVIEW_PLURAL}"
     return {
         (body["kind"], body["metadata"]["name"]): body
@@ -85,7 +85,7 @@ def store(plane: ControlPlane, body: dict[str, Any], status: dict[str, Any]) -> 
 def review_in(
     namespace: str, *, is_sealed: bool, uid: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A review of the product with its status, sealed or of the month that is open."""
+    """Return a review of the product with its status, sealed or of the month that is open."""
     review = sealed_month(10 if is_sealed else 11, wrong=0.08)
     reference = review.spec.product_ref.model_copy(update={"uid": uid})
     body = document_of(review, productRef=reference.to_dict())
@@ -226,7 +226,7 @@ def test_an_operator_continues_an_imported_status_and_begins_again_with_a_manife
 def retrained(
     document: dict[str, Any], serving: dict[str, Any], release: Release
 ) -> dict[str, Any]:
-    """The export of a product whose model was retrained since: v2 serves, and the spec names v1."""
+    """Return the export of a product whose model was retrained since: v2 serves, and the spec names v1."""
     when = serving["promotionTime"]
     stable = Version.of(release, VersionSource.RETRAINING, promotion_time=0).to_dict()
     stable["promotionTime"] = when
@@ -239,7 +239,7 @@ def retrained(
 
 
 def images(plane: ControlPlane, namespace: str) -> set[str]:
-    """The bentos that ready pods mount."""
+    """Return the bentos that ready pods mount."""
     return {
         volume["image"]["reference"]
         for pod in read(plane, "pods", "-n", namespace)

@@ -367,7 +367,7 @@ def test_with_namespaces_set_the_operator_has_no_rights_outside_them():
 
 
 def aggregated(*arguments: str) -> dict[str, set[str]]:
-    """The verbs that the chart adds to roles of Kubernetes' own."""
+    """Return the verbs that the chart adds to roles of Kubernetes' own."""
     verbs: dict[str, set[str]] = {"view": set(), "edit": set(), "admin": set()}
     for one in rendered(*arguments):
         labels = one["metadata"].get("labels") or {}

@@ -36,7 +36,7 @@ def everywhere(*values: str) -> list[dict[str, Any]]:
 
 
 def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The template of the pods of each program."""
+    """Return the template of the pods of each program."""
     pods = [pod_of(one) for one in objects if one["kind"] in {"Deployment", "CronJob"}]
     return {one["spec"]["containers"][0]["name"]: one for one in pods}
 
@@ -199,7 +199,7 @@ def test_the_network_policies_allow_the_port_of_a_proxy():
 
 
 def network_policies(*values: str) -> dict[str, dict[str, Any]]:
-    """The specs of the NetworkPolicies of all programs, by the part of the name after the release's."""
+    """Return the specs of the NetworkPolicies of all programs, by the part of the name after the release's."""
     return {
         one["metadata"]["name"].removeprefix("sluicegate").removeprefix("-"): one["spec"]
         for one in everywhere(*values)

@@ -68,7 +68,10 @@ def cluster(api) -> dynamic.DynamicClient:
 
 
 def product_in(namespace: str, **changes: Any) -> DataProduct:
-    """The example in a namespace; owned by an object that needn't exist for the schema's sake."""
+    """Return the example in a namespace.
+
+    Owned by an object that needn't exist for the schema's sake.
+    """
     here = {"metadata.namespace": namespace, "metadata.uid": "5b1c0f0e-0000-4000-8000-000000000001"}
     return DataProduct.parse(changed(here | {"spec.route": None} | changes))
 
@@ -87,7 +90,7 @@ def apply(cluster: dynamic.DynamicClient, child: dict[str, Any]) -> dict[str, An
 
 
 def is_as_applied(child: dict[str, Any], live: dict[str, Any]) -> bool:
-    """Whether the operator would leave it as it lives."""
+    """Return whether the operator would leave it as it lives."""
     return fingerprint(owned_part(live, names.FIELD_MANAGER)) == fingerprint(child)
 
 

@@ -41,7 +41,10 @@ class Products:
         )
 
     def refusal(self, document: dict[str, Any]) -> list[tuple[str, str]]:
-        """Path and message of each cause for which the document is refused; empty when it isn't."""
+        """Return path and message of each cause for which the document is refused.
+
+        Empty when it isn't.
+        """
         try:
             self.create(document, dry_run="All", field_validation="Strict")
         except ApiException as error:
@@ -194,7 +197,7 @@ def _condition(kind: str) -> dict[str, Any]:
 
 
 def _dotted(path: str) -> str:
-    """Both ways to write an item of a list or map, as one: a[0].b and a.0.b."""
+    """Return both ways to write an item of a list or map, as one: a[0].b and a.0.b."""
     return re.sub(r"\[([^\]]*)\]", r".\1", path)
 
 
@@ -203,7 +206,7 @@ OF_ANOTHER_KIND = {"string": ["no", "text"], "array": "no list", "object": "no o
 
 
 def _fields(schema, path=("spec",)):
-    """Path and schema of every field that a person can write, items of lists and maps included."""
+    """Yield path and schema of every field that a person can write, items of lists and maps included."""
     children = list(schema.get("properties", {}).items())
     if "items" in schema:
         children.append((0, schema["items"]))
@@ -215,7 +218,7 @@ def _fields(schema, path=("spec",)):
 
 
 def _with_mistake(path, value):
-    """The example with a value in one field, whatever else its parents need."""
+    """Return the example with a value in one field, whatever else its parents need."""
     document = target = example()
     for name, following in itertools.pairwise(path):
         empty = [] if following == 0 else {}

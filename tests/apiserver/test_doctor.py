@@ -35,7 +35,7 @@ spec: {holderIdentity: gone, leaseDurationSeconds: 15, renewTime: "2026-01-01T00
 
 @pytest.fixture(scope="module")
 def bare() -> Iterator[ControlPlane]:
-    """A control plane of this module alone: no definitions, no nodes."""
+    """Yield a control plane of this module alone: no definitions, no nodes."""
     with ControlPlane(Options()) as started:
         yield started
 
@@ -152,7 +152,7 @@ def test_doctor_reports_an_api_server_that_refuses_all_reads(
 
 @pytest.fixture
 def operators_reach(bare: ControlPlane, capsys, monkeypatch) -> Callable[[str], tuple[int, str]]:
-    """Runs the pod of `helm test`: the chart's command and variables, with the rights of its account."""
+    """Return a function that runs the pod of `helm test`: the chart's command and variables, with the rights of its account."""
     install_crds(bare)
     install_gateway_api(bare)
     rights = [one for one in chart("reach-sluicegate") if one["kind"].startswith("ClusterRole")]

@@ -41,7 +41,7 @@ NAME = st.sampled_from(NAMES)
 
 
 def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with any of these fields."""
+    """Return objects with any of these fields."""
     return st.fixed_dictionaries({}, optional=fields)
 
 
@@ -130,7 +130,10 @@ ROUTE = st.one_of(
 
 
 def admitted(route: dict[str, Any]) -> DataProduct | None:
-    """The product with this route, and consumers at it; None where our own rules refuse it."""
+    """Return the product with this route, and consumers at it.
+
+    None where our own rules refuse it.
+    """
     consumers = {"names": ["ranking"], "parentRefs": route["parentRefs"]}
     try:
         return DataProduct.parse(

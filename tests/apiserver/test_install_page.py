@@ -50,7 +50,7 @@ FIRST = {
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
-    """A cluster of this page alone, with a gateway and the Prometheus Operator's kinds."""
+    """Yield a cluster of this page alone, with a gateway and the Prometheus Operator's kinds."""
     with ControlPlane(Options(fake_nodes=2)) as started:
         install_gateway_api(started)
         install_gateway(started, "web")
@@ -64,7 +64,7 @@ def control_plane() -> Iterator[ControlPlane]:
 
 
 def _crd(kind: str) -> dict[str, object]:
-    """A kind that takes any fields: those of the real one are the business of its operator."""
+    """Return a kind that takes any fields: those of the real one are the business of its operator."""
     plural = f"{kind.lower()}s"
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
@@ -83,7 +83,7 @@ def _crd(kind: str) -> dict[str, object]:
 
 @pytest.fixture
 def shell(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Shell]:
-    """A terminal in a clone, with a Prometheus behind the page's address."""
+    """Yield a terminal in a clone, with a Prometheus behind the page's address."""
     for name in ("charts", "crds"):
         shutil.copytree(ROOT / name, tmp_path / name)
     tools = tmp_path / "bin"
@@ -100,7 +100,7 @@ def shell(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.fixture(autouse=True)
 def kubelet_of_tests(control_plane: ControlPlane) -> Iterator[None]:
-    """Ends the pod of `helm test`, which no node runs here."""
+    """End the pod of `helm test`, which no node runs here, during the block."""
     path = "/api/v1/namespaces/sluicegate-system/pods"
 
     def end() -> None:

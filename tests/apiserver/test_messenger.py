@@ -37,7 +37,7 @@ class Bus:
         return ""
 
     def kinds(self) -> list[str]:
-        """Of the distinct events, by their ids, in the order in which they came."""
+        """Return the types of the distinct events by id, in the order of their arrival."""
         found = {one["id"]: one["data"]["transition"] for one in reversed(self.got)}
         return [found.pop(one["id"]) for one in self.got if one["id"] in found]
 
@@ -49,7 +49,10 @@ def bus():
 
 @pytest.fixture
 def messenger(control_plane, namespace, tmp_path, bus):
-    """Starts replicas of the messenger of the namespace; they are killed in the end."""
+    """Yield a function that starts replicas of the messenger of the namespace.
+
+    They are killed in the end.
+    """
     install_crds(control_plane)
     config = tmp_path / "notify.yaml"
     running = []

@@ -87,7 +87,7 @@ FOREIGN: list[dict[str, Any]] = [
 
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
-    """The chart's grants and policies with their defaults, an open namespace and a victim's."""
+    """Yield the chart's grants and policies with their defaults, an open namespace and a victim's."""
     install_crds(control_plane)
     install_gateway_api(control_plane)
     for name in (OPEN, VICTIM):
@@ -122,12 +122,12 @@ def in_namespace(body: dict[str, Any], namespace: str) -> dict[str, Any]:
 
 
 def example() -> dict[str, Any]:
-    """A product of the open namespace, by which a thief makes what the operator would make."""
+    """Return a product of the open namespace, by which a thief makes what the operator would make."""
     return product(OPEN, "search-ranking")
 
 
 def owner(plane: ControlPlane) -> dict[str, Any]:
-    """The reference to it, as the operator writes it."""
+    """Return the reference to it, as the operator writes it."""
     path = f"/apis/{names.API_VERSION}/namespaces/{OPEN}/{names.PLURAL}/search-ranking"
     uid = get(plane.kubeconfig, path)["metadata"]["uid"]
     return {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "search-ranking",
@@ -135,12 +135,12 @@ def owner(plane: ControlPlane) -> dict[str, Any]:
 
 
 def thief(plane: ControlPlane) -> Person:
-    """A sender with the name and the groups of the operator."""
+    """Return a sender with the name and the groups of the operator."""
     return Person(plane, OPERATOR, *GROUPS)
 
 
 def written(plane: ControlPlane, kind: str, namespace: str = OPEN) -> dict[str, Any]:
-    """An object of a kind as the operator writes it, for the product."""
+    """Return an object of a kind as the operator writes it, for the product."""
     golden = ROOT / "tests" / "golden" / "manifests" / "search-ranking.yaml"
     documents = [*yaml.safe_load_all(golden.read_text(encoding="utf-8")), copy.deepcopy(AUTOSCALER)]
     body = next(one for one in documents if one["kind"] == kind)
@@ -170,19 +170,19 @@ def stray(namespace: str) -> dict[str, Any]:
 
 
 def pod_with(**fields: Any) -> Callable[[ControlPlane], Answer]:
-    """A Deployment of the product whose pod has these fields."""
+    """Return a Deployment of the product whose pod has these fields."""
     return lambda plane: write(plane, changed(plane, "Deployment", lambda pod: pod.update(fields)))
 
 
 def server_with(**fields: Any) -> Callable[[ControlPlane], Answer]:
-    """A Deployment of the product whose container has these fields."""
+    """Return a Deployment of the product whose container has these fields."""
     return lambda plane: write(
         plane, changed(plane, "Deployment", lambda pod: pod["containers"][0].update(fields))
     )
 
 
 def secured_with(**fields: Any) -> Callable[[ControlPlane], Answer]:
-    """A Deployment of the product whose container has these fields in its security context."""
+    """Return a Deployment of the product whose container has these fields in its security context."""
 
     def secure(pod: dict[str, Any]) -> None:
         pod["containers"][0]["securityContext"].update(fields)
@@ -191,7 +191,7 @@ def secured_with(**fields: Any) -> Callable[[ControlPlane], Answer]:
 
 
 def volume_of(**source: Any) -> Callable[[ControlPlane], Answer]:
-    """A Deployment of the product with a volume from this source."""
+    """Return a Deployment of the product with a volume from this source."""
     return lambda plane: write(
         plane,
         changed(plane, "Deployment", lambda pod: pod["volumes"].append({"name": "x", **source})),
@@ -199,7 +199,7 @@ def volume_of(**source: Any) -> Callable[[ControlPlane], Answer]:
 
 
 def ephemeral(**claim: Any) -> Callable[[ControlPlane], Answer]:
-    """A Deployment of the product with a volume from a claim that is made for its pod."""
+    """Return a Deployment of the product with a volume from a claim that is made for its pod."""
     spec = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": "1Gi"}},
@@ -217,7 +217,7 @@ def changed(
 
 
 def job_as(account: str, **fields: Any) -> Callable[[ControlPlane], Answer]:
-    """A training of the product that runs as an account of its namespace."""
+    """Return a training of the product that runs as an account of its namespace."""
     pod = {"serviceAccountName": account, "automountServiceAccountToken": True, **fields}
     return lambda plane: write(plane, changed(plane, "Job", lambda one: one.update(pod)))
 
@@ -225,7 +225,7 @@ def job_as(account: str, **fields: Any) -> Callable[[ControlPlane], Answer]:
 def with_owners(
     kind: str, namespace: str, *others: dict[str, Any]
 ) -> Callable[[ControlPlane], Answer]:
-    """An object of a kind with further owners beside the product."""
+    """Return an object of a kind with further owners beside the product."""
 
     def send(plane: ControlPlane) -> Answer:
         body = written(plane, kind, namespace)
@@ -236,7 +236,7 @@ def with_owners(
 
 
 def taken_over(kind: str, namespace: str) -> Callable[[ControlPlane], Answer]:
-    """Another system's object, which gets the product as its owner and a change in one request."""
+    """Return another system's object, which gets the product as its owner and a change in one request."""
     return lambda plane: change(
         plane, kind, namespace, "argocd-server",
         {"metadata": {"ownerReferences": [owner(plane)], "labels": {"app": "theirs"}}},
@@ -244,7 +244,7 @@ def taken_over(kind: str, namespace: str) -> Callable[[ControlPlane], Answer]:
 
 
 def disowned(plane: ControlPlane) -> Answer:
-    """An object of the product that gets another owner, by which the garbage collector deletes it."""
+    """Return an object of the product that gets another owner, by which the garbage collector deletes it."""
     living = written(plane, "Service")
     living["metadata"]["name"] = "search-ranking"
     apply(plane, living)
@@ -255,7 +255,7 @@ def disowned(plane: ControlPlane) -> Answer:
 
 
 def other(kind: str, edit: Callable[[dict[str, Any]], object]) -> Callable[[ControlPlane], Answer]:
-    """An object of the product with a changed spec."""
+    """Return an object of the product with a changed spec."""
 
     def send(plane: ControlPlane) -> Answer:
         body = written(plane, kind)

@@ -56,7 +56,7 @@ def edit(plane: ControlPlane, namespace: str, owner: str) -> None:
 
 
 def is_followed(plane: ControlPlane, namespace: str) -> bool:
-    """Whether the newest spec of the product of a namespace was reconciled."""
+    """Return whether the newest spec of the product of a namespace was reconciled."""
     (one,) = read(plane, "dataproducts", "-n", namespace)
     return bool(one["status"].get("observedGeneration") == one["metadata"]["generation"])
 
@@ -129,7 +129,7 @@ OVERLAPS = "sluicegate_overlapping_products"
 def operator(
     plane: ControlPlane, name: str, folder: Path, namespace: str, **settings: str
 ) -> Replica:
-    """An operator of its own, by its Lease, in the namespace of its products."""
+    """Return an operator of its own, by its Lease, in the namespace of its products."""
     extra = {
         "SLUICEGATE_NAMESPACE": namespace,
         "SLUICEGATE_LEASE_NAME": name,
@@ -139,7 +139,7 @@ def operator(
 
 
 def who_reported_overlap(plane: ControlPlane, namespace: str) -> set[str]:
-    """The operators that have an event OperatorOverlap in a namespace."""
+    """Return the operators that have an event OperatorOverlap in a namespace."""
     events = read(plane, "events.events.k8s.io", "-n", namespace)
     told = [one for one in events if one["reason"] == "OperatorOverlap"]
     return {one["reportingInstance"].partition("_")[0] for one in told}
@@ -182,14 +182,14 @@ def test_a_product_is_skipped_by_one_of_two_operators_in_a_namespace_and_both_re
 
 
 def overlap_of(plane: ControlPlane, namespace: str) -> str:
-    """The message of the condition OperatorOverlap of the product; empty without one."""
+    """Return the message of the condition OperatorOverlap of the product; empty without one."""
     (one,) = read(plane, "dataproducts", "-n", namespace)
     conditions = one["status"].get("conditions") or ()
     return next((each["message"] for each in conditions if each["type"] == "OperatorOverlap"), "")
 
 
 def writers_since_an_edit(plane: ControlPlane, namespace: str) -> set[str]:
-    """Who writes the product's status for a new spec."""
+    """Return who writes the product's status for a new spec."""
     users = ("narrow", "wide", "excluded")
     target = f"dataproducts/{namespace}/cars"
     before = len([one for one in audited_writes(plane, users) if one.target == target])

@@ -24,7 +24,7 @@ STAGES = {"observe", "decide", "apply"}
 
 @pytest.fixture(scope="module")
 def control_plane():
-    """One of its own, in which nothing else writes."""
+    """Yield one of its own, in which nothing else writes."""
     with quiet_control_plane() as started:
         yield started
 

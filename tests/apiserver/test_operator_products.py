@@ -30,7 +30,7 @@ USER = "products-operator"
 
 @pytest.fixture(autouse=True)
 def operator(control_plane, namespace, tmp_path):
-    """The operator of the test's namespace."""
+    """Yield the operator of the test's namespace."""
     install_crds(control_plane)
     install_gateway_api(control_plane)
     settings = {
@@ -56,7 +56,7 @@ def is_ready(plane: ControlPlane, namespace: str, name: str) -> Callable[[], boo
 
 
 def table(plane: ControlPlane, namespace: str) -> dict[str, dict[str, str]]:
-    """What `kubectl get dataproducts` shows, as the API server writes it: columns by product."""
+    """Return what `kubectl get dataproducts` shows, as the API server writes it: columns by product."""
     header, *lines = plane.kubectl("get", "dataproducts", "-n", namespace).splitlines()
     starts = [found.start() for found in re.finditer(r"\S+", header)]
     ends = [*starts[1:], None]
@@ -128,7 +128,7 @@ def forbid(plane: ControlPlane, namespace: str) -> None:
 
 
 def in_force(plane: ControlPlane, namespace: str) -> bool:
-    """Whether the policy refuses what it should."""
+    """Return whether the policy refuses what it should."""
     labels = {"app": "try", "big": "yes"}
     body = {
         "apiVersion": "apps/v1",

@@ -59,7 +59,7 @@ def product(name, *members):
 
 @pytest.fixture(scope="module")
 def people(control_plane):
-    """Two products with their teams, everybody's roles, and the policies of a chart of its own."""
+    """Return two products with their teams, everybody's roles, and the policies of a chart of its own."""
     plane = control_plane
     install_crds(plane)
     plane.kubectl("create", "namespace", TEAMS)
@@ -198,7 +198,7 @@ def test_the_admission_policies_take_a_small_part_of_the_update_time(people):
 
 
 def seconds_spent(plane):
-    """In the policies that see an update, and in all changes of DataProducts, since the server's start."""
+    """Return the seconds in policies for an update, and in all changes of DataProducts, since the server's start."""
     desired = [
         ("apiserver_admission_controller_admission_duration_seconds_sum",
          {'name="ValidatingAdmissionPolicy"', 'operation="UPDATE"'}),

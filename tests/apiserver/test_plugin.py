@@ -78,7 +78,7 @@ def kubectl(control_plane):
 
 @pytest.fixture
 def status(control_plane, kubectl):
-    """Writes the status of pricing, as the operator does."""
+    """Return writes the status of pricing, as the operator does."""
     admin = Person(control_plane, "")
 
     def write(**fields):

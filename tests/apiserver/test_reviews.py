@@ -49,7 +49,7 @@ OURS = signature(MANAGER, "DataProductManager")
 
 @pytest.fixture(scope="module")
 def reviews(control_plane):
-    """Four reviews, one in each state, and the roles of the chart."""
+    """Return four reviews, one in each state, and the roles of the chart."""
     plane = control_plane
     install_crds(plane)
     plane.kubectl("create", "namespace", NAMESPACE)
@@ -80,7 +80,7 @@ def reviews(control_plane):
 
 @cache
 def now():
-    """The time of the first signature of these tests."""
+    """Return the time of the first signature of these tests."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -209,7 +209,7 @@ ACTION = {"title": "a", "owner": "acb", "dueDate": "2026-02-01"}
 
 @pytest.fixture(scope="module")
 def closed(reviews):
-    """A review that is closed and has an action."""
+    """Return a review that is closed and has an action."""
     admin, path = Person(reviews, ""), path_of(NAMESPACE, "closed", plural=names.REVIEW_PLURAL)
     spec = {"actions": [ACTION], "decisions": ["retrain it"], "attendees": [MANAGER]}
     assert admin.create(document("closed", **spec), dry=False).allowed

@@ -46,7 +46,7 @@ REQUESTS = 1000
 
 
 def answering(share: float) -> ProductBlocks:
-    """What a good version does with this share of the requests."""
+    """Return what a good version does with this share of the requests."""
     requests = round(REQUESTS * share)
     labels = requests // 10
     right = labels - labels // 20
@@ -81,7 +81,7 @@ class Traffic:
                     self.send(name, version["version"], weight / 100)
 
     def send(self, product: str, version: str, share: float, *, since: float | None = None) -> None:
-        """From now on, or from then, this share of the requests reaches a version."""
+        """Send this share of the requests to a version from now on, or from a given time."""
         if self.shares.get((product, version)) == share:
             return
         self.shares[product, version] = share
@@ -94,7 +94,7 @@ class Traffic:
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
-    """One of its own, as its readers have a namespace of a name that is on the pages."""
+    """Yield one of its own, as its readers have a namespace of a name that is on the pages."""
     with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         install_crds(started)
         install_gateway_api(started)
@@ -119,7 +119,7 @@ class Reader:
                 self.shell.run(step)
 
     def before(self, step: Command) -> None:
-        """What the world does meanwhile: the training ends whose candidate is waited for."""
+        """End the training whose candidate the next command waits for."""
         if "candidate.version" in step.text:
             self.end_training()
 
@@ -145,7 +145,7 @@ class Reader:
 
 
 def shortened(file: File) -> File:
-    """A product of a page with short blocks, two steps, and a training for which no node has room."""
+    """Return a product of a page with short blocks, two steps, and a training for which no node has room."""
     content = json.loads(json.dumps(file.content))
     if "spec" not in content:
         return file
@@ -159,7 +159,7 @@ def shortened(file: File) -> File:
 
 @contextmanager
 def reading(plane: ControlPlane, folder: Path) -> Iterator[Reader]:
-    """A reader at a cluster with the operator, which serves all namespaces."""
+    """Yield a reader at a cluster with the operator, which serves all namespaces."""
     tools = folder / "bin"
     tools.mkdir()
     (tools / "kubectl").symlink_to(program("kubectl"))

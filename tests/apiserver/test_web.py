@@ -42,7 +42,10 @@ PATHS = (
 
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
-    """A product in each of three namespaces, of which the first depends on the third; readers; the account."""
+    """Return a product in each of three namespaces, of which the first depends on the third.
+
+    Readers; the account.
+    """
     install_crds(control_plane)
     assert len(install_account(control_plane, RELEASE, "web.auth=Token")) == 6
     items = [
@@ -93,7 +96,7 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
 
 
 def page(plane: ControlPlane, monkeypatch, login_of):
-    """The page as the chart's account, and a client of it."""
+    """Return the page as the chart's account, and a client of it."""
     return served_page(plane, monkeypatch, ACCOUNT, login_of)
 
 

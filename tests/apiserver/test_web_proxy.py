@@ -51,7 +51,7 @@ def _taken(admin, body):
 
 @pytest.fixture(scope="module")
 def plane(control_plane):
-    """A product in each of two namespaces, a sealed review of one, the page's account, people with roles."""
+    """Return a product in each of two namespaces, a sealed review of one, the page's account, people with roles."""
     for needed in ("oauth2-proxy", "mockoidc"):
         program(needed)
     plane, admin = control_plane, Person(control_plane, "")
@@ -95,7 +95,7 @@ def plane(control_plane):
 
 @pytest.fixture
 def proxied(plane, monkeypatch, tmp_path):
-    """The page's own address, and that of the proxy in front of it."""
+    """Return the page's own address, and that of the proxy in front of it."""
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     proxy = Proxy((ip_network("127.0.0.0/8"),), secret, user_prefix="oidc:", group_prefix="oidc:")
@@ -114,7 +114,7 @@ def proxied(plane, monkeypatch, tmp_path):
 
 
 def browsing():
-    """A person's browser, as far as cookies and redirects go."""
+    """Return a person's browser, as far as cookies and redirects go."""
     return aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 
 

@@ -38,7 +38,7 @@ SAME = {"Sec-Fetch-Site": "same-origin"}
 
 @pytest.fixture(scope="module")
 def plane(control_plane):
-    """A sealed review, its team, the chart's policies, and the page's account with and without signing."""
+    """Return a sealed review, its team, the chart's policies, and the page's account with and without signing."""
     plane = control_plane
     install_crds(plane)
     for namespace in (NAMESPACE, OTHER):
@@ -98,7 +98,7 @@ def plane(control_plane):
 
 
 def pricing(team):
-    """A product whose candidate waits for an approval."""
+    """Return a product whose candidate waits for an approval."""
     old = version("v13", revision="1111111111", outcome="Replaced", reason="CanaryNotWorse",
                   promotionTime="2026-10-01T00:00:00Z", endTime="2026-11-01T00:00:00Z")  # fmt: skip
     retraining = {"command": ["train"], "output": "registry.example/models"}
@@ -129,7 +129,7 @@ def page(plane, monkeypatch, tmp_path):
 
 
 async def sign(client, user, **more):
-    """What a browser sends of the form, and the page of the answer."""
+    """Return what a browser sends of the form, and the page of the answer."""
     headers = {"X-Forwarded-User": user, "X-Forwarded-Groups": ",".join(GROUPS),
                "X-Sluicegate-Secret": SECRET}  # fmt: skip
     path = f"/reviews/{NAMESPACE}/{REVIEW}"
@@ -238,7 +238,10 @@ def headers_of(user):
 
 
 async def act(client, user, verb, **more):
-    """What a browser sends of the form of a request, and the page of the answer; without a form, its page alone."""
+    """Return what a browser sends of the form of a request, and the page of the answer.
+
+    Without a form, its page alone.
+    """
     headers, path = headers_of(user), f"/products/{NAMESPACE}/pricing/act/{verb}"
     answer = await client.get(path, headers=headers)
     text = await answer.text()

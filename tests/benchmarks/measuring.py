@@ -29,7 +29,10 @@ Found = dict[str, dict[str, Any]]
 
 
 def measured(size: int, plan: Plan, contender: Contender | None = None) -> Found:
-    """What is measured, of our operator unless told otherwise; no scenario of it may fail."""
+    """Return what is measured, of our operator unless told otherwise.
+
+    No scenario of it may fail.
+    """
     found: Found = asyncio.run(measure(contender or Sluicegate(), size, plan, print))
     failed = {name: figures["failed"] for name, figures in found.items() if "failed" in figures}
     assert not failed
@@ -37,5 +40,5 @@ def measured(size: int, plan: Plan, contender: Contender | None = None) -> Found
 
 
 def steady(size: int) -> Found:
-    """Quick blocks, of which some pass, and a restart."""
+    """Return quick blocks, of which some pass, and a restart."""
     return measured(size, STEADY, Sluicegate(block_seconds=BLOCK_SECONDS))

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def at_rest() -> Found:
-    """Some blocks in which nothing changes, and a restart."""
+    """Return some blocks in which nothing changes, and a restart."""
     return steady(SIZE)
 
 

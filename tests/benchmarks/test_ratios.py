@@ -21,13 +21,13 @@ FLOOR = Plan(scenarios=("cold", "starts"), limit_seconds=90.0)
 
 @pytest.fixture(scope="module")
 def results() -> dict[int, Found]:
-    """What is measured at both sizes."""
+    """Return what is measured at both sizes."""
     return {size: steady(size) for size in SIZES}
 
 
 @pytest.fixture(scope="module")
 def in_turn() -> tuple[Found, Found, Found]:
-    """A bare client that sends the same five writes, ours, and the bare client once more.
+    """Return a bare client that sends the same five writes, ours, and the bare client once more.
 
     So whatever else the machine is doing meets one of the floors as much as it meets ours.
     """
@@ -40,20 +40,20 @@ def in_turn() -> tuple[Found, Found, Found]:
 
 @pytest.fixture(scope="module")
 def cold(in_turn) -> dict[str, Any]:
-    """Our cold start."""
+    """Return our cold start."""
     figures: dict[str, Any] = in_turn[1]["cold"]
     return figures
 
 
 @pytest.fixture(scope="module")
 def bare(in_turn) -> list[Found]:
-    """What the bare client takes."""
+    """Return what the bare client takes."""
     return [in_turn[0], in_turn[2]]
 
 
 @pytest.fixture(scope="module")
 def floors(bare) -> list[dict[str, Any]]:
-    """Its cold starts."""
+    """Return its cold starts."""
     return [found["cold"] for found in bare]
 
 

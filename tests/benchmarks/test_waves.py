@@ -14,7 +14,7 @@ WAVES = Plan(scenarios=("degradations", "commonCause"), limit_seconds=200.0)
 
 @pytest.fixture(scope="module")
 def waves() -> Found:
-    """Both waves, one after the other."""
+    """Return both waves, one after the other."""
     return measured(60, WAVES, Sluicegate().hurried())
 
 

@@ -46,7 +46,7 @@ def stable(tmp_path_factory, market) -> Path:
 
 @pytest.fixture
 def attempt(stable, registry, tmp_path, market):
-    """Runs the training with one fault, pushing to a repository of the fault's own."""
+    """Return a function that runs the training with one fault, pushing to a repository of the fault's own."""
 
     def run(fault: str) -> Attempt:
         log = tmp_path / "termination-log"
@@ -67,7 +67,7 @@ def attempt(stable, registry, tmp_path, market):
 
 @pytest.fixture
 def serving(tmp_path, secret):
-    """Serves the bento in an image as version v2 of the pricing product."""
+    """Return a function that serves the bento in an image as version v2 of the pricing product."""
 
     def serve(image: str) -> AbstractContextManager[ServedProduct]:
         bento = pull(image, tmp_path / "bento")

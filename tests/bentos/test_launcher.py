@@ -44,7 +44,7 @@ class Served:
         ]
 
     def unknown_paths(self) -> float:
-        """Requests to paths that the service doesn't have, of its entry service."""
+        """Return requests to paths that the service doesn't have, of its entry service."""
         text = requests.get(f"{self.metrics}/metrics", timeout=10).text
         line = next(line for line in text.splitlines() if 'endpoint="<unknown>"' in line)
         assert line.startswith("bentoml_service_request_total{")

@@ -61,7 +61,7 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mirroring(
     bento: Path, name: str, secret: Path, folder: Path
 ) -> Iterator[tuple[ServedProduct, ServedProduct]]:
-    """A pod of the stable version, and one of the candidate that it mirrors to."""
+    """Yield a pod of the stable version, and one of the candidate that it mirrors to."""
     nowhere = f"http://127.0.0.1:{free_port()}"
 
     def pod_of(version: str, factor: int, url: str) -> dict[str, str]:
@@ -85,14 +85,14 @@ def pods(
 
 
 def feedback(product: ServedProduct, *labels: dict[str, object]) -> dict[str, object]:
-    """What a pod answers to labels."""
+    """Return what a pod answers to labels."""
     answer = product.post("/feedback", {"labels": labels}, Authorization=f"Bearer {BEARER}")
     found: dict[str, object] = answer.json()
     return found
 
 
 def endpoints(product: ServedProduct) -> dict[str, float]:
-    """Requests that BentoML counted, by path."""
+    """Return requests that BentoML counted, by path."""
     text = requests.get(f"{product.metrics_url}/metrics", timeout=10).text
     found = re.findall(r'bentoml_service_request_total\{endpoint="([^"]*)".*\} (.*)', text)
     return {path: float(count) for path, count in found if float(count)}

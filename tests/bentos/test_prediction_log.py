@@ -42,7 +42,7 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def variables(secret: Path, target: dict[str, Any]) -> dict[str, str]:
-    """The variables of a pod that logs all its predictions."""
+    """Return the variables of a pod that logs all its predictions."""
     features = {"redact": ["order"], "person": "order"}
     log = {"sample": 100, "features": features, "to": target, "retentionDays": 30}
     return identity("doubled", "v1", secret) | {
@@ -156,7 +156,7 @@ def test_an_unwritable_prediction_log_is_reported_in_metrics_and_pod_log(bento, 
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A store that accepts connections, and never answers."""
+    """Yield a store that accepts connections, and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
         yield listener

@@ -144,7 +144,7 @@ def test_a_bento_can_be_retrained_from_the_bento_that_a_retraining_made(
 
 @pytest.fixture(scope="module")
 def fresh(market):
-    """Light models of both products, with the bad ratio that each has on its own market."""
+    """Return light models of both products, with the bad ratio that each has on its own market."""
     models = {}
     for kind in (PricingRecipe, RankingRecipe):
         recipe = kind(market)
@@ -204,7 +204,7 @@ def test_the_lighter_model_is_many_times_faster_where_the_full_one_is_too_slow(
 
 
 def seconds(model, searches):
-    """Processor seconds of one ranking: other programs on the machine don't count."""
+    """Return processor seconds of one ranking: other programs on the machine don't count."""
     taken = []
     for _ in range(5):
         began = time.process_time()
@@ -224,7 +224,7 @@ def test_a_ranking_model_scores_every_car_from_eight_features(market):
 
 @pytest.fixture
 def training(pricing_bento, registry, tmp_path):
-    """A retraining of the pricing product, with changed variables."""
+    """Return a retraining of the pricing product, with changed variables."""
 
     def run(**change):
         hosts = {"SLUICEGATE_PLAIN_HTTP_REGISTRIES": f"{registry},127.0.0.1:1"}

@@ -18,7 +18,7 @@ AUTHORIZED = {"Authorization": f"Bearer {BEARER}"}
 
 
 def labelled(product, version="v1"):
-    """Outcomes of a version; products are served without a revision here."""
+    """Return outcomes of a version; products are served without a revision here."""
     counts = product.counters("sluicegate_predictions_labelled_total")
     return {
         outcome: sum(counts.get((age, outcome, "", version), 0) for age in AGES)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def signature_of(image: str) -> tuple[bytes, bytes]:
-    """The statement beside an image, and its signature."""
+    """Return the statement beside an image, and its signature."""
     repository, _, digest = image.partition("@")
     host, _, path = repository.partition("/")
     tag = f"{digest.replace(':', '-')}.sig"
@@ -43,7 +43,7 @@ def signature_of(image: str) -> tuple[bytes, bytes]:
 
 
 def is_valid(payload: bytes, signature: bytes, key: Path, folder: Path) -> bool:
-    """Whether OpenSSL verifies the signature with the public key."""
+    """Return whether OpenSSL verifies the signature with the public key."""
     (folder / "payload").write_bytes(payload)
     (folder / "signature").write_bytes(signature)
     done = subprocess.run(

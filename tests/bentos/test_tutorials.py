@@ -24,7 +24,7 @@ KEYS = {"hmac": "k" * 32, "bearer": "b" * 32}
 
 
 def environment(home: Path, registry: str) -> dict[str, str]:
-    """The reader's: the programs of this environment, a store of its own."""
+    """Return the reader's: the programs of this environment, a store of its own."""
     programs = Path(sys.executable).parent
     return {
         "HOME": str(home),
@@ -39,7 +39,7 @@ def environment(home: Path, registry: str) -> dict[str, str]:
 
 
 def follow(page: str, shell: Shell, stack: ExitStack, *, bento: str = "") -> None:
-    """What a page says of bentos; `bento` is served when it is asked for predictions."""
+    """Follow the commands of a page on bentos; `bento` is served for its predictions."""
     served = False
     for step in steps(PAGES[page]):
         if isinstance(step, File):

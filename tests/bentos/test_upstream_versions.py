@@ -76,7 +76,7 @@ def metrics(product: ServedProduct) -> str:
 
 
 def counted(pair: Pair, outcome: str) -> dict[str, float]:
-    """Outcomes of the consumer by the version of the upstream."""
+    """Return outcomes of the consumer by the version of the upstream."""
     found = dict.fromkeys(FACTORS, 0.0)
     for labels, value in pair.consumer.counters(OUTCOMES).items():
         _, result, upstream, _, version = labels

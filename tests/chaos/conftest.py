@@ -36,7 +36,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler and two fake nodes, and a Gateway that takes routes.
+    """Yield etcd, API server, controllers, scheduler and two fake nodes, and a Gateway that takes routes.
 
     Writes lie whole in its audit log.
     """
@@ -52,7 +52,10 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 @pytest.fixture
 def make_namespace(control_plane: ControlPlane) -> Iterator[Callable[[], str]]:
-    """Makes empty namespaces; they are deleted, not waited for, when the test ends."""
+    """Yield a function that makes empty namespaces.
+
+    They are deleted, not waited for, when the test ends.
+    """
     made: list[str] = []
 
     def make() -> str:
@@ -67,7 +70,7 @@ def make_namespace(control_plane: ControlPlane) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def namespace(make_namespace: Callable[[], str]) -> str:
-    """The name of an empty namespace."""
+    """Return the name of an empty namespace."""
     return make_namespace()
 
 
@@ -75,7 +78,7 @@ def namespace(make_namespace: Callable[[], str]) -> str:
 def start(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> Callable[..., AbstractContextManager[ProxiedOperator]]:
-    """Starts operators that serve the test's namespace, each behind a proxy of its own."""
+    """Return a function that starts operators that serve the test's namespace, each behind a proxy of its own."""
 
     def start(**how: Any) -> AbstractContextManager[ProxiedOperator]:
         return proxied_operator(control_plane, namespace, tmp_path, **how)
@@ -87,14 +90,14 @@ def start(
 def operator(
     start: Callable[..., AbstractContextManager[ProxiedOperator]],
 ) -> Iterator[ProxiedOperator]:
-    """The only operator of the namespace, with the lease as it ships: it outlasts a busy machine."""
+    """Yield the only operator of the namespace, with the lease as it ships: it outlasts a busy machine."""
     with start(extra=SHIPPED_LEASE) as started:
         yield started
 
 
 @pytest.fixture
 def promises(operator: ProxiedOperator) -> Iterator[Promises]:
-    """What must hold whatever goes wrong; it is checked once more when the test ends."""
+    """Yield what must hold whatever goes wrong; it is checked once more when the test ends."""
     made = Promises(operator.plane, operator.namespace, operator.replica)
     yield made
     made.check()

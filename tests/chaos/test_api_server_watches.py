@@ -32,7 +32,7 @@ def delete(operator, kind: str, name: str) -> None:
 
 
 def lists(operator, since: float = 0.0) -> list[Seen]:
-    """The operator's own lists of Services, which would find what a watch didn't report."""
+    """Return the operator's own lists of Services, which would find what a watch didn't report."""
     found = operator.proxy.seen(Requests(path="/services$", watch=False), since=since)
     return [one for one in found if one.agent == "sluicegate"]
 

@@ -64,7 +64,7 @@ def test_a_child_of_one_mebibyte_is_kept_in_sync(operator, promises):
 
 
 def is_rolled_out(deployment: dict, *, replicas: int) -> bool:
-    """Whether so many pods are asked for, and all of them are there, ready and of the newest form."""
+    """Return whether so many pods are asked for, and all of them are there, ready and of the newest form."""
     status = deployment.get("status") or {}
     desired = deployment["spec"]["replicas"], deployment["metadata"]["generation"]
     there = status.get("readyReplicas") == status.get("updatedReplicas") == status.get("replicas")
@@ -73,7 +73,7 @@ def is_rolled_out(deployment: dict, *, replicas: int) -> bool:
 
 @pytest.fixture
 def on_a_tiny_disk(control_plane, namespace, tmp_path):
-    """Starts operators whose log and temporary files lie on a disk of one MiB."""
+    """Yield a function that starts operators whose log and temporary files lie on a disk of one MiB."""
     started: list[Replica] = []
     with tiny_disk(tmp_path / "disk") as disk:
 

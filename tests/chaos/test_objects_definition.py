@@ -87,13 +87,13 @@ def test_many_malformed_products_get_their_problems_in_status_and_valid_products
 
 
 def noted(plane, namespace: str) -> set[str]:
-    """Products of which an event says so: to one whose types are wrong nothing can be applied."""
+    """Return products of which an event says so: to one whose types are wrong nothing can be applied."""
     found = read(plane, "events.events.k8s.io", "-n", namespace)
     return {one["regarding"]["name"] for one in found if one["reason"] == "InvalidSpec"}
 
 
 def is_told(body: dict) -> bool:
-    """Whether status says that the spec is invalid."""
+    """Return whether status says that the spec is invalid."""
     found = (body.get("status") or {}).get("conditions") or ()
     return any(one["type"] == "Stalled" and one["reason"] == "InvalidSpec" for one in found)
 

@@ -39,7 +39,7 @@ def products(control_plane, namespace):
 
 @pytest.fixture
 def pair(start, products):
-    """A leader that has made all products, and its standby."""
+    """Return a leader that has made all products, and its standby."""
 
     @contextmanager
     def begin() -> Iterator[tuple[ProxiedOperator, ProxiedOperator]]:

@@ -26,7 +26,7 @@ WORKING = 'controller_runtime_active_workers{controller="dataproduct"}'
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The URL of a server that takes connections and says nothing."""
+    """Yield the URL of a server that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 

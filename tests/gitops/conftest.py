@@ -26,7 +26,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler and two fake nodes; all requests are in its audit log."""
+    """Yield etcd, API server, controllers, scheduler and two fake nodes.
+
+    All requests are in its audit log.
+    """
     with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         install_crds(started)
         install_gateway_api(started)
@@ -37,7 +40,7 @@ def control_plane() -> Iterator[ControlPlane]:
 def operator(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """The operator of all namespaces. It has no default runtime image."""
+    """Yield the operator of all namespaces. It has no default runtime image."""
     folder = tmp_path_factory.mktemp("operator")
     settings = {"SLUICEGATE_NAMESPACE": "default"}
     with replicas(control_plane, folder, OPERATOR, extra=settings):
@@ -46,7 +49,7 @@ def operator(
 
 @pytest.fixture(scope="session")
 def git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
-    """Repositories over HTTP."""
+    """Yield repositories over HTTP."""
     with git_server(tmp_path_factory.mktemp("git")) as started:
         yield started
 
@@ -57,7 +60,7 @@ def tool(
     control_plane: ControlPlane,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Tool]:
-    """One after the other, under an account of its own."""
+    """Yield one after the other, under an account of its own."""
     kubeconfig = control_plane.kubeconfig_for(TOOL, ("system:masters",))
     cluster = Cluster(control_plane.kubectl, kubeconfig)
     with TOOLS[request.param](cluster, tmp_path_factory.mktemp("tool")) as started:

@@ -48,7 +48,7 @@ class Shop:
     folder: Folder
 
     def product(self, name: str = "cars", version: str = "v1", **serving: Any) -> Body:
-        """A product; its digest follows from the version."""
+        """Return a product; its digest follows from the version."""
         body = plain_product(self.namespace, name, version=version)
         digest = version.encode().hex()[-1] * 64
         body["spec"]["model"]["bento"]["image"] = f"registry.example/bentos/{name}@sha256:{digest}"
@@ -63,7 +63,7 @@ class Shop:
         return next((one for one in found if one["type"] == kind), {})
 
     def serves(self, version: str, name: str = "cars") -> bool:
-        """Whether a version is stable, and nothing is under way."""
+        """Return whether a version is stable, and nothing is under way."""
         status = self.live(name).get("status", {})
         stable = status.get("stable", {}).get("version")
         return bool(stable == version and not status.get("candidate"))
@@ -83,7 +83,7 @@ class Shop:
 
     @contextmanager
     def full_nodes(self) -> Iterator[None]:
-        """No pod finds a node for the length of a block; those that run stay."""
+        """Yield no pod finds a node for the length of a block; those that run stay."""
         nodes = self.plane.kubectl("get", "nodes", "--output=name").split()
         self.plane.kubectl("cordon", *nodes)
         try:
@@ -110,7 +110,7 @@ class Shop:
         return commit
 
     def promotes(self, version: str) -> bool:
-        """Whether a version has all of the traffic, by a decision that stands."""
+        """Return whether a version has all of the traffic, by a decision that stands."""
         found = self.live()["status"].get("candidate", {})
         return bool(found.get("version") == version and found.get("phase") == "Promoting")
 
@@ -125,7 +125,7 @@ class Shop:
 
 @pytest.fixture
 def shop(control_plane: ControlPlane, operator: None, git: GitServer, tool: Tool) -> Iterator[Shop]:
-    """An empty namespace, and a repository for it that Flux or Argo CD follows."""
+    """Yield an empty namespace, and a repository for it that Flux or Argo CD follows."""
     name = f"shop-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
     with followed(tool, name, git.repository(name)) as folder:
@@ -134,7 +134,7 @@ def shop(control_plane: ControlPlane, operator: None, git: GitServer, tool: Tool
 
 
 def writes(plane: ControlPlane, namespace: str, by: AbstractSet[str]) -> list[str]:
-    """What accounts wrote to products and their children; no dry runs."""
+    """Return what accounts wrote to products and their children; no dry runs."""
     return [
         f"{entry['user']['username']}: {entry['verb']} {entry['requestURI']}"
         for entry in audited(plane.audit_log, namespace)

@@ -98,7 +98,7 @@ ROWS = {
 
 
 def blocks(arm: str, number: int):
-    """An hour before the rollout, then so many blocks of both; their gauges swing alike."""
+    """Return an hour before the rollout, then so many blocks of both; their gauges swing alike."""
     before = both_arms({}, EQUAL, 60, begin=START - 3600)
     since = both_arms(ARMS[arm], EQUAL, number)
     swing = [100 + index % 7 for index in range(number)]
@@ -111,7 +111,7 @@ def blocks(arm: str, number: int):
 
 
 def scored(terms, rows: str, one):
-    """The candidate after three intervals of its shadow phase."""
+    """Return the candidate after three intervals of its shadow phase."""
     shadow = ShadowStatus(since_time=START)
     for number in range(1, 4):
         shadow = shadow.replace(until_time=START + 3600 * number)
@@ -164,7 +164,7 @@ SAYINGS = (
 
 
 def says(slo: Any) -> list[str]:
-    """What is true of the evidence of a service level."""
+    """Return what is true of the evidence of a service level."""
     return [name for name in SAYINGS if getattr(slo, name, False)]
 
 

@@ -43,7 +43,7 @@ def fact(block: int, **change: Any) -> dict[str, Any]:
 
 
 def trained(version: str, bad: int, rows: int = 5000) -> dict[str, Any]:
-    """The result of a training, against a stable version that is wrong in 30 %."""
+    """Return the result of a training, against a stable version that is wrong in 30 %."""
     return {
         "version": version,
         "evaluation": {"accuracy": count(bad, rows)},
@@ -52,7 +52,7 @@ def trained(version: str, bad: int, rows: int = 5000) -> dict[str, Any]:
 
 
 def shown(right: int, stable: int, candidate: int, wrong: int) -> dict[str, Any]:
-    """The result of a training, row by row."""
+    """Return the result of a training, row by row."""
     total = right + stable + candidate + wrong
     names = ("bothRight", "onlyStableWrong", "onlyCandidateWrong", "bothWrong")
     return {
@@ -63,7 +63,7 @@ def shown(right: int, stable: int, candidate: int, wrong: int) -> dict[str, Any]
 
 
 def disturbed(index: int, block: dict[str, Any]) -> dict[str, Any]:
-    """Some of all that can be wrong with blocks."""
+    """Return some of all that can be wrong with blocks."""
     if 60 <= index < 70:
         return block | {"coverage": 0.5}
     if 110 <= index < 122:
@@ -78,7 +78,7 @@ def at_night(index: int) -> float:
 
 
 def by_hour(index: int) -> float:
-    """Wrong more often in the evening of each day."""
+    """Return wrong more often in the evening of each day."""
     return 0.1 + 0.04 * sin(2 * pi * index / 288)
 
 
@@ -194,7 +194,7 @@ def test_the_evaluation_of_a_history_equals_its_golden(history, golden):
 
 
 def told(lines: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Each line that differs from the one before in more than numbers, and the last one."""
+    """Yield each line that differs from the one before in more than numbers, and the last one."""
     before: object = None
     for line in lines:
         decision = line["decision"]

@@ -28,7 +28,7 @@ before each message says what happens in its story. Kinds that can need a person
 
 
 def sections(sent: list[Sent]) -> Iterator[str]:
-    """The messages by kind and urgency, each the first of its kind, in the order of the catalogue."""
+    """Yield the messages by kind and urgency, each the first of its kind, in the order of the catalogue."""
     kinds = [*map(str, MESSAGE_CATALOGUE), GROUP, DIGEST_TYPE]
     for kind in kinds:
         by_urgency = {one.urgency: one for one in reversed(sent) if one.kind == kind}

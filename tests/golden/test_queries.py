@@ -27,7 +27,10 @@ NEEDS = Needs(
 
 
 def texts() -> dict[str, str]:
-    """Every query by the name of its file; rendered by the test, so that it executes what it tests."""
+    """Return every query by the name of its file.
+
+    Rendered by the test, so that it executes what it tests.
+    """
     return {
         **{f"{q.kind}.promql": q.text for q in render_queries(Scope(), 300, NEEDS)},
         **{

@@ -27,7 +27,7 @@ def signature(verdict, note, at):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A product with three versions, one of which was rolled back, and two reviews that are signed."""
+    """Return a product with three versions, one of which was rolled back, and two reviews that are signed."""
     october, november = month(10, wrong=0.08), month(11, wrong=0.12, austria=0.4)
     october["status"]["versions"].insert(0, V13)
     again = {"version": "v14", "source": "Retraining", "promotionTime": BACK["decisionTime"]}

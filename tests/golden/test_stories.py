@@ -20,7 +20,7 @@ Body = dict[str, Any]
 
 
 def product(number: int = 0, **spec: Any) -> Body:
-    """A product with blocks of a minute; other fields by keyword, None leaves one out."""
+    """Return a product with blocks of a minute; other fields by keyword, None leaves one out."""
     fields: Body = {
         "owner": "group:default/catalog",
         "model": {"bento": bento("a"), "evaluation": {"accuracy": {"bad": 1000, "total": 10_000}}},

@@ -47,7 +47,7 @@ TAG = "sluicegate.local/kind-node:test"
 
 
 def main(arguments: list[str]) -> int:
-    """Pytest's exit code; 1 if it didn't get that far."""
+    """Return pytest's exit code; 1 if it didn't get that far."""
     try:
         _build_outside()
         with (
@@ -84,7 +84,7 @@ def _run_tests(own: Engine, tests: Sequence[str], cluster: str, laptop: Laptop) 
 
 
 def _build_with_packages(own: Engine, home: Path) -> Laptop:
-    """What needs Debian's and Python's packages: a laptop, its environment, and its images.
+    """Return what needs Debian's and Python's packages: a laptop, its environment, and its images.
 
     The demonstration finds each step of the images' build in the engine's cache, since it is the
     same Dockerfile on the same files.
@@ -101,7 +101,7 @@ def _build_with_packages(own: Engine, home: Path) -> Laptop:
 
 @contextlib.contextmanager
 def _cluster() -> Iterator[str]:
-    """The name of a cluster of our own: the checkout's may run as a local node meanwhile."""
+    """Yield the name of a cluster of our own: the checkout's may run as a local node meanwhile."""
     identity = Identity(f"kind-{os.getpid()}")
     try:
         yield identity.name
@@ -110,7 +110,7 @@ def _cluster() -> Iterator[str]:
 
 
 def _build_outside() -> None:
-    """What asks for modules, packages or wheels: the engine's network has no way out."""
+    """Build outside what needs modules, packages or wheels, as the engine's network has no way out."""
     program("kind")
     program("helm")
     module_folder(GATEWAY_MODULE)

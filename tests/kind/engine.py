@@ -84,12 +84,12 @@ class Engine:
         return {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_BUILDKIT": "0"}
 
     def run(self, *command: str, timeout: float = 600.0) -> str:
-        """Output of a command in the engine's network; ClusterError if it fails."""
+        """Return output of a command in the engine's network; ClusterError if it fails."""
         return run(*self.prefix, *command, environment=self.environment, timeout=timeout)
 
 
 def may_raise_limits() -> bool:
-    """Whether we have CAP_SYS_RESOURCE, without which no container can have it."""
+    """Return whether we have CAP_SYS_RESOURCE, without which no container can have it."""
     status = Path("/proc/self/status").read_text()
     bounding = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
     return bool(int(bounding.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
@@ -97,7 +97,7 @@ def may_raise_limits() -> bool:
 
 @contextlib.contextmanager
 def empty_store() -> Iterator[Path]:
-    """What engines keep their images in, one after the other; gone when the block ends.
+    """Yield what engines keep their images in, one after the other; gone when the block ends.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def empty_store() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def engine(store: Path, *, group: int, reaches_registries: bool = False) -> Iterator[Engine]:
-    """An engine that the members of `group` may use; its containers end with the block.
+    """Yield an engine that the members of `group` may use; its containers end with the block.
 
     With `reaches_registries`, builds with `--network=host` have the machine's network, and there is
     no other.
@@ -145,7 +145,7 @@ def _network(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _folder(store: Path) -> Iterator[Path]:
-    """A folder that is removed with all that the engine has left mounted in it."""
+    """Yield a folder that is removed with all that the engine has left mounted in it."""
     try:
         yield store
     finally:
@@ -202,7 +202,7 @@ def _remove_containers(made: Engine) -> None:
 
 
 def _configuration(short: Path) -> Path:
-    """Empty, so that the machine's own engine's settings don't count."""
+    """Return empty, so that the machine's own engine's settings don't count."""
     path = short / "daemon.json"
     path.write_text("{}")
     return path
@@ -219,7 +219,7 @@ def _runtime(short: Path) -> tuple[str, ...]:
 
 
 def _prefer(group: str) -> None:
-    """On cgroup v1 all containers are one group, with the weight of one process outside."""
+    """Raise the weight of the containers' group, which on cgroup v1 is that of one process outside."""
     shares = Path("/sys/fs/cgroup/cpu") / group / "cpu.shares"
     if Path("/sys/fs/cgroup/cpu").is_dir():
         shares.parent.mkdir(exist_ok=True)

@@ -91,7 +91,7 @@ def make_laptop(home: Path, own: Engine) -> Laptop:
 
 
 def _copy_checkout(clone: Path) -> None:
-    """As `git clone` would, but with changes that aren't committed yet."""
+    """Copy the checkout like `git clone`, with uncommitted changes."""
     clone.mkdir()
     listing = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     names = [name for name in run(*listing, folder=REPOSITORY).split("\0") if name]

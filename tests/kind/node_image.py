@@ -92,7 +92,7 @@ def _raise_no_limit(root: Path) -> None:
 
 
 def _write_images(folder: Path, store: LayerStore) -> None:
-    """One archive a program: names as kubeadm and containerd ask for them."""
+    """Write one archive for each program, under the names that kubeadm and containerd require."""
     config = (folder / "root/etc/containerd/config.toml").read_text()
     sandbox = re.findall(r'sandbox_image = "(.+)"', config)
     desired = [name for name in _kubeadm_images() if "/pause:" not in name] + sandbox
@@ -113,7 +113,7 @@ def _write_images(folder: Path, store: LayerStore) -> None:
 
 
 def _copy_under_name(folder: Path, name: str, reference: str) -> None:
-    """Our own image of an add-on's program, under the name that its project publishes it by."""
+    """Copy the image of an add-on's program under the name that its project publishes it by."""
     with tarfile.open(build(describe(name)).archive) as source:
         index = json.load(source.extractfile("index.json"))
         manifest = index["manifests"][0]

@@ -41,7 +41,7 @@ def laptop() -> Laptop:
 
 @pytest.fixture(scope="module")
 def registry(laptop: Laptop) -> str:
-    """Host and port of the demonstration's registry, as `make cluster` prints it."""
+    """Return host and port of the demonstration's registry, as `make cluster` prints it."""
     told = laptop.run("make", "cluster")
     assert "runs already" in told.stdout
     found = re.search(r"^ *registry +(\S+)", told.stdout, re.MULTILINE)
@@ -50,14 +50,14 @@ def registry(laptop: Laptop) -> str:
 
 
 def lines(*beginnings: str) -> list[str]:
-    """Commands of the page."""
+    """Return commands of the page."""
     found = [command.text for command in PAGE if command.text.startswith(beginnings)]
     assert len(found) >= len(beginnings)
     return found
 
 
 def in_cluster(laptop: Laptop, *lines: str) -> str:
-    """What a shell prints that has kubectl and this cluster's kubeconfig."""
+    """Return what a shell prints that has kubectl and this cluster's kubeconfig."""
     paths = '"$PWD/.venv/bin:$(dirname "$(make -s kubectl)"):$PATH"'
     known = f'export KUBECONFIG="$(make -s kubeconfig)" PATH={paths}'
     done = laptop.run("bash", "-c", "\n".join(("set -e", known, *lines)))

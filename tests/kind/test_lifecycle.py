@@ -66,12 +66,12 @@ class Shell:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def birth(self) -> str:
-        """What differs in a cluster that was created again."""
+        """Return what differs in a cluster that was created again."""
         uid = ("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
         return self.cluster.run_kubectl(*uid)
 
     def leftovers(self) -> list[str]:
-        """What is there of the cluster, or new in the engine since before it."""
+        """Return what is there of the cluster, or new in the engine since before it."""
         node = [self.cluster.node] if succeeds("docker", "inspect", self.cluster.node) else []
         state = [str(self.cluster.state)] if self.cluster.state.exists() else []
         return [*node, *state, *sorted(self._volumes() - self.volumes)]
@@ -82,7 +82,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def beside() -> Iterator[Backend]:
-    """The checkout's own cluster."""
+    """Yield the checkout's own cluster."""
     backend = choose_backend()
     made = backend.up()
     yield backend

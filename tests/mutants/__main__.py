@@ -73,7 +73,7 @@ def _tell(verdict: Verdict) -> None:
 
 
 def _by_types(verdicts: list[Verdict], drawn: Sequence[Mutant]) -> list[Verdict]:
-    """The verdicts, with mypy's on drawn mutants of which no test says anything."""
+    """Return the verdicts, with mypy's on drawn mutants of which no test says anything."""
     silent = {Fate.SURVIVED, Fate.UNEXECUTED}
     alive = [one.mutant for one in verdicts if one.mutant in drawn and one.fate in silent]
     killed = {one: Verdict(one, Fate.KILLED, "mypy") for one in refused(alive)} if alive else {}

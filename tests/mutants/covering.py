@@ -50,7 +50,7 @@ class Covering:
         self._root = root
 
     def tests(self, path: Path, lines: Iterable[int]) -> set[str]:
-        """Node ids of tests, or test files, that execute these lines of a file.
+        """Return node ids of tests, or test files, that execute these lines of a file.
 
         What only a fixture executes may be judged by any test of its file, as the fixture may
         serve them all. A line that is executed at import (a constant, a field) is judged by all
@@ -79,12 +79,15 @@ class Given:
     files: frozenset[str]
 
     def tests(self, path: Path, lines: Iterable[int]) -> set[str]:
-        """All of them."""
+        """Return all of them."""
         return set(self.files)
 
 
 def lines_before(source: str, line: int) -> range:
-    """Lines of the innermost function that has this one, up to it; empty outside of functions."""
+    """Return lines of the innermost function that has this one, up to it.
+
+    Empty outside of functions.
+    """
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     around = [
         node.body[0].lineno
@@ -122,7 +125,7 @@ def _selected(contexts: Iterable[str]) -> set[str]:
 
 
 def measured(*, fresh: bool = False) -> Covering:
-    """The contexts for the tree as it is; runs what they aren't known of."""
+    """Return the contexts for the tree as it is; runs what they aren't known of."""
     now = _hashes()
     before = json.loads(HASHES.read_text()) if HASHES.is_file() and not fresh else {}
     changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}

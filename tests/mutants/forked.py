@@ -85,7 +85,7 @@ def import_libraries_once() -> None:
 
 
 def patient(seconds: float) -> int:
-    """A limit, longer where more processes want a core than there are: it detects a hang."""
+    """Return a limit, longer where more processes want a core than there are: it detects a hang."""
     return round(seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 

@@ -43,7 +43,10 @@ class Mutant:
         return CODE / self.file
 
     def lines(self, text: str) -> range:
-        """The numbers of the lines that it changes, counted from 1; raises NotApplicableError."""
+        """Return the numbers of the lines that it changes, counted from 1.
+
+        Raises NotApplicableError.
+        """
         begin = self._begin(text)
         same = _shared(self.before, self.after)
         first = text.count("\n", 0, begin + same) + 1
@@ -51,7 +54,7 @@ class Mutant:
         return range(first, max(first, last) + 1)
 
     def applied(self, text: str) -> str:
-        """The file's text with the change in it; raises NotApplicableError."""
+        """Return the file's text with the change in it; raises NotApplicableError."""
         begin = self._begin(text)
         return text[:begin] + self.after + text[begin + len(self.before) :]
 
@@ -66,17 +69,17 @@ class Mutant:
 
     @classmethod
     def read(cls, name: str, fields: dict[str, str]) -> Self:
-        """A mutant as `named.yaml` holds it."""
+        """Return a mutant as `named.yaml` holds it."""
         return cls(name, fields["file"], fields["before"], fields["after"], fields["rule"])
 
 
 def _shared(one: str, other: str) -> int:
-    """How many characters two texts have in common from their beginning."""
+    """Return how many characters two texts have in common from their beginning."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def named_mutants() -> list[Mutant]:
-    """All mutants of `named.yaml`."""
+    """Return all mutants of `named.yaml`."""
     held = yaml.safe_load(NAMED.read_text(encoding="utf-8"))
     return [Mutant.read(name, fields) for name, fields in held.items()]

@@ -57,7 +57,7 @@ class Verdict:
 def judge(
     mutants: Sequence[Mutant], covering: Covering | Given, *, workers: int
 ) -> Iterator[Verdict]:
-    """Verdicts in the order of the mutants, each as soon as it is there."""
+    """Yield verdicts in the order of the mutants, each as soon as it is there."""
     import_libraries_once()
     with copies(workers) as free, ThreadPoolExecutor(workers) as pool:
 
@@ -130,7 +130,7 @@ def nearest_first(files: Iterable[str], module: str) -> list[list[str]]:
 
 
 def judged(mutant: Mutant, ended: Ended, tests: int) -> Verdict:
-    """What the end of a run says; it survives a run that has none of the tests, too."""
+    """Return what the end of a run says; it survives a run that has none of the tests, too."""
     if ended.code is None:
         return Verdict(mutant, Fate.UNFINISHED, f"longer than {RUN_SECONDS} s", tests)
     if ended.code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
@@ -146,7 +146,7 @@ def judged(mutant: Mutant, ended: Ended, tests: int) -> Verdict:
 
 @contextmanager
 def copies(number: int) -> Iterator[SimpleQueue[Path]]:
-    """Copies of the tree as it is, changes that aren't committed and new files included."""
+    """Yield copies of the tree as it is, changes that aren't committed and new files included."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -207,21 +207,24 @@ SIGNS: dict[type[ast.cmpop], str] = {
 def drawn_mutants(
     count: int, seed: int, root: Path = ROOT, where: Iterable[str] = WHERE
 ) -> list[Mutant]:
-    """`count` of all mutants that can be generated; the same seed draws the same of the same code."""
+    """Return `count` of all mutants that can be generated.
+
+    The same seed draws the same of the same code.
+    """
     everything = [one for file in sources(root, where) for one in generated(file, root)]
     chosen = random.Random(seed).sample(everything, min(count, len(everything)))
     return sorted(chosen, key=lambda one: (one.file, one.at))
 
 
 def sources(root: Path = ROOT, where: Iterable[str] = WHERE) -> Iterator[Path]:
-    """The modules of packages, or modules themselves, within the operator's code."""
+    """Yield the modules of packages, or modules themselves, within the operator's code."""
     for each in where:
         path = root / CODE / each
         yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
 def generated(path: Path, root: Path = ROOT) -> Iterator[Mutant]:
-    """Each mutant of one module."""
+    """Yield each mutant of one module."""
     source = path.read_text(encoding="utf-8")
     file = path.relative_to(root / CODE).as_posix()
     found = Sites(source)

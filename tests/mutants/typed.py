@@ -26,7 +26,7 @@ LENIENT = "--no-warn-unreachable"
 
 
 def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
-    """Those in which mypy reports an error. A run judges one mutant of each file at once."""
+    """Return those in which mypy reports an error. A run judges one mutant of each file at once."""
     files: dict[Path, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         files[mutant.path].append(mutant)
@@ -41,7 +41,7 @@ def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
 
 
 def _refused(mutants: list[Mutant], copy: Path) -> set[Mutant]:
-    """Mutants of different files, judged by one run."""
+    """Return mutants of different files, judged by one run."""
     before = {one: (copy / one.path).read_text(encoding="utf-8") for one in mutants}
     for one, text in before.items():
         (copy / one.path).write_text(one.applied(text), encoding="utf-8")

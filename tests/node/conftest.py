@@ -85,7 +85,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def runtime() -> BuiltImage:
-    """The runtime image, built if it isn't in the cache."""
+    """Return the runtime image, built if it isn't in the cache."""
     return build(describe("runtime"), cache=cache_folder(), program=program)
 
 
@@ -100,13 +100,13 @@ ATTENDANCE = pytest.StashKey[Attendance]()
 
 @pytest.fixture(scope="session")
 def cluster(pytestconfig: pytest.Config) -> Backend:
-    """The checkout's cluster: one that ran before is used and left as it is."""
+    """Return the checkout's cluster: one that ran before is used and left as it is."""
     return pytestconfig.stash[ATTENDANCE].backend
 
 
 @pytest.fixture
 def local_node(cluster: Backend) -> LocalNode:
-    """The cluster, for what kind doesn't promise: that nothing gets out, and the host gets in."""
+    """Return the cluster, for what kind doesn't promise: that nothing gets out, and the host gets in."""
     if not isinstance(cluster, LocalNode):
         pytest.skip("only the local node promises this, whose network is its own")
     return cluster
@@ -114,19 +114,22 @@ def local_node(cluster: Backend) -> LocalNode:
 
 @pytest.fixture(scope="session")
 def where(cluster: Backend) -> Addresses:
-    """Where the add-ons are, which run."""
+    """Return where the add-ons are, which run."""
     return addons.addresses(cluster)
 
 
 @pytest.fixture(scope="session")
 def runtime_image() -> str:
-    """The reference of the runtime image, which the node has."""
+    """Return the reference of the runtime image, which the node has."""
     return runtime().reference
 
 
 @contextlib.contextmanager
 def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
-    """The name of an empty namespace; what happens in it is reported if a test fails meanwhile."""
+    """Yield the name of an empty namespace.
+
+    What happens in it is reported if a test fails meanwhile.
+    """
     name = f"test-{_run}-{next(_numbers)}"
     with evidence(config, f"namespace {name}", lambda: namespace_report(cluster, name)):
         cluster.run_kubectl("create", "namespace", name)
@@ -142,21 +145,21 @@ def fresh_namespace(cluster: Backend, config: pytest.Config) -> Iterator[str]:
 
 @pytest.fixture
 def namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
-    """An empty namespace for one test."""
+    """Yield an empty namespace for one test."""
     with fresh_namespace(cluster, pytestconfig) as name:
         yield name
 
 
 @pytest.fixture
 def neighbour(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
-    """Another empty namespace, of another team."""
+    """Yield another empty namespace, of another team."""
     with fresh_namespace(cluster, pytestconfig) as name:
         yield name
 
 
 @pytest.fixture(scope="module")
 def shared_namespace(cluster: Backend, pytestconfig: pytest.Config) -> Iterator[str]:
-    """A namespace for all tests of a module, which run one after the other then."""
+    """Yield a namespace for all tests of a module, which run one after the other then."""
     with fresh_namespace(cluster, pytestconfig) as name:
         yield name
 

@@ -44,7 +44,7 @@ class Alertmanager:
         return answer.json() if answer.content else None
 
     def groups(self) -> dict[str, dict[str, str]]:
-        """By alertname: the state of each product's alert."""
+        """Return the state of each product's alert, by alertname."""
         return {
             group["labels"]["alertname"]: {
                 one["labels"]["product"]: one["status"]["state"] for one in group["alerts"]
@@ -53,14 +53,14 @@ class Alertmanager:
         }
 
     def paged(self) -> list[dict[str, str]]:
-        """Of each notification: the status of each product's alert."""
+        """Return the status of each product's alert, for each notification."""
         return [
             {one["labels"]["product"]: one["status"] for one in page["alerts"]}
             for page in self.pages
         ]
 
     def tells(self, **expected: str) -> bool:
-        """Whether the last notification has these statuses of products, and perhaps others."""
+        """Return whether the last notification has these statuses of products, and perhaps others."""
         return bool(self.pages) and expected.items() <= self.paged()[-1].items()
 
 
@@ -100,7 +100,7 @@ class Messenger:
     """Posts the states of products in one namespace, as its loop does each minute."""
 
     def __init__(self, url: str, http: AiohttpClient, *names: str, late: int = 0) -> None:
-        """`late`: by how many seconds its clock is behind."""
+        """Store the settings; `late` is the number of seconds by which its clock is behind."""
         self._clock = lambda: time.time() - late
         self.products = {name: ToldProduct(int(self._clock())) for name in names}
         self._sink = AlertmanagerSink.model_validate({"kind": "Alertmanager", "url": url})
@@ -128,7 +128,7 @@ class Messenger:
 
 @asynccontextmanager
 async def degraded(url: str, *names: str, late: int = 0) -> AsyncIterator[Messenger]:
-    """A messenger of products that are degraded, which has posted once."""
+    """Yield a messenger of products that are degraded, which has posted once."""
     client = AiohttpClient()
     keeping = asyncio.ensure_future(client.keep())
     await asyncio.sleep(0)

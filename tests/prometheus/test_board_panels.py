@@ -49,7 +49,7 @@ PANELS = {
 
 
 def filled(expression: str) -> str:
-    """An expression with all of what one may choose at the top of a board."""
+    """Return an expression with all of what one may choose at the top of a board."""
     for variable, value in VARIABLES.items():
         expression = expression.replace(variable, value)
     return expression.replace('namespace=".*"', 'namespace="x"').replace(
@@ -76,7 +76,7 @@ def series() -> dict[str, set[tuple[tuple[str, str], ...]]]:
 
 
 def page() -> Callable[[bytes], str]:
-    """Answers with all of these series, each larger at each scrape."""
+    """Return a page with all of these series, each larger at each scrape."""
     shown, scrapes = series(), itertools.count(1)
 
     def text(_: bytes) -> str:
@@ -93,7 +93,7 @@ def page() -> Callable[[bytes], str]:
 
 @pytest.fixture(scope="module")
 def scraped(prometheus_program, tmp_path_factory):
-    """Asks a Prometheus that has scraped the page three times; the samples of an answer."""
+    """Yield a function that queries a Prometheus which has scraped the page three times."""
     folder = tmp_path_factory.mktemp("prometheus")
     with answering(page()) as target:
         config = {
@@ -153,7 +153,7 @@ def test_the_types_of_grafana_have_each_field_of_a_dashboard(file):
 
 
 def lost(one, other, path=""):
-    """Paths whose value differs in `other`, or that it doesn't have."""
+    """Yield paths whose value differs in `other`, or that it doesn't have."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name, part in one.items():
             yield from lost(part, other.get(name), f"{path}.{name}")

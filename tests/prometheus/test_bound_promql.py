@@ -31,7 +31,7 @@ MINUTES = 30
 
 
 def exposition(namespaces: tuple[str, ...], newest: int) -> str:
-    """Counters of two versions, each half minute, as OpenMetrics: those of others count faster."""
+    """Return counters of two versions, each half minute, as OpenMetrics: those of others count faster."""
     lines = ["# TYPE a counter", "# TYPE b counter"]
     for metric in ("a", "b"):
         for namespace in namespaces:
@@ -53,7 +53,7 @@ class Servers:
     now: int
 
     def ask(self, url: str, expression: str) -> object:
-        """What is answered at this moment, or that it is refused."""
+        """Return what is answered at this moment, or that it is refused."""
         answer = requests.get(
             f"{url}/api/v1/query", {"query": expression, "time": self.now}, timeout=30
         ).json()

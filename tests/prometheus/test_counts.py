@@ -77,7 +77,7 @@ class Client:
     """Requests that were meant to be fast and took the client nearly as long as the threshold."""
 
     async def load(self, seconds: float, *, workers: int = 4, pause: float = 0.1) -> None:
-        """Bounded load on loopback: at most workers ÷ pause requests a second."""
+        """Send load on loopback: at most workers ÷ pause requests a second."""
         ends = time.monotonic() + seconds
         async with aiohttp.ClientSession() as session:
             await asyncio.gather(*(self._work(session, ends, pause, n) for n in range(workers)))
@@ -150,7 +150,7 @@ async def until_counted(url: str) -> int:
 
 
 async def tables(prometheus: Prometheus, first: int, last: int) -> dict[QueryKind, Table]:
-    """What blocks first … last count, by kind of query."""
+    """Return what blocks first … last count, by kind of query."""
     found = {}
     for query in render_queries(Scope(), BLOCK, Needs.of(SLOS.values()), canary=True):
         found[query.kind] = await prometheus.query_range(
@@ -164,7 +164,7 @@ async def tables(prometheus: Prometheus, first: int, last: int) -> dict[QueryKin
 
 
 def totals(tables: dict[QueryKind, Table]) -> dict[QueryKind, Counter]:
-    """Sums over all blocks by kind of query and by the last of its labels."""
+    """Return sums over all blocks by kind of query and by the last of its labels."""
     found = {}
     for kind, table in tables.items():
         sums: Counter = Counter()
@@ -175,7 +175,7 @@ def totals(tables: dict[QueryKind, Table]) -> dict[QueryKind, Counter]:
 
 
 def check_exactly(client: Client, counted: dict[QueryKind, Counter]) -> None:
-    """Each query's count equals the client's own."""
+    """Assert that each query's count equals the client's own."""
     assert counted[QueryKind.REQUESTS] == {("Traffic",): client.sent}
     assert counted[QueryKind.REQUESTS_BAD] == {
         ("Traffic", "failed"): client.bad,
@@ -215,7 +215,7 @@ async def test_without_restarts_prometheus_counts_equal_the_client_counts(
 async def check_evaluation(
     prometheus: Prometheus, counted: dict[QueryKind, Table], first: int, last: int
 ) -> None:
-    """The blocks that decisions are made from hold the same counts, by their past as by now."""
+    """Assert that the blocks for decisions have the same counts, from the past and from now."""
     timing = Timing(scrape_seconds=1, settle_seconds=1)
     settings = EvaluationSettings(timing=timing, jitter_seconds=0)
     evaluation, cache = BlockReader(prometheus, settings), BlockCache()
@@ -255,7 +255,7 @@ async def check_evaluation(
 
 
 def by_block(table: Table, last_label: str | None = None) -> Counter[int]:
-    """The sums of a table's rows by block, of those whose last label is this one."""
+    """Return the sums of a table's rows by block, of those whose last label is this one."""
     sums: Counter[int] = Counter()
     for labels, values in table.items():
         if last_label in (None, labels[-1]):

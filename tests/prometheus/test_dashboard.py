@@ -87,7 +87,7 @@ def alert_expressions() -> list[str]:
 
 
 def metrics_of(expression: str) -> set[str]:
-    """Names of the metrics that an expression selects: words with a brace behind, and bare ones."""
+    """Return names of the metrics that an expression selects: words with a brace behind, and bare ones."""
     without_labels = re.sub(r"\b(by|on|without) \([^)]*\)", "", expression)
     bare = re.sub(r"\{[^}]*\}", "{", without_labels)
     found = {one or two for one, two in SELECTOR.findall(bare)}
@@ -95,7 +95,7 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def labels_of(expression: str) -> set[str]:
-    """Labels that an expression groups by or matches."""
+    """Return labels that an expression groups by or matches."""
     grouped = re.findall(r"\b(?:by|on) \(([^)]*)\)", expression)
     matched = re.findall(r"[{,]\s*([a-z_]+)\s*(?:=|!=|=~|!~)", expression)
     return {label.strip() for one in grouped for label in one.split(",")} | set(matched)

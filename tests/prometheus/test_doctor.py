@@ -33,7 +33,7 @@ LABELS = {
 
 @pytest.fixture(scope="module")
 def pod() -> Iterator[str]:
-    """Host and port of what answers as a product's pod and its node's cAdvisor do."""
+    """Yield host and port of what answers as a product's pod and its node's cAdvisor do."""
     with answering(lambda _: PAGE) as address:
         yield address
 
@@ -42,7 +42,7 @@ def pod() -> Iterator[str]:
 def scraping(
     program: Path, folder: Path, pod: str, labels: dict[str, str], *, days: int, every: int
 ) -> Iterator[str]:
-    """The URL of a Prometheus that keeps so many days, and reads the pod each so many seconds."""
+    """Yield the URL of a Prometheus that keeps so many days, and reads the pod each so many seconds."""
     job = {
         "job_name": "products",
         "scrape_interval": f"{every}s",

@@ -38,7 +38,7 @@ SLOS = [
 
 
 def growing(metric: str, labels: str, step: int) -> dict[str, str]:
-    """A counter that grows by `step` each half minute: ten steps in a block."""
+    """Return a counter that grows by `step` each half minute: ten steps in a block."""
     return {"series": f"{metric}{{{labels}}}", "values": f"0+{step}x40"}
 
 

@@ -49,7 +49,7 @@ TARGET = Target(
 
 @pytest.fixture(scope="module")
 def server(prometheus_program: Path, tmp_path_factory) -> Iterator[str]:
-    """A real Prometheus that has scraped a product for some blocks."""
+    """Yield a real Prometheus that has scraped a product for some blocks."""
     served = [0]
 
     def page(_: bytes) -> str:
@@ -76,7 +76,7 @@ def guard(server: str, tmp_path: Path) -> Iterator[Guard]:
 
 
 def chart_endpoint(guard: Guard, folder: Path) -> Endpoint:
-    """The endpoint by the settings that the chart renders, with its mounts as folders on this disk."""
+    """Return the endpoint by the settings that the chart renders, with its mounts as folders on this disk."""
     objects = rendered(
         "--set", f"settings.prometheusUrl={guard.url},networkPolicy.enabled=false",
         "--set", "prometheus.token.secretName=token,prometheus.ca.configMapName=ca",

@@ -80,7 +80,7 @@ ROWS: dict[QueryKind, list[tuple[dict[str, str], float]]] = {
 
 
 def infrastructure() -> Iterator[tuple[dict[str, str], int, float]]:
-    """What the kubelet and the gateway say of the victim."""
+    """Yield what the kubelet and the gateway say of the victim."""
     container = {"namespace": "catalog", "pod": "victim", "container": "server", "job": "kubelet"}
     gateway = {"namespace": "gateway", "pod": "g", "job": "gateway", "instance": "g"}
     for number in range(SAMPLES):
@@ -97,7 +97,7 @@ def infrastructure() -> Iterator[tuple[dict[str, str], int, float]]:
 
 
 def needs(hostile: tuple[Pod, ...]) -> Needs:
-    """Those of the victim, and of products that name all that is exposed anywhere."""
+    """Return those of the victim, and of products that name all that is exposed anywhere."""
     named = frozenset({"nan", *(line.metric for pod in hostile for line in pod.lines)})
     counters = {(name, lag) for name in named for lag in (0, 60)}
     return Needs(
@@ -110,7 +110,7 @@ def needs(hostile: tuple[Pod, ...]) -> Needs:
 
 
 def about_victim(text: str) -> str:
-    """The rows of a query that are the victim's; a query that isn't answered has none."""
+    """Return the rows of a query that are the victim's; a query that isn't answered has none."""
     whose = f'label_join({text}, "whose", "/", "product", "sluicegate_counter")'
     known = " or ".join(
         f'label_replace(vector(0), "whose", {quote(f"victim/{name}")}, "", "")'
@@ -120,7 +120,7 @@ def about_victim(text: str) -> str:
 
 
 def expected(kind: QueryKind) -> list[dict]:
-    """The victim's rows of all queries of a kind."""
+    """Return the victim's rows of all queries of a kind."""
     found = []
     for labels, value in ROWS[kind]:
         name = labels.get("sluicegate_counter", "")

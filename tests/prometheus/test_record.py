@@ -54,7 +54,7 @@ LOST = range(52, 56)
 
 
 def per_scrape(version: str, block: int) -> tuple[int, int, int, int]:
-    """Answered, failed, correct and wrong of one scrape interval in a block."""
+    """Return answered, failed, correct and wrong of one scrape interval in a block."""
     if version == "v2":
         return (90, 60, 30, 20) if 20 < block <= 40 else (0, 0, 0, 0)
     if block > 60:
@@ -63,7 +63,7 @@ def per_scrape(version: str, block: int) -> tuple[int, int, int, int]:
 
 
 def samples() -> Iterator[str]:
-    """What the scrapes have stored, as OpenMetrics."""
+    """Yield what the scrapes have stored, as OpenMetrics."""
     families = {
         "bentoml_service_request": [
             ('http_response_code="200"', 0),
@@ -91,7 +91,7 @@ def samples() -> Iterator[str]:
 
 
 def scrapes(release: Release) -> Iterator[tuple[int, int]]:
-    """When a pod of the version was scraped, and in which block."""
+    """Yield when a pod of the version was scraped, and in which block."""
     for number in range(0 if release is FIRST else 20 * BLOCK // SCRAPE, BLOCKS * BLOCK // SCRAPE):
         at = number * SCRAPE + 7
         if at // BLOCK + 1 not in LOST:
@@ -109,7 +109,7 @@ def labels(release: Release, pod: str) -> str:
 def history(
     prometheus_program: Path, promtool: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A Prometheus that has the samples, and scrapes nothing."""
+    """Yield a Prometheus that has the samples, and scrapes nothing."""
     folder = tmp_path_factory.mktemp("history")
     text, data = folder / "samples.txt", folder / "tsdb"
     text.write_text("".join(f"{line}\n" for line in samples()))
@@ -141,7 +141,7 @@ class Operator:
         self.product = self.product.model_copy(update={"status": status})
 
     async def settle(self, index: int) -> None:
-        """One block is complete: read, evaluate, act."""
+        """Complete one block: read, evaluate, act."""
         terms, status, end = terms_of(self.product), self.product.status, index * BLOCK
         self.measurements.set_target(Key("catalog", "search"), target_of(self.product, TIMING))
         await self.measurements.read(self.reader, TIMING.complete_at(index, BLOCK))
@@ -154,7 +154,7 @@ class Operator:
         self.steps.append(ReplayStep(end, evaluation, after))
 
     def beside(self) -> Surroundings:
-        """A healthy cluster."""
+        """Return a healthy cluster."""
         return Surroundings(
             desired=self.desired,
             withheld="",
@@ -202,7 +202,7 @@ async def test_a_replayed_record_makes_the_decisions_of_the_operator(history: st
 
 
 def told(step: ReplayStep) -> tuple[Any, ...]:
-    """What was found and decided."""
+    """Return what was found and decided."""
     seen = as_object(step)
     slos = {name: (one["state"], one["bad"], one["total"]) for name, one in seen["slos"].items()}
     made = seen["decision"]

@@ -80,7 +80,7 @@ TRUSTED = {
 
 
 def documented() -> list[dict[str, Any]]:
-    """The jobs of the install page."""
+    """Return the jobs of the install page."""
     page = ROOT / "docs" / "install.md"
     read = [yaml.safe_load(one.text) for one in blocks(page) if one.language == "yaml"]
     (jobs,) = (one for one in read if isinstance(one, list))
@@ -88,7 +88,7 @@ def documented() -> list[dict[str, Any]]:
 
 
 def charted() -> list[dict[str, Any]]:
-    """The jobs that the Prometheus Operator makes of the chart's PodMonitor and ServiceMonitor."""
+    """Return the jobs that the Prometheus Operator makes of the chart's PodMonitor and ServiceMonitor."""
     arguments = ["template", "sluicegate", str(CHART), "--namespace=sluicegate-system",
                  "--set=podMonitor.enabled=true,serviceMonitor.enabled=true"]  # fmt: skip
     done = subprocess.run([program("helm"), *arguments], capture_output=True, check=True)
@@ -155,7 +155,7 @@ WAYS = {
 def scraping(
     jobs: list[dict[str, Any]], objects: dict[str, list[dict[str, Any]]], folder: Path
 ) -> Iterator[str]:
-    """A Prometheus with these jobs, each second, that discovers these objects."""
+    """Yield a Prometheus with these jobs, each second, that discovers these objects."""
     folder.mkdir(parents=True, exist_ok=True)
     program_path = program("prometheus")
     with discovery(objects) as server:
@@ -172,7 +172,7 @@ def scraping(
 def answers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A Prometheus with the jobs of a way, and these jobs, once the product's pod is read twice."""
+    """Yield a Prometheus with the jobs of a way, and these jobs, once the product's pod is read twice."""
     jobs = [one for one in WAYS[request.param]() if one["job_name"] != "kubelet"]
     with ExitStack() as stack:
         pods = []
@@ -262,7 +262,7 @@ def test_the_kubelet_job_sends_its_token_only_to_nodes_with_a_cluster_certificat
 
 @contextmanager
 def kubelet(certificate: str, key: str, folder: Path, received: list[str]) -> Iterator[int]:
-    """The port of a kubelet with this certificate, which notes the credentials that it receives."""
+    """Yield the port of a kubelet with this certificate, which notes the credentials that it receives."""
     folder.mkdir()
     (folder / "crt").write_text(certificate)
     (folder / "key").write_text(key)

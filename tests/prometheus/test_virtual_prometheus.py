@@ -68,7 +68,7 @@ CALM: Tale = {
 
 
 def earlier(tale: Tale, seconds: int) -> Tale:
-    """The same tale, some seconds earlier."""
+    """Return the same tale, some seconds earlier."""
     return {
         one: [replace(spell, begin=max(0, spell.begin - seconds)) for spell in spells]
         for one, spells in tale.items()
@@ -76,7 +76,7 @@ def earlier(tale: Tale, seconds: int) -> Tale:
 
 
 def traffic_of(tale: Tale) -> Traffic:
-    """The curves of the tale."""
+    """Return the curves of the tale."""
     told = Traffic()
     for one, spells in tale.items():
         counted = told.versions[one] = Counted("Search", throttled=0.25, memory=0.5)
@@ -101,7 +101,7 @@ class Scraped:
     restarts: dict[Version, int] = field(default_factory=dict)
 
     def series(self) -> list[dict[str, str]]:
-        """Series in promtool's notation, a value for each step of the grid."""
+        """Return series in promtool's notation, a value for each step of the grid."""
         slots: dict[str, list[str]] = defaultdict(lambda: ["_"] * (END // GRID + 1))
         for one, spells in self.tale.items():
             for number in range(max(spell.pods for spell in spells)):
@@ -188,7 +188,7 @@ def _kubelet(labels: dict[str, str], moment: int) -> Iterator[tuple[str, str]]:
 
 
 def _grown(spells: list[Spell], number: int, event: str, since: int, moment: int) -> float:
-    """What one pod counted of an event: its share of each spell of its own."""
+    """Return what one pod counted of an event: its share of each spell of its own."""
     ends = [*(spell.begin for spell in spells[1:]), END + 1]
     return sum(
         spell.rates.get(event, 0.0)

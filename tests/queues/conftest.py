@@ -40,7 +40,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler, a node whose pods kwok plays, and Kueue."""
+    """Yield etcd, API server, controllers, scheduler, a node whose pods kwok plays, and Kueue."""
     with (
         ControlPlane(Options(audit=True)) as started,
         trained_pods(started, tmp_path_factory.mktemp("pods")),
@@ -55,7 +55,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 def operator(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The operator of all namespaces, as the chart lets it act; its name in the audit log."""
+    """Yield the operator of all namespaces, as the chart lets it act; its name in the audit log."""
     control_plane.kubectl("create", "namespace", SYSTEM)
     apply(control_plane, *(one for one in chart(RELEASE) if one["kind"].startswith(GRANTS)))
     settings = {
@@ -70,7 +70,7 @@ def operator(
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """An empty namespace that the platform opened for products."""
+    """Yield an empty namespace that the platform opened for products."""
     name = f"queues-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
     control_plane.kubectl("label", "namespace", name, "sluicegate.dev/products=true")

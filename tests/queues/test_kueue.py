@@ -31,7 +31,7 @@ WORSE = {
 
 
 def queued_product(namespace: str) -> dict[str, Any]:
-    """A product whose trainings take the one CPU of the queue."""
+    """Return a product whose trainings take the one CPU of the queue."""
     body = product(namespace, NAME)
     body["spec"]["slos"] = [
         {"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.8", "maxDrop": "0.05"}
@@ -60,18 +60,18 @@ class Waiting:
         self.until("False", "WaitingForQueue")
 
     def status(self) -> dict[str, Any]:
-        """The status of the product."""
+        """Return the status of the product."""
         body = get(self.plane.kubeconfig, DATA_PRODUCTS.path(self.namespace, NAME))
         status: dict[str, Any] = body.get("status", {})
         return status
 
     def retraining(self) -> dict[str, Any]:
-        """What status says of trainings."""
+        """Return what status says of trainings."""
         found: dict[str, Any] = self.status().get("retraining", {})
         return found
 
     def condition(self, kind: str) -> dict[str, Any]:
-        """A condition of the product; one without anything while there is none."""
+        """Return a condition of the product; one without anything while there is none."""
         conditions = self.status().get("conditions", ())
         nothing = {"status": "", "reason": "", "message": ""}
         return next((one for one in conditions if one["type"] == kind), nothing)
@@ -86,7 +86,7 @@ class Waiting:
         eventually(holds, seconds=60, what=reason)
 
     def job(self, name: str = "") -> dict[str, Any]:
-        """A Job by its name, or that of the training."""
+        """Return a Job by its name, or that of the training."""
         name = name or self.retraining()["job"]
         return get(self.plane.kubeconfig, f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{name}")
 
@@ -108,7 +108,7 @@ class Waiting:
 
 @pytest.fixture
 def waiting(control_plane: ControlPlane, operator: str, namespace: str) -> Waiting:
-    """A training in the queue."""
+    """Return a training in the queue."""
     del operator
     return Waiting(control_plane, namespace)
 

@@ -29,19 +29,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def last_release(tmp_path_factory: pytest.TempPathFactory) -> ReleaseTree:
-    """The release before the working tree."""
+    """Return the release before the working tree."""
     return previous(tmp_path_factory.mktemp("previous"))
 
 
 @pytest.fixture(scope="session")
 def this_release() -> ReleaseTree:
-    """The working tree."""
+    """Return the working tree."""
     return current()
 
 
 @pytest.fixture
 def plane() -> Iterator[ControlPlane]:
-    """etcd, API server, controllers, scheduler and a fake node, with a namespace for products.
+    """Yield etcd, API server, controllers, scheduler and a fake node, with a namespace for products.
 
     All requests are in its audit log.
     """

@@ -122,7 +122,7 @@ def test_a_review_that_the_last_release_sealed_keeps_its_seal(plane, last_releas
 
 
 def dumped(source: str) -> str:
-    """A program that prints what `whole` of some code returns, as JSON."""
+    """Return a program that prints what `whole` of some code returns, as JSON."""
     return f"import json\n{source}\nprint(json.dumps(whole()))"
 
 
@@ -136,7 +136,10 @@ def store(plane: ControlPlane, body: dict[str, Any], status: dict[str, Any]) -> 
 
 
 def lacking(part: Any, whole: Any, path: str = "status") -> list[str]:
-    """Paths of a document that another one lacks; only the first item of a list is compared."""
+    """Return paths of a document that another one lacks.
+
+    Only the first item of a list is compared.
+    """
     if isinstance(whole, dict):
         if not isinstance(part, dict):
             return [path]

@@ -117,7 +117,7 @@ def world(
 
 @pytest.fixture(scope="module")
 def split(world: World) -> World:
-    """Both versions are Ready behind one route, 95 to 5."""
+    """Return both versions are Ready behind one route, 95 to 5."""
     releases = world.releases
     objects = [
         item for release in releases.values() for item in version_objects(release, world.namespace)
@@ -135,7 +135,7 @@ def split(world: World) -> World:
 
 
 def counted(world: World) -> dict[str, float]:
-    """Requests to /predict by version, as Prometheus has them now."""
+    """Return requests to /predict by version, as Prometheus has them now."""
     rows = world.query(
         f'sum by (version) (bentoml_service_request_total{{namespace="{world.namespace}",'
         'product="churn",endpoint="/predict"})'
@@ -162,7 +162,7 @@ def test_route_weights_are_applied_and_requests_counted_by_version(split: World)
     settled: dict[str, float] = {}
 
     def still() -> bool:
-        """Two readings more than a scrape apart agree: nothing is on its way."""
+        """Return two readings more than a scrape apart agree: nothing is on its way."""
         before = dict(settled)
         settled.update(counted(split))
         return before == settled and set(settled) == set(WEIGHTS)
@@ -221,7 +221,7 @@ def test_a_draw_header_selects_the_version_with_any_route_rules(split: World):
     session = requests.Session()
 
     def version(headers: dict[str, str], query: str = "") -> str:
-        """The version that answers, by its mark; empty without an answer."""
+        """Return the version that answers, by its mark; empty without an answer."""
         answer = session.post(
             f"{split.where.gateway}/predict{query}",
             json={"features": [1, 2, 3]},
@@ -241,7 +241,7 @@ def test_a_draw_header_selects_the_version_with_any_route_rules(split: World):
 
 def test_scrape_targets_of_products_have_the_product_labels(split: World):
     def found() -> dict[tuple[str, ...], str]:
-        """What each target's last scrape came to: one that took too long is 0 until the next."""
+        """Return what each target's last scrape came to: one that took too long is 0 until the next."""
         return {
             tuple(row["metric"][label] for label in ("namespace", "product", "version")): up
             for row in split.query(f'up{{job="products",namespace="{split.namespace}"}}')
@@ -308,7 +308,7 @@ def test_an_image_pushed_from_a_pod_has_the_same_digest_as_from_the_host_and_can
 
 
 def ended(world: World, namespace: str, name: str, bento: str, program: str) -> str:
-    """What a program prints in a pod in which a bento is mounted."""
+    """Return what a program prints in a pod in which a bento is mounted."""
     running = container(name, world.runtime, "python", "-c", program)
     create(world.backend, namespace, pod(name, pod_spec(image_volume(bento), running)))
     eventually(

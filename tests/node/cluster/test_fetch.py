@@ -85,7 +85,7 @@ class FileServer:
         }
 
     def fetching(self, url: str, sha256: str) -> dict[str, Any]:
-        """The init container that fetches into /bento, which it may write."""
+        """Return the init container that fetches into /bento, which it may write."""
         command = ("python", "-m", "sluicegate_service.fetch", url, sha256, "/bento")
         made = container("fetch", self.runtime, *command)
         made["env"] = [*made["env"], {"name": "SSL_CERT_FILE", "value": "/files/tls.crt"}]
@@ -96,7 +96,7 @@ class FileServer:
         return made
 
     def message(self, pod: str) -> str:
-        """The termination message of the pod's fetch container, once it has failed."""
+        """Return the termination message of the pod's fetch container, once it has failed."""
         eventually(lambda: self._ended(pod), seconds=90, what=f"the end of {pod}")
         return str(self._ended(pod)["message"])
 

@@ -37,7 +37,7 @@ def container(image: str, *command: str, **more: object) -> dict[str, Any]:
 
 
 def serving(image: str) -> list[dict[str, Any]]:
-    """Two pods of a BentoML service and a Service before them."""
+    """Return two pods of a BentoML service and a Service before them."""
     labels = {"app": "small"}
     server = container(
         image,
@@ -103,7 +103,7 @@ def ask(url: str, number: int) -> int:
 
 @pytest.fixture(scope="module")
 def served(cluster: Backend, shared_namespace: str, runtime_image: str) -> str:
-    """The namespace in which two pods of the small service are Ready, and its Service leads there."""
+    """Return the namespace in which two pods of the small service are Ready, and its Service leads there."""
     create(cluster, shared_namespace, *serving(runtime_image))
     here = ("-n", shared_namespace)
     cluster.run_kubectl("rollout", "status", "deployment/small", *here, "--timeout=110s")

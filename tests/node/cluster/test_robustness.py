@@ -79,7 +79,7 @@ def cluster_named(name: str) -> Iterator[Shell]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Shell]:
-    """A bare cluster that several tests break and repair."""
+    """Yield a bare cluster that several tests break and repair."""
     with cluster_named("robust") as shell:
         shell.up()
         yield shell
@@ -99,7 +99,7 @@ def start_pod(node: LocalNode) -> None:
 
 
 def programs_of(shell: Shell) -> list[str]:
-    """Command lines on this machine that mention one of the cluster's folders."""
+    """Return command lines on this machine that mention one of the cluster's folders."""
     folders = (str(shell.identity.state), f"{shell.identity.run}/")
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -231,7 +231,7 @@ def test_the_same_name_from_another_cache_folder_is_refused_with_the_way_out(run
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
-    """A disk of 400 MiB that serves as the cache folder, with the programs of the real one."""
+    """Yield a disk of 400 MiB that serves as the cache folder, with the programs of the real one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", disk], check=True)
@@ -243,7 +243,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """What went wrong, which is one line."""
+    """Return what went wrong, which is one line."""
     assert done.returncode == 1, done.stdout
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert errors == done.stderr.splitlines()[-1:], done.stderr

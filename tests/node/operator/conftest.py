@@ -33,7 +33,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def where(cluster: Backend, where: Addresses) -> Addresses:
-    """Where the add-ons of a cluster are that knows DataProducts."""
+    """Return where the add-ons of a cluster are that knows DataProducts."""
     cluster.run_kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
     wait_until_established(cluster.run_kubectl, "crd/dataproducts.sluicegate.dev")
     return where
@@ -41,7 +41,7 @@ def where(cluster: Backend, where: Addresses) -> Addresses:
 
 @pytest.fixture(scope="session")
 def bentos(where: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Bentos:
-    """Versions of the learner, built when they are first asked for."""
+    """Return versions of the learner, built when they are first asked for."""
     folder = tmp_path_factory.mktemp("learner")
     # A repository of this run: a version is never overwritten, and every run trains again.
     return Bentos(folder, f"{where.registry}/{folder.parent.name}-{id(folder):x}/learner")
@@ -64,12 +64,12 @@ class World:
         return f"learner.{self.namespace}.example"
 
     def spec(self, version: str, **spec: Any) -> dict[str, Any]:
-        """The product with a good version of the learner; `spec` as in `learner`."""
+        """Return the product with a good version of the learner; `spec` as in `learner`."""
         image = self.bentos.image(version)
         return learner(image, version, runtime=self.runtime, host=self.host, **spec)
 
     def retraining(self, **more: Any) -> dict[str, Any]:
-        """A retraining by the learner's own code."""
+        """Return a retraining by the learner's own code."""
         env = more.pop("env", {})
         return {
             "command": ["python", "-m", "train"],
@@ -86,13 +86,13 @@ class World:
 
 @pytest.fixture
 def prometheus(where: Addresses) -> str:
-    """The Prometheus that the operator asks; a module may have another one."""
+    """Return the Prometheus that the operator asks; a module may have another one."""
     return where.prometheus
 
 
 @pytest.fixture
 def settings() -> dict[str, str]:
-    """Settings of the operator beside those that all have; a module may have some."""
+    """Return settings of the operator beside those that all have; a module may have some."""
     return {}
 
 
@@ -108,7 +108,7 @@ def world(
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> Iterator[World]:
-    """An empty namespace, with the learner's Secret and an operator of its own."""
+    """Yield an empty namespace, with the learner's Secret and an operator of its own."""
     cluster.run_kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(feedback_secret()))
     log = tmp_path / "operator.log"
     registry = where.registry_in_pods

@@ -24,7 +24,7 @@ CLAIM = "reviews"
 
 @pytest.fixture
 def image(local_node: LocalNode) -> str:
-    """The operator's image, which the node has, as values of the chart."""
+    """Return the operator's image, which the node has, as values of the chart."""
     built = build(describe("operator"), cache=cache_folder(), program=program)
     local_node.load_image(built.archive)
     repository, _, digest = built.pinned_reference.partition("@")
@@ -32,7 +32,7 @@ def image(local_node: LocalNode) -> str:
 
 
 def volume(name: str, folder: str, node: str) -> list[dict[str, object]]:
-    """A claim of a folder of the node, as a cluster's storage would have it: root's, group by fsGroup."""
+    """Return a claim of a folder of the node, as a cluster's storage would have it: root's, group by fsGroup."""
     size = {"storage": "1Mi"}
     where = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}

@@ -35,7 +35,7 @@ def where(cluster, where):
 
 
 def product_of(world, version, *, routed):
-    """A product that an autoscaler sizes; three pods are too few for all visitors, two for half.
+    """Return a product that an autoscaler sizes; three pods are too few for all visitors, two for half.
 
     Of the processor that 20 requests a second took on the fastest machine seen, 35 % of a pod's
     request is a third; so two pods are too few for them there, too.
@@ -54,7 +54,7 @@ def product_of(world, version, *, routed):
 
 
 def own_route(world):
-    """A route that a person made, to the Service of the product."""
+    """Return a route that a person made, to the Service of the product."""
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
@@ -114,7 +114,7 @@ class Capacity:
                 self.lacks.append(lack)
 
     def _routed(self) -> str:
-        """Each version has pods for its share, and one has them for everything."""
+        """Return whether each version has pods for its share, and one has them for all traffic."""
         shares, ready = weights(self.product), ready_by_revision(self.product)
         short = [
             name
@@ -135,7 +135,7 @@ class Capacity:
 
 
 def used(product: LiveProduct) -> tuple[str, int]:
-    """Which Deployment the autoscaler sizes, and the CPU that its pods use, in percent."""
+    """Return which Deployment the autoscaler sizes, and the CPU that its pods use, in percent."""
     (scaler,) = product.listed(SCALERS)
     metrics = scaler["status"].get("currentMetrics") or [{}]
     current: dict[str, Any] = metrics[0].get("resource", {}).get("current", {})

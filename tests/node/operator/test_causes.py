@@ -33,12 +33,12 @@ def cause(status):
 
 
 def is_told(status):
-    """Whether an alert reported that nothing is done for now."""
+    """Return whether an alert reported that nothing is done for now."""
     return (status.get("decision") or {}).get("type") == "Alert"
 
 
 def slow_product(world, cpu):
-    """A product with a latency objective and CPU limits."""
+    """Return a product with a latency objective and CPU limits."""
     product = world.spec("v1", slos=[LATENCY, accuracy()], retraining=world.retraining())
     product["spec"]["model"]["evaluation"] = {
         **EVALUATION,
@@ -49,7 +49,7 @@ def slow_product(world, cpu):
 
 
 def answered_per_second(world):
-    """What the pods can answer at most, by two hundred answers."""
+    """Return what the pods can answer at most, by two hundred answers."""
     visitors = world.visitors(per_second=200)
     visitors.at_once = 8
     tally = visitors.tally

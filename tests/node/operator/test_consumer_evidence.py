@@ -69,7 +69,7 @@ class Pair:
     images: dict[str, str]
 
     def product(self, name: str, version: str, route: dict[str, Any], **spec: Any) -> Any:
-        """A DataProduct that serves a version of one of the two services."""
+        """Return a DataProduct that serves a version of one of the two services."""
         env = spec.pop("env")
         return {
             "apiVersion": "sluicegate.dev/v1alpha1",
@@ -98,7 +98,7 @@ class Pair:
         }
 
     def upstream(self, version: str) -> Any:
-        """The upstream, whose answers are good for itself in each version."""
+        """Return the upstream, whose answers are good for itself in each version."""
         up = {"name": "availability", "indicator": {"availability": {}}, "objective": "0.95"}
         return self.product(
             "multiplied",
@@ -113,7 +113,7 @@ class Pair:
         )
 
     def consumer(self) -> Any:
-        """The consumer, for which v2 of the upstream is bad."""
+        """Return the consumer, for which v2 of the upstream is bad."""
         summed = {
             "name": "summed",
             "indicator": {"events": {"lagSeconds": 0}},
@@ -133,7 +133,7 @@ class Pair:
         )
 
     def series(self, metric: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """The newest value of a counter of the consumer's pods, by labels."""
+        """Return the newest value of a counter of the consumer's pods, by labels."""
         query = f'sum by ({",".join(labels)}) ({metric}{{namespace="{self.world.namespace}"}})'
         answer = requests.get(
             f"{self.world.where.prometheus}/api/v1/query", params={"query": query}, timeout=10

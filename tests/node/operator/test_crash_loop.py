@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
 
 @pytest.fixture
 def settings():
-    """An operator that reads what the gateway counts: pods that are down count nothing."""
+    """Return an operator that reads what the gateway counts: pods that are down count nothing."""
     return {"SLUICEGATE_GATEWAY_METRICS": "Traefik"}
 
 

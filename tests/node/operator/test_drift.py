@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(600)]
 
 
 def rests(status):
-    """No rollout and no retraining is under way."""
+    """Return no rollout and no retraining is under way."""
     return not status.get("candidate") and not (status.get("retraining") or {}).get("trigger")
 
 

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(500)]
 
 
 def product_of(world, version):
-    """A product whose pods end as they do by default: an evicted one answers what was sent to it before."""
+    """Return a product whose pods end as they do by default: an evicted one answers what was sent to it before."""
     product = world.spec(version, rollout={"steps": [50]})
     del product["spec"]["serving"]["preStopSeconds"]
     return product

@@ -23,7 +23,7 @@ RECONCILES = 30
 
 @pytest.fixture(params=TOOLS)
 def folder(request, world, tmp_path: Path):
-    """A folder in Git that Flux or Argo CD applies to the node's cluster."""
+    """Yield a folder in Git that Flux or Argo CD applies to the node's cluster."""
     for name in ("git", "tool"):
         (tmp_path / name).mkdir()
     cluster = Cluster(world.backend.run_kubectl, world.backend.kubeconfig)
@@ -36,7 +36,7 @@ def folder(request, world, tmp_path: Path):
 
 
 def answering_version(world):
-    """The version that answers through the gateway; empty if none does."""
+    """Return the version that answers through the gateway; empty if none does."""
     answer = requests.post(
         f"{world.where.gateway}/answer",
         json={"question": [1.0, 1.0, 1.0]},

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 def dotted(text):
-    """Both ways to write an item of a list or map, as one: a[0].b and a.0.b."""
+    """Return both ways to write an item of a list or map, as one: a[0].b and a.0.b."""
     return re.sub(r"\[([^\]]*)\]", r".\1", text)
 
 

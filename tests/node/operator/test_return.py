@@ -20,7 +20,7 @@ def moment(text):
 
 
 def start_of_pod(world, asked):
-    """How long the pod took that was made after `asked`, from its creation until it was Ready."""
+    """Return how long the pod took that was made after `asked`, from its creation until it was Ready."""
     (pod,) = (
         one
         for one in world.product.listed("v1/pods", "sluicegate.dev/version=v1")

@@ -22,7 +22,7 @@ CHILDREN = (
 
 
 def children(world):
-    """All objects of the kinds that a product has: which they are, and what they should be."""
+    """Return all objects of the kinds that a product has: which they are, and what they should be."""
     return {
         f"{kind} {one['metadata']['name']}": (one["metadata"]["uid"], one.get("spec"))
         for kind in CHILDREN

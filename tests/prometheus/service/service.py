@@ -33,7 +33,7 @@ class Traffic:
 
     @bentoml.api
     async def predict(self, answer: str = "fast") -> str:
-        """Be fast, slow, wrong or broken."""
+        """Return be fast, slow, wrong or broken."""
         match answer:
             case "slow":
                 await asyncio.sleep(1.5)

@@ -60,7 +60,7 @@ PAGE = list(
 
 
 def cells(title: str, *, after: str = "") -> list[str]:
-    """The cells of the first row with this title, below a heading."""
+    """Return the cells of the first row with this title, below a heading."""
     start = PAGE.index(after) if after else 0
     row = next(line for line in PAGE[start:] if line.startswith(f"| {title} |"))
     return [cell.strip() for cell in row.strip("|").split("|")[1:]]

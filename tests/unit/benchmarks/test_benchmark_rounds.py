@@ -41,7 +41,10 @@ def test_a_failed_cold_start_has_no_time():
 
 @pytest.fixture
 def run_benchmarks(monkeypatch, tmp_path):
-    """A run of two contenders; each measurement ends by `outcome`, each build by `build_all`."""
+    """Return a run of two contenders.
+
+    Each measurement ends by `outcome`, each build by `build_all`.
+    """
 
     def run(outcome: Callable[[str, int], None], build_all: Callable[[Any], None]) -> list[str]:
         measured: list[str] = []
@@ -73,7 +76,7 @@ def fail_always(name: str, _: int) -> None:
 
 
 def build(_: Any) -> None:
-    """All programs can be built."""
+    """Build each program without an error."""
 
 
 def build_no_peer(names: Any) -> None:

@@ -24,7 +24,7 @@ trains = pytest.mark.slow  # to import scikit-learn takes seconds
 
 
 def shifting(rows=ROWS):
-    """Two clouds that change places at 5,000: what was learnt is wrong from then on."""
+    """Return two clouds that change places at 5,000: what was learnt is wrong from then on."""
     random = np.random.default_rng(3)
     labels = random.integers(0, 2, rows)
     places = np.where(np.arange(rows) < 5_000, labels, 1 - labels)
@@ -118,7 +118,7 @@ FOLDER = os.environ.get("DRIFT_FOLDER")
 
 
 def found(name):
-    """A stream by its name."""
+    """Return a stream by its name."""
     files = () if FOLDER is None else streams.published(Path(FOLDER))
     volumes = () if FOLDER is None else streams.at_volumes(Path(FOLDER))
     return {stream.name: stream for stream in (*streams.generated(), *files, *volumes)}[name]

@@ -8,7 +8,7 @@ from benchmarks.serving import BASE, BODIES, LAUNCHER, Figures, at, ratios, row
 
 
 def figures(milliseconds):
-    """A round of hundred requests of each kind, of which one takes ten times as long."""
+    """Return a round of hundred requests of each kind, of which one takes ten times as long."""
     latencies = [milliseconds / 1000] * 99 + [milliseconds / 100]
     return Figures(
         ready_seconds=milliseconds,

@@ -115,7 +115,7 @@ KIND = {"version": f"echo kind {versions().modules['sigs.k8s.io/kind']} go1.26 l
 
 @pytest.fixture
 def kind(machine):
-    """Kind and an engine whose node is Ready, with a kubectl of its own."""
+    """Return kind and an engine whose node is Ready, with a kubectl of its own."""
     machine.install("docker")
     machine.install("kind", **KIND)
     machine.install("kubectl", **{"--kubeconfig": 'case "$*" in *"get node"*) printf True ;; esac'})
@@ -326,7 +326,7 @@ def millicores(resources) -> int:
 
 
 def requested_by_addons() -> int:
-    """What the manifests of all add-ons request."""
+    """Return what the manifests of all add-ons request."""
     asked = 0
     for addon in (registry, gateway, prometheus):
         objects = addon(WHERE, Options(), IMAGE).objects
@@ -339,7 +339,7 @@ def requested_by_addons() -> int:
 
 
 def requested_by_demonstration() -> int:
-    """The operator's replicas; both products with a canary each, and one training."""
+    """Return the operator's replicas; both products with a canary each, and one training."""
     values = yaml.safe_load((CHECKOUT / "charts" / "sluicegate" / "values.yaml").read_text())
     ours = chart_values(Images(IMAGE, IMAGE), WHERE)
     asked = (values | ours)["replicas"] * millicores(ours["resources"])

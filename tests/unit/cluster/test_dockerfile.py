@@ -62,7 +62,7 @@ def described(request: pytest.FixtureRequest) -> ImageDescription:
 
 
 def words_after(command: str, text: str) -> list[str]:
-    """The arguments that are no options, of `command` in a RUN line."""
+    """Return the arguments that are no options, of `command` in a RUN line."""
     (found,) = [part for part in text.split("&&") if part.strip().startswith(command)]
     return [word for word in shlex.split(found)[len(command.split()) :] if word[0] != "-"]
 

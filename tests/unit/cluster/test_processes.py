@@ -105,7 +105,7 @@ def test_a_program_whose_first_thread_has_ended_is_alive_until_the_last_has(proc
 
 
 def state(pid: int) -> str:
-    """The kernel's letter for what the first thread of a process does."""
+    """Return the kernel's letter for what the first thread of a process does."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 

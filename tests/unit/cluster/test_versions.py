@@ -19,7 +19,7 @@ GO_MODULES = sorted(path for path in GO_FOLDER.iterdir() if (path / "go.mod").ex
 
 
 def required(folder: Path) -> dict[str, str]:
-    """What a go.mod requires, directly or not: module → version."""
+    """Return what a go.mod requires, directly or not: module → version."""
     text = (folder / "go.mod").read_text()
     return dict(re.findall(r"^(?:require|\t)\s*(\S+) (v\S+)", text, flags=re.MULTILINE))
 

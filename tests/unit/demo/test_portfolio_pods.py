@@ -46,7 +46,7 @@ def pods(clock):
 
 
 def samples(pods, name="price-1"):
-    """Values by metric name and the labels that distinguish them."""
+    """Return values by metric name and the labels that distinguish them."""
     page = pods.page("market-pricing", name)
     found = {}
     for family in text_string_to_metric_families(page):

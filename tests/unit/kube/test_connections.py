@@ -20,14 +20,17 @@ from tests.support.apiserver.api_stand_in import AUTHORITY
 
 
 def read(status: int, *, wait: bool = False, size: int = 0) -> ApiRequest:
-    """A request that is answered with this status, once the server may, in so many bytes."""
+    """Return a request that is answered with this status, once the server may, in so many bytes."""
     query = (("size", str(size)),)
     return ApiRequest("get", "GET", f"/{status}/wait" if wait else f"/{status}", query)
 
 
 @pytest.fixture
 async def opened(monkeypatch):
-    """The pool; how often it logged in and which clients it closed; the server and what it was sent."""
+    """Yield the pool.
+
+    How often it logged in and which clients it closed; the server and what it was sent.
+    """
     seen = SimpleNamespace(logins=0, closed=[], asked=[], go=asyncio.Event(), left=asyncio.Event())
 
     async def answer(request: web.Request) -> web.StreamResponse:

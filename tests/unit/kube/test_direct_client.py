@@ -87,7 +87,7 @@ def ok(body=b'{"kind": "X"}', **headers):
 
 
 def read(access, *, seconds=10.0, warn=lambda _: None):
-    """The answer to one request over a connection of its own."""
+    """Return the answer to one request over a connection of its own."""
     with DirectClient(access, warn) as client:
         return client.send(replace(READ, seconds=seconds))
 

@@ -113,7 +113,7 @@ def blocks(newest, *counts):
 
 
 def world_with(spec=None, **markets):
-    """A product that serves, and what is counted of its first SLO by market."""
+    """Return a product that serves, and what is counted of its first SLO by market."""
     observation = serving_world(30, **(spec or {})).observation()
     status = observation.product.status
     slo = status.slos[0]
@@ -124,7 +124,7 @@ def world_with(spec=None, **markets):
 
 
 def shown(observation):
-    """The status that a pass writes."""
+    """Return the status that a pass writes."""
     return report(observation, make_plan(observation))
 
 

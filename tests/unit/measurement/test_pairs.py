@@ -32,7 +32,7 @@ def target(*, paired: bool = True) -> Target:
 
 
 def rows(answered: str, shadow: str, **counts: int) -> Iterator[Row]:
-    """What Prometheus answers, with pairs as `correct_wrong`: stable's outcome, then the candidate's."""
+    """Yield what Prometheus answers, with pairs as `correct_wrong`: stable's outcome, then the candidate's."""
     (version, revision), (other, other_revision) = answered.split("/"), shadow.split("/")
     labels = {
         "namespace": "catalog", "product": "search", "prediction_version": version,
@@ -45,7 +45,7 @@ def rows(answered: str, shadow: str, **counts: int) -> Iterator[Row]:
 
 
 def pairs_of(*answer: Row, asked: Target) -> Pairs | None:
-    """The pairs of the one block that is read."""
+    """Return the pairs of the one block that is read."""
     reader = TableReader(QueryKind.PAIRED, step=BLOCK)
     for row in answer:
         reader.take(row)

@@ -49,7 +49,7 @@ class Silent:
         return reader().result()
 
     def times(self, step: int) -> list[float]:
-        """The seconds at which blocks of a length were asked for."""
+        """Return the seconds at which blocks of a length were asked for."""
         return sorted({round(at, 1) for at, one in self.asked if one == step})
 
 
@@ -73,7 +73,7 @@ class Rounds:
 
 @asynccontextmanager
 async def opened() -> AsyncIterator[Rounds]:
-    """Rounds that begin as a block ends."""
+    """Yield rounds that begin as a block ends."""
     assert EPOCH % 3600 == 0
     rounds = Rounds(Silent())
     try:

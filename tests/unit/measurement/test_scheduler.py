@@ -70,7 +70,7 @@ Looked = asyncio.Queue[tuple[Key, QueuePriority]]
 async def measuring(
     measurements: Measurements, evaluation: BlockReader, wall: Clock = time.time
 ) -> AsyncIterator[Looked]:
-    """The rounds; yields the products that they requeue, with their priority."""
+    """Yield the rounds; yields the products that they requeue, with their priority."""
     looked_at: Looked = asyncio.Queue()
 
     def requeue(key: Key, _: float, priority: QueuePriority) -> None:

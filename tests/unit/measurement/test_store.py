@@ -169,7 +169,7 @@ def test_blocks_before_the_end_of_the_warm_up_do_not_count():
 
 
 def series_of(product, version: str) -> str:
-    """What stable or the candidate is called in its series."""
+    """Return what stable or the candidate is called in its series."""
     live = (product.status.stable, product.status.candidate)
     return next(store.series_of(one) for one in live if one and one.version == version)
 
@@ -438,7 +438,7 @@ SHARE = 25
 
 
 def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None, **spec: Any) -> OfOneProduct:
-    """A product that gave a candidate 25 %, with requests a block by version.
+    """Return a product that gave a candidate 25 %, with requests a block by version.
 
     `sent` is what the gateway counted; None where it didn't answer.
     """
@@ -476,7 +476,7 @@ def in_a_canary(pods: dict[str, int], sent: dict[str, int] | None, **spec: Any) 
 
 
 def with_share_at(measured: OfOneProduct, moment: int) -> OfOneProduct:
-    """The same, as if the share and the traffic had changed at this moment, in seconds."""
+    """Return the same, as if the share and the traffic had changed at this moment, in seconds."""
     status = measured.product.status
     one = status.candidate.shares[0]
     shares = [one.model_copy(update={"start_time": at}) for at in (moment - 10**6, moment)]
@@ -488,7 +488,7 @@ def with_share_at(measured: OfOneProduct, moment: int) -> OfOneProduct:
 
 
 def read_again(measured: OfOneProduct, first: int, last: int, **changes) -> None:
-    """Another reading of some canary blocks: of the candidate, and of what the gateway sent."""
+    """Return another reading of some canary blocks: of the candidate, and of the gateway's counts."""
     settings = {"block_seconds": measured.canary_seconds, "canary": True, "blocks": {}}
     measured.measurements.canaries.record(
         Readings(first=first, last=last, **settings | changes),
@@ -552,7 +552,7 @@ def test_canary_blocks_of_another_length_are_excluded():
 
 
 def verified(measured: OfOneProduct) -> tuple[float, bool]:
-    """The share that was seen, and whether it contradicts the weight."""
+    """Return the share that was seen, and whether it contradicts the weight."""
     status, key = measured.product.status, Key(*measured.product.metadata.key)
     shares = {status.stable.revision: 100 - SHARE, status.candidate.revision: SHARE}
     route = RouteRecord(

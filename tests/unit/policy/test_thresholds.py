@@ -140,7 +140,7 @@ MODULES = {
 
 
 def numbers(values):
-    """Those that are numbers, or nothing but numbers."""
+    """Return those that are numbers, or nothing but numbers."""
     plain = {name: value for name, value in values.items() if type(value) in {int, float, bool}}
     pairs = {name: value for name, value in values.items() if type(value) is tuple and value}
     return plain | {

@@ -16,7 +16,7 @@ from tests.support.decisions.scenarios import ACCURACY
 
 
 def seen(before, *, labels=1200, drift=True, phi=1.0, unit=12):
-    """Two hours with so many labels, after these events."""
+    """Return two hours with so many labels, after these events."""
     result = SloResult(
         SLO,
         SloState.MET,

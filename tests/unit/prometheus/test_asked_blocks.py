@@ -34,7 +34,7 @@ class Asked:
         self.server, self.reader = server, reader
 
     def blocks(self) -> list[tuple[int, int, int]]:
-        """Length, first and last block of each query about failures since the last call."""
+        """Return length, first and last block of each query about failures since the last call."""
         found = [
             tuple(int(form[name]) for name in ("step", "start", "end"))
             for form in self.server.forms
@@ -46,14 +46,14 @@ class Asked:
     async def fetch(
         self, length: Length, now: float, *targets: Target
     ) -> list[tuple[int, int, int]]:
-        """What is asked for of one length."""
+        """Return what is asked for of one length."""
         group = self.reader.regroup(targets)[length]
         async for _ in self.reader.fetch_blocks(length, group, now):
             pass
         return self.blocks()
 
     async def backfill(self, *targets: Target, now: float = NOW) -> tuple[int, list]:
-        """How many products are read, and what is asked for."""
+        """Return how many products are read, and what is asked for."""
         self.reader.regroup(targets)
         read = [len(past.targets) async for past in self.reader.backfill(targets, now)]
         return sum(read), self.blocks()

@@ -109,7 +109,7 @@ SCRAPED = {
 
 
 def counted(indicator: Indicator, *, service: str = "", **tables) -> list[tuple[str, int, int]]:
-    """Quality and count of both blocks of an SLO."""
+    """Return quality and count of both blocks of an SLO."""
     asked = Target(key=PRODUCT, versions=("v1",), slos={"slo": indicator}, service=service)
     blocks = dict(assemble_blocks(answered(targets=SCRAPED, **tables), [asked]))
     return [

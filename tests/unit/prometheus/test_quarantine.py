@@ -194,7 +194,7 @@ async def test_a_product_that_breaks_queries_of_another_block_length_gets_an_eve
 
 # ---- too much --------------------------------------------------------------------------------
 def talkative(key: ProductKey, rows: int) -> list[ProductBlocks]:
-    """A product whose pods make a series of each label value."""
+    """Return a product whose pods make a series of each label value."""
     return [ProductBlocks(namespace=key[0], product=key[1], version=f"v{n}") for n in range(rows)]
 
 

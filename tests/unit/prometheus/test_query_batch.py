@@ -44,7 +44,7 @@ def target(namespace: str, product: str, **changes) -> Target:
 
 
 def matched(scope: Scope, targets: list[Target]) -> list[ProductKey]:
-    """The targets that a scope's matchers select."""
+    """Return the targets that a scope's matchers select."""
     matchers = parse_matchers(", ".join(scope.matchers()))
     assert len(matchers) == 2
     return [one.key for one in targets if all_match(matchers, one.key._asdict())]
@@ -106,7 +106,7 @@ def test_queries_are_split_by_the_limit_of_the_setting():
 async def fetch(
     targets: list[Target], settings: EvaluationSettings
 ) -> tuple[tuple[Readings, ...], Selecting]:
-    """One fetch from a Prometheus that measures all targets and one product without a target."""
+    """Return one fetch from a Prometheus that measures all targets and one product without a target."""
     measured = [ProductBlocks(namespace=t.key.namespace, product=t.key.product) for t in targets]
     rows = Selecting(World([*measured, ProductBlocks(namespace="elsewhere", product="unasked")]))
     async with PrometheusStandIn(rows) as rows.server:
@@ -179,7 +179,7 @@ def names(count: int, length: int) -> list[str]:
     ]
 )
 def longest_scope(request) -> Scope:
-    """The most that a scope may name, in names of full length."""
+    """Return the most that a scope may name, in names of full length."""
     namespaces = names(NAMES_PER_SCOPE, LONGEST_NAMESPACE)
     products = names(NAMES_PER_SCOPE, LONGEST_PRODUCT)
     if request.param == "products":

@@ -164,12 +164,12 @@ async def test_a_product_without_any_readable_slo_reports_the_reason(poison, rea
 
 
 def later(world: Rollout) -> float:
-    """When the version that serves has warmed up, in seconds."""
+    """Return when the version that serves has warmed up, in seconds."""
     return world.now + 40.0 * BLOCK
 
 
 def metrics_available(world: Rollout, measured: OfOneProduct):
-    """The condition, and the reason of each SLO, as the product's status would have them."""
+    """Return the condition, and the reason of each SLO, as the product's status would have them."""
     observation, found = world.observation(), measured.measured(later(world))
     observed = replace(
         observation.observed,

@@ -31,7 +31,7 @@ def reconciler(controller) -> ProductReconciler:
 
 
 def stored(server, reconciler, name: str, **status) -> Key:
-    """A product as the caches have it."""
+    """Return a product as the caches have it."""
     body = document()
     body["metadata"] |= {"name": name, "uid": name}
     kept = server.keep(DATA_PRODUCTS, body | {"status": status})
@@ -40,7 +40,7 @@ def stored(server, reconciler, name: str, **status) -> Key:
 
 
 def training(server, reconciler, name: str, **status) -> None:
-    """A training Job of a product, as the caches have it."""
+    """Store a training Job of a product in the caches."""
     owner = {"kind": names.KIND, "name": name, "uid": name, "controller": True}
     meta = {"namespace": "catalog", "name": f"{name}-train-12345678-1"}
     owned = meta | {"labels": {names.LABEL_PRODUCT: name}, "ownerReferences": [owner]}

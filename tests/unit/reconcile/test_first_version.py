@@ -38,7 +38,7 @@ def as_observed(child):
 
 @pytest.fixture
 def served():
-    """A product whose first version serves, its Deployment, and the same an hour later."""
+    """Return a product whose first version serves, its Deployment, and the same an hour later."""
     product = serving_world(0).product
     stable = product.status.stable
     after = stable.model_copy(update={"promotion_time": stable.promotion_time + 3600})

@@ -32,7 +32,7 @@ TEMPLATE = {
 
 
 def nested(levels: int) -> Any:
-    """So many lists within each other."""
+    """Return this many nested lists."""
     value: list[Any] = []
     for _ in range(levels):
         value = [value]
@@ -46,7 +46,7 @@ WRONG = (
 
 
 def whole() -> dict[str, Any]:
-    """A valid product that says as much as it can, with a status that does."""
+    """Return a valid product that says as much as it can, with a status that does."""
     body = example()
     body["spec"]["retraining"] = {
         **{key: value for key, value in body["spec"]["retraining"].items() if key != "command"},
@@ -62,7 +62,7 @@ def whole() -> dict[str, Any]:
 
 
 def paths(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
-    """Where each part of a document lies, itself included."""
+    """Yield where each part of a document lies, itself included."""
     yield at
     if isinstance(value, dict | list):
         parts = value.items() if isinstance(value, dict) else enumerate(value)
@@ -71,7 +71,7 @@ def paths(value: Any, at: tuple[str | int, ...]) -> Iterator[tuple[str | int, ..
 
 
 def replaced(body: dict[str, Any], path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
-    """The document with another value there."""
+    """Return the document with another value there."""
     changed = json.loads(json.dumps(body))
     target: Any = changed
     for part in path[:-1]:
@@ -81,7 +81,7 @@ def replaced(body: dict[str, Any], path: tuple[str | int, ...], value: Any) -> d
 
 
 def stored(body: dict[str, Any], number: int) -> dict[str, Any]:
-    """As the API server has it, under a name of its own."""
+    """Return an object of the API server with a name of its own."""
     meta = {
         **body["metadata"],
         "name": f"m{number}",
@@ -94,7 +94,7 @@ def stored(body: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def malformed() -> list[dict[str, Any]]:
-    """Products of whose spec, status or annotations one part is of another type."""
+    """Return products of whose spec, status or annotations one part is of another type."""
     body, found = whole(), []
     at = [
         *paths(body["spec"], ("spec",)),

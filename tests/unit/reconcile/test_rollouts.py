@@ -26,7 +26,7 @@ def test_a_good_version_passes_all_steps_and_becomes_stable(route):
 
 
 def weights_seen(weights: list[int]) -> list[int]:
-    """Each weight once, in the order in which they came."""
+    """Return each weight once, in the order in which they came."""
     return list(dict.fromkeys(weights))
 
 
@@ -51,7 +51,7 @@ def test_a_worse_version_is_rolled_back_and_stable_keeps_serving(route):
 
 
 def few_labels(bad: float) -> World:
-    """v2 beside a stable that is 42 % wrong, with too few labels for an equal one's four hours."""
+    """Return v2 beside a stable that is 42 % wrong, with too few labels for an equal one's four hours."""
     rollout = {"steps": [25, 50], "maxDurationSeconds": 14_400}
     slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.04"}
     world = World(spec=document(rollout=rollout, slos=[slo]), rate=24)
@@ -228,7 +228,7 @@ def test_a_failed_promotion_leaves_the_probation_of_stable_unchanged():
 
 # ---- a model that was pushed while stable is rolled back -----------------------------------------
 def taken_back() -> World:
-    """v2 turns bad on probation, while v3, which was pushed meanwhile, has 5 % of the traffic."""
+    """Return v2 turns bad on probation, while v3, which was pushed meanwhile, has 5 % of the traffic."""
     world = serving(rollout={"steps": [5, 50], "maxDurationSeconds": 86_400})
     watched(world.push("b", "v2")).run(2)
     world.push("c", "v3").until(at_weight(5))

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 def started(world: World) -> RetrainingStatus:
-    """The training that began in this step."""
+    """Return the training that began in this step."""
     one = world.current.retraining
     assert one.trigger is not None
     return one
 
 
 def ended(world: World, result: TrainingResult) -> RetrainingStatus:
-    """The training's result is taken up."""
+    """Return the training's result is taken up."""
     world.training = result
     world.step()
     world.training = None

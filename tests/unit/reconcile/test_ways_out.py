@@ -21,7 +21,7 @@ from tests.support.decisions.rollouts import ROUTES, at_weight, in_phase
 
 
 def serving(**spec) -> World:
-    """A world whose first version has served long enough to be judged."""
+    """Return a world whose first version has served long enough to be judged."""
     return serving_world(12, **spec)
 
 

@@ -37,7 +37,7 @@ async def large(_: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def listening(**bounds: float):
-    """The port of a server with these bounds, and its connections."""
+    """Yield the port of a server with these bounds, and its connections."""
     connections = ClientConnections(Bounds(**bounds))
     app = web.Application(middlewares=[connections.middleware])
     app.router.add_get("/healthz", healthz)
@@ -54,7 +54,7 @@ async def listening(**bounds: float):
 
 @asynccontextmanager
 async def sending(port: int, data: bytes, many: int = 1):
-    """Clients that have sent this, and nothing since."""
+    """Yield clients that have sent this, and nothing since."""
     clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(many)]
     for _, writer in clients:
         writer.write(data)

@@ -47,7 +47,7 @@ def step(words: str, severity: str = "Normal") -> Note:
 
 
 def events(server) -> list[tuple[str, int]]:
-    """Texts and counts."""
+    """Return texts and counts."""
     path = EVENTS.path("shop")
     found = [body for name, body in server.objects.items() if name.startswith(path)]
     return [(one["note"], (one.get("series") or {}).get("count", 1)) for one in found]
@@ -200,7 +200,7 @@ async def test_an_event_with_a_lost_response_is_created_once(server, recorder):
 
 
 def dropped(cause: str) -> float:
-    """Events that were given up so far."""
+    """Return events that were given up so far."""
     return EVENTS_DROPPED.labels(cause)._value.get()
 
 

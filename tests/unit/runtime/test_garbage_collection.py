@@ -27,7 +27,7 @@ def collector():
 
 
 def abandoned() -> weakref.ref:
-    """A cycle without a reference, which the younger generations don't hold either."""
+    """Return a cycle without a reference, which the younger generations don't hold either."""
     node = Node()
     gc.collect(1)
     gc.collect(1)

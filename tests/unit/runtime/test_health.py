@@ -33,7 +33,7 @@ SLICE = 3 * BEAT
 
 
 def get(port: int, path: str, *, seconds: float = 10) -> tuple[int, str]:
-    """Status and text; 0 when there is no answer in time."""
+    """Return status and text; 0 when there is no answer in time."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=seconds) as answer:
             return answer.status, answer.read().decode()
@@ -155,7 +155,7 @@ class Operator:
 
 @pytest.fixture
 def operator(tmp_path) -> Iterator[Operator]:
-    """`sluicegate run`, whose API server refuses connections."""
+    """Yield `sluicegate run`, whose API server refuses connections."""
     kubeconfig = kubeconfig_of(tmp_path, f"https://127.0.0.1:{free_port()}", token=TOKEN)
     port, log = free_port(), tmp_path / "log"
     program = Path(sys.executable).with_name("sluicegate")

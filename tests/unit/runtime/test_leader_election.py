@@ -28,7 +28,7 @@ LOOK = 1.0
 
 
 async def two() -> tuple[LeaseServer, Replica, Replica]:
-    """One that leads and renews, one that waits and has seen it."""
+    """Return one that leads and renews, one that waits and has seen it."""
     server = LeaseServer()
     first = Replica("first", server).start()
     await first.leads()

@@ -24,7 +24,7 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 
 @pytest.fixture
 def logged():
-    """Lines that the configured logging has written, as text."""
+    """Yield lines that the configured logging has written, as text."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     logging.captureWarnings(capture=False)  # a command that ran before may have begun it

@@ -111,7 +111,7 @@ def test_the_metrics_of_common_controller_dashboards_exist(name):
 
 
 async def scrape(before_scrape=lambda: None) -> dict[str, float]:
-    """Each sample of /metrics by its name and labels, from a real server."""
+    """Return each sample of /metrics by its name and labels, from a real server."""
     watches = Watches([DATA_PRODUCTS], boot_seconds, lambda _: None)
     primed = asyncio.Event()
     health = Health(LagMonitor(), watches, Limits(), api_silence=lambda: 0.0, is_primed=primed)

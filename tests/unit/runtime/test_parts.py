@@ -250,7 +250,7 @@ class Scripted:
 
 
 async def reconciled(clock: ManualClock, outcome: Done | RequeueAfter | Exception) -> float | None:
-    """Seconds until the key is requeued after one such outcome; None for never."""
+    """Return seconds until the key is requeued after one such outcome; None for never."""
     queue = WorkQueue(clock, jitter=lambda: 1.0)
     queue.add(A)
     scripted = Scripted(outcome)

@@ -143,7 +143,7 @@ class Cluster:
                 pass
 
     async def reconciled(self, key: Key) -> bool:
-        """Whether the product's turn leads to anything."""
+        """Return whether the product's turn leads to anything."""
 
         class Inner:
             async def reconcile(self, key: Key):

@@ -52,7 +52,7 @@ class Lists:
         """Nothing is open."""
 
     def times(self, plural: str = "configmaps") -> list[float]:
-        """The seconds at which a kind was asked for."""
+        """Return the seconds at which a kind was asked for."""
         return [round(at, 2) for at, name in self.asked if name == plural]
 
 
@@ -77,7 +77,7 @@ async def running(resync: Resync) -> AsyncIterator[None]:
 
 
 def times_of(seconds: float, **changes) -> list[float]:
-    """When a kind is listed while nothing happens."""
+    """Return when a kind is listed while nothing happens."""
 
     async def story() -> list[float]:
         lists = Lists()

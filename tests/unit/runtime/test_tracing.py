@@ -59,7 +59,7 @@ class Stages:
 
 
 async def reconciled(tracing, **more) -> Stages:
-    """One reconcile by a real worker, whose spans have been sent."""
+    """Return one reconcile by a real worker, whose spans have been sent."""
     queue = WorkQueue(boot_seconds, jitter=lambda: 1.0)
     stages = Stages(tracing.spans, **more)
     queue.add(PRODUCT)

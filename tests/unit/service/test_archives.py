@@ -81,7 +81,7 @@ def test_an_archive_beyond_a_bound_is_refused(tmp_path: Path, members, message: 
 
 
 def sparse(path: Path, *, pax: bool) -> Path:
-    """An archive whose one file claims four EiB, of which it holds nothing."""
+    """Return an archive whose one file claims four EiB, of which it holds nothing."""
     member = tarfile.TarInfo("a")
     if pax:
         member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": str(1 << 62)}  # fmt: skip

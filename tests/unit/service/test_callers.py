@@ -44,7 +44,7 @@ class Counted:
         await self.app(request(*callers, path=path), None, nowhere)
 
     def counts(self) -> dict[tuple[str, str], float]:
-        """All series, by caller and outcome."""
+        """Return all series, by caller and outcome."""
         return {
             (one.labels["consumer"], one.labels["outcome"]): one.value
             for family in self.registry.collect()

@@ -25,7 +25,7 @@ async def answer(_scope: Any, _receive: Any, send: Any) -> None:
 
 @contextlib.asynccontextmanager
 async def connected(seconds: float) -> AsyncIterator[tuple[asyncio.StreamReader, Any, Any]]:
-    """A connection to a server whose headers may take `seconds`, and the server's side of it."""
+    """Yield a connection to a server whose headers may take `seconds`, and the server's side of it."""
     protocol = type("Quick", (HeaderDeadline,), {"header_seconds": seconds})
     config = uvicorn.Config(
         answer, http=protocol, log_config=None, lifespan="off", timeout_keep_alive=3900

@@ -184,7 +184,7 @@ def test_a_feedback_token_counts_once_in_any_encoding(secret, respelt):
 
 
 def spellings_of(token):
-    """Texts that a lenient decoder takes for the token: padding, spare bits, other alphabets."""
+    """Return texts that a lenient decoder takes for the token: padding, spare bits, other alphabets."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     payload, signature = token.split(".")
 

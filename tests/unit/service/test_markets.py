@@ -111,7 +111,7 @@ class Counting:
         await self.app(request(path, **headers), None, nowhere)
 
     def counted(self):
-        """What isn't zero, by indicator, outcome and market."""
+        """Return what isn't zero, by indicator, outcome and market."""
         return {
             (one.labels["indicator"], one.labels["outcome"], one.labels["market"]): one.value
             for family in self.registry.collect()

@@ -74,7 +74,7 @@ class Pod:
         )
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """What a service's API does: as `ProductService.tokens`, without BentoML around it."""
+        """Answer like a service's API, as `ProductService.tokens` does without BentoML."""
         self.paths.append(scope["path"])
         self.headers.append({key.decode(): value.decode() for key, value in scope["headers"]})
         body = (await receive())["body"]
@@ -98,7 +98,7 @@ class Pod:
     async def ask(
         self, *numbers: int, path: str = "/price", padding: int = 0, **headers: str
     ) -> tuple[int, dict[str, Any]]:
-        """Status and body of the answer to a user."""
+        """Return status and body of the answer to a user."""
         body, sent = json.dumps(numbers).encode() + b" " * padding, []
         fields = [(key.encode(), value.encode()) for key, value in headers.items()]
         scope = {
@@ -116,13 +116,13 @@ class Pod:
         return sent[0]["status"], json.loads(sent[1]["body"])
 
     def shadows(self, answer: Body) -> list[Any]:
-        """What the other version predicted, as the tokens of an answer say."""
+        """Return what the other version predicted, as the tokens of an answer say."""
         signer = self.feedback._signer(self.feedback.keys.signing())
         read = [signer.read(token, now=self.feedback.clock()) for token in answer["tokens"]]
         return [one.shadow and (one.shadow.value, one.shadow.version) for one in read]
 
     def pairs(self) -> dict[tuple[str, str], float]:
-        """Labelled pairs by outcome of the answer and of the shadow."""
+        """Return labelled pairs by outcome of the answer and of the shadow."""
         return {
             (one.labels["outcome"], one.labels["shadow_outcome"]): one.value
             for family in self.registry.collect()
@@ -144,7 +144,7 @@ def secret(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def served(pod: Pod) -> AsyncIterator[str]:
-    """The URL of a pod's API."""
+    """Yield the URL of a pod's API."""
     config = uvicorn.Config(pod.application, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))  # requests wait in it for the server

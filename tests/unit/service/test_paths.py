@@ -22,7 +22,7 @@ async def answer(_request: Any) -> PlainTextResponse:
 
 
 def application(prefix: str = "", *more: Route) -> Starlette:
-    """Routes as BentoML has them, below a service's prefix."""
+    """Return routes as BentoML has them, below a service's prefix."""
     system = ("/livez", "/readyz", "/healthz", "/metrics")
     return Starlette(
         routes=[

@@ -299,7 +299,7 @@ def test_a_full_log_file_is_rotated(tmp_path):
 
 @contextmanager
 def full_at(size: int) -> Iterator[None]:
-    """No file may grow beyond a size: a write is cut off there, and the next one fails."""
+    """Yield no file may grow beyond a size: a write is cut off there, and the next one fails."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -610,7 +610,7 @@ def content(desk: Desk) -> str:
 
 
 def a_person(tmp_path: Path) -> Desk:
-    """A log with two labelled predictions of a person and one of another."""
+    """Return a log with two labelled predictions of a person and one of another."""
     desk = Desk(tmp_path, person="owner", redact=("owner",))
     for owner in ("c-1", "c-2", "c-1"):
         desk.send(token=desk.predict(1, {"owner": owner}), truth=1)

@@ -74,7 +74,7 @@ class Caller:
 
 
 async def others_run() -> None:
-    """Lets all other tasks come to where they wait."""
+    """Run all other tasks until they wait."""
     for _ in range(20):
         await asyncio.sleep(0)
 

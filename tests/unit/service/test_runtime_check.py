@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def message(tmp_path: Path, monkeypatch) -> Path:
-    """What the container leaves behind."""
+    """Return what the container leaves behind."""
     path = tmp_path / "message"
     monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(path))
     return path

@@ -52,7 +52,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def outcomes(clock: Clock) -> UpstreamOutcomes:
-    """Both versions have answered just now."""
+    """Return both versions have answered just now."""
     found = UpstreamOutcomes(frozenset({PRICING}), clock)
     found.know(["sold"])
     found.meet(V1)
@@ -68,7 +68,7 @@ def pricing(monkeypatch: pytest.MonkeyPatch) -> Upstream:
 
 
 def series(outcomes: UpstreamOutcomes) -> dict[str, float]:
-    """Samples by their text, without those at 0."""
+    """Return samples by their text, without those at 0."""
     registry = CollectorRegistry()
     registry.register(outcomes)
     lines = generate_latest(registry).decode().splitlines()

@@ -28,7 +28,7 @@ class Item(BaseModel):
 
 
 def inputs(**fields: Any) -> Any:
-    """Inputs of a route, as BentoML makes them from a method's parameters."""
+    """Return inputs of a route, as BentoML makes them from a method's parameters."""
     annotations = {name: annotation for name, (annotation, _) in fields.items()}
     defaults = {name: default for name, (_, default) in fields.items() if default is not ...}
     model: Any = type("Input", (IODescriptor,), {"__annotations__": annotations, **defaults})

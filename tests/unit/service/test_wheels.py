@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run_in(bento: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What a training Job does: `python -m sluicegate_service.wheels …` in the bento's src."""
+    """Return what a training Job does: `python -m sluicegate_service.wheels …` in the bento's src."""
     return subprocess.run(
         [sys.executable, "-m", "sluicegate_service.wheels", *arguments],
         cwd=bento / "src",

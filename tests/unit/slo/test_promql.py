@@ -63,7 +63,7 @@ def test_a_matcher_without_values_is_an_error():
 
 
 def braces(text: str) -> list[str]:
-    """What stands between the braces of each selector."""
+    """Return what stands between the braces of each selector."""
     return [part.split("}")[0] for part in text.split("{")[1:]]
 
 

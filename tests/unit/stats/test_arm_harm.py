@@ -18,7 +18,7 @@ PAST = Count(90, 1000)
 
 
 def drawn(seed, ours, theirs, *, events=4, blocks=120):
-    """Blocks of both arms; the candidate has a third of the events."""
+    """Return blocks of both arms; the candidate has a third of the events."""
     dice = random.Random(seed)
 
     def count(total, ratio):
@@ -28,7 +28,7 @@ def drawn(seed, ours, theirs, *, events=4, blocks=120):
 
 
 def first_called(blocks):
-    """Number of blocks after which the candidate is called worse; None if it never is."""
+    """Return number of blocks after which the candidate is called worse; None if it never is."""
     return next(
         (
             n

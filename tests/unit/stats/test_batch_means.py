@@ -19,7 +19,7 @@ EVENTS = 600
 
 
 def hours(count, *, sigma=0.0, drop=0.0, since=0, swing=0.0, seed=1):
-    """Hours of 600 events, 10 % of them bad, whose ratio scatters by sigma from hour to hour."""
+    """Return hours of 600 events, 10 % of them bad, whose ratio scatters by sigma from hour to hour."""
     random = np.random.default_rng(seed)
     number = np.arange(count)
     ratio = 0.1 + sigma * random.normal(size=count) + drop * (number >= since)
@@ -29,7 +29,7 @@ def hours(count, *, sigma=0.0, drop=0.0, since=0, swing=0.0, seed=1):
 
 
 def true(sigma):
-    """The dispersion of an hour: binomial, and that of the ratio."""
+    """Return the dispersion of an hour: binomial, and that of the ratio."""
     return 1 + (EVENTS * sigma) ** 2 / (EVENTS * 0.09)
 
 

@@ -27,7 +27,7 @@ DAY = 86_400
 
 
 def slo_of(seconds, **fields):
-    """Accuracy, counted in blocks of so many seconds."""
+    """Return accuracy, counted in blocks of so many seconds."""
     (slo,) = judged_by({**ACCURACY, **fields}).slos
     return replace(slo, calendar=Calendar(seconds))
 
@@ -113,7 +113,7 @@ def test_an_slo_with_only_a_baseline_is_met_by_events_of_the_last_day(seconds, h
 
 
 def filled(seconds, hours, swing=0.5):
-    """A series of so many hours whose bad ratio swings with the hour of the day, around 10 %."""
+    """Return a series of so many hours whose bad ratio swings with the hour of the day, around 10 %."""
     series = Series()
     for index in range(1, hours * 3600 // seconds + 1):
         hour = index * seconds / 3600

@@ -19,7 +19,7 @@ DROPS = (0.03, 0.06, 0.12)
 
 
 def exact(baseline, units, drops):
-    """S by brute force: each moment, each alternative."""
+    """Return S by brute force: each moment, each alternative."""
     found = 0.0
     for place in range(len(units)):
         after = np.sum(units[place:], axis=0)
@@ -40,7 +40,7 @@ def test_the_statistic_is_the_maximum_likelihood_ratio_over_change_points(seed):
 
 
 def cells_of(baseline, units, place, strata):
-    """Events before and after a moment, by stratum; those of the baseline are of none."""
+    """Return events before and after a moment, by stratum; those of the baseline are of none."""
     if strata is None:
         return [([baseline, *units[:place]], units[place:])]
     numbered = list(enumerate(zip(strata, units, strict=True)))
@@ -57,7 +57,7 @@ def cells_of(baseline, units, place, strata):
 
 
 def likeliest(baseline, units, drops, strata=None):
-    """Moment and rise of the largest Σ (D d − d²/2)/v, over strata where there are any."""
+    """Return moment and rise of the largest Σ (D d − d²/2)/v, over strata where there are any."""
     best, more = (0.0, len(units), 0.0), 0.0 if strata is None else 0.5
     for place, drop in product(reversed(range(len(units))), drops):
         score = risen = compared = 0.0
@@ -81,7 +81,7 @@ def likeliest(baseline, units, drops, strata=None):
 
 
 def at_its_best(before, after, rise):
-    """The log-likelihood ratio, each side at its best p by bisection of the slope."""
+    """Return the log-likelihood ratio, each side at its best p by bisection of the slope."""
 
     def largest(rise):
         def slope(p):
@@ -103,7 +103,7 @@ def at_its_best(before, after, rise):
 
 
 def drawn(seed):
-    """Units of uneven size, some of them empty, whose ratio rises somewhere."""
+    """Return units of uneven size, some of them empty, whose ratio rises somewhere."""
     random = np.random.default_rng(seed)
     count, since, rise = (
         int(random.integers(2, 16)),
@@ -254,7 +254,7 @@ def test_a_change_point_is_found_for_a_baseline_of_almost_no_events(accepted, st
 
 # ---- within strata --------------------------------------------------------------------------
 def swinging(days, rise=0.0, since=0, seed=0):
-    """Hours of 300 events, 5 % to 15 % of them bad, and more since some hour; drawn."""
+    """Return hours of 300 events, 5 % to 15 % of them bad, and more since some hour; drawn."""
     random = np.random.default_rng(seed)
     rates = [
         0.1 + 0.05 * np.sin(2 * np.pi * hour / 24) + rise * (hour >= since)

@@ -27,7 +27,7 @@ def terms(**fields):
 
 
 def naive(counts, p0, u0, drop, phi=1.0):
-    """The recursion as the design writes it."""
+    """Return the recursion as the design writes it."""
     alternatives = [p0 + drop, p0 + 2 * drop, p0 + 4 * drop]
     largest = 0.0
     for p in alternatives:

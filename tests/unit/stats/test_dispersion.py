@@ -28,7 +28,7 @@ CALM = [(int(RANDOM.binomial(n, 0.1)), int(n)) for n in EVENTS]
 
 
 def pearson(counts):
-    """χ² of each block about the ratio of all."""
+    """Return χ² of each block about the ratio of all."""
     bad, total = np.array([one for one in counts if one[1]], dtype=float).T
     ratio = bad.sum() / total.sum()
     return (bad - total * ratio) ** 2 / (total * ratio * (1 - ratio))
@@ -61,7 +61,7 @@ def test_the_dispersion_lies_between_one_and_ten():
 
 
 def upper_correlation(*levels):
-    """ρ of its definition: four standard errors above the mean residual, for the mean block."""
+    """Return ρ of its definition: four standard errors above the mean residual, for the mean block."""
     squares = np.concatenate([pearson(level) for level in levels])
     blocks, events = len(squares), sum(n for level in levels for _, n in level)
     mean = squares.sum() / (blocks - len(levels)) + 4 * squares.std() / sqrt(blocks)
@@ -97,7 +97,7 @@ def test_the_burst_correlation_is_at_most_one_and_zero_for_equal_blocks():
 
 
 def squared_distance(early, late):
-    """The difference of two levels in its standard deviations, squared, scatter within included."""
+    """Return the difference of two levels in its standard deviations, squared, scatter within included."""
     (bad0, n0), (bad1, n1) = (np.sum(part, axis=0) for part in (early, late))
     variances = [max(b / n * (1 - b / n), 1 / n) / n for b, n in ((bad0, n0), (bad1, n1))]
     within = sum(pearson(part).sum() if np.sum(part, axis=0)[0] else 0 for part in (early, late))

@@ -16,7 +16,7 @@ DAYS = 30
 
 
 def months(rng, share, *, per_day, correlation):
-    """Bad events of each day of many months: days scatter by beta-binomial correlation."""
+    """Return bad events of each day of many months: days scatter by beta-binomial correlation."""
     size = (MONTHS, DAYS)
     if correlation:
         more = (1 - correlation) / correlation
@@ -27,7 +27,7 @@ def months(rng, share, *, per_day, correlation):
 
 
 def judged(now, before, per_day, margin=0.03):
-    """The share of months of each change."""
+    """Return the share of months of each change."""
     found = [
         evolution(
             [Count(int(bad), per_day) for bad in ours],

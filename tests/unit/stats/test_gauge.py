@@ -172,7 +172,7 @@ def test_values_of_a_gauge_before_a_gap_start_no_training_after_the_gap():
 
 
 def canary(difference, blocks, seed=5):
-    """A rollout judged by a gauge alone; the decisions until one ends it."""
+    """Return a rollout judged by a gauge alone; the decisions until one ends it."""
     terms = judged_by(BASKET, rollout={"steps": [50]})
     status = DataProductStatus(
         stable=Version.of(V1, VersionSource.SPEC, promotion_time=0),
@@ -217,7 +217,7 @@ SHOWN = Baseline.of(NOTHING, 0, 0, BaselineSource.PRODUCTION, mean=100.0, deviat
 
 
 def newest(*values, at=1000):
-    """Values of the blocks up to this one, the newest last; None for none."""
+    """Return values of the blocks up to this one, the newest last; None for none."""
     first = at - len(values) + 1
     return Means((first + number, one) for number, one in enumerate(values) if one is not None)
 

@@ -31,7 +31,7 @@ MARGIN = 0.02
 
 
 def distribution(n, m, bad, ratio):
-    """Probability of each number of the candidate's wrong labels, by Fisher's noncentral formula."""
+    """Return probability of each number of the candidate's wrong labels, by Fisher's noncentral formula."""
     low, high = max(0, bad - m), min(n, bad)
     weights = {x: comb(n, x) * comb(m, bad - x) * ratio**x for x in range(low, high + 1)}
     return {x: weight / sum(weights.values()) for x, weight in weights.items()}

@@ -36,7 +36,7 @@ def gathered(blocks: list[Pairs], known: Pairs = HOLD_OUT) -> BlockEvidence:
 
 
 def correlation_of(blocks: list[Pairs]) -> float:
-    """ρ from the list of blocks, by its definition."""
+    """Return ρ from the list of blocks, by its definition."""
     if len(blocks) < FEW_BLOCKS:
         return PRIOR_CORRELATION
     sums = [block.only_candidate_wrong - block.only_stable_wrong for block in blocks]
@@ -50,7 +50,7 @@ def correlation_of(blocks: list[Pairs]) -> float:
 
 
 def lead_of(blocks: list[Pairs]) -> float:
-    """The mean difference of earlier blocks, a standard error nearer to none."""
+    """Return the mean difference of earlier blocks, a standard error nearer to none."""
     if len(blocks) < FEW_BLOCKS:
         return 0.0
     rows = sum(map(sum, blocks))
@@ -62,7 +62,7 @@ def lead_of(blocks: list[Pairs]) -> float:
 
 
 def capital_of(blocks: list[Pairs], direction: str) -> float:
-    """The capital, row by row: a stake known before each block, each row's factor to its power."""
+    """Return the capital, row by row: a stake known before each block, each row's factor to its power."""
     capital = 1.0
     for place, block in enumerate(blocks):
         earlier = [HOLD_OUT, *blocks[:place]]

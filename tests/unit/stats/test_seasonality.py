@@ -74,14 +74,14 @@ def test_only_good_or_only_bad_events_are_no_daily_pattern():
 
 
 def z_of_days(odd, even):
-    """√(n − 2) times the correlation of two days, each without its slope."""
+    """Return √(n − 2) times the correlation of two days, each without its slope."""
     places = np.arange(len(odd))
     rests = [day - np.polyval(np.polyfit(places, day, 1), places) for day in (odd, even)]
     return np.corrcoef(*rests)[0, 1] * np.sqrt(len(odd) - 2)
 
 
 def two_days(alike, hours=24, slope=0.0):
-    """Two days that have a part of their swing in common, of a million events an hour."""
+    """Return two days that have a part of their swing in common, of a million events an hour."""
     common = np.sin(HOURS[:hours] * np.pi / 6)
     own = np.cos(HOURS[:hours] * np.pi / 5), np.cos(HOURS[:hours] * np.pi / 3 + 1)
     slant = slope * HOURS[:hours]

@@ -79,14 +79,14 @@ def better(*block):
 
 
 def _chances(size, rate):
-    """Of each number of successes in so many trials."""
+    """Return the probability of each number of successes in this many trials."""
     return [
         math.comb(size, one) * rate**one * (1 - rate) ** (size - one) for one in range(size + 1)
     ]
 
 
 def mean_factor(sizes, rates, ratio, margin, *, of):
-    """E[e] of one block by enumerating all outcomes of both arms."""
+    """Return E[e] of one block by enumerating all outcomes of both arms."""
     total = 0.0
     chances = [_chances(size, rate) for size, rate in zip(sizes, rates, strict=True)]
     for ours, chance in enumerate(chances[0]):

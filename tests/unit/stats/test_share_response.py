@@ -29,7 +29,7 @@ def response(
     until: int = 72,
     late_wrong: bool | None = None,
 ) -> ShareResponse:
-    """A rollout in four steps of half an hour, with two hours before it and four after it.
+    """Return a rollout in four steps of half an hour, with two hours before it and four after it.
 
     Parameters
     ----------

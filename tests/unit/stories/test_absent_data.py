@@ -35,7 +35,7 @@ def test_missing_data_never_starts_a_retraining(script):
 
 
 def later(script, block=TRAINED + 4):
-    """The same fault, a few blocks into a canary."""
+    """Return the same fault, a few blocks into a canary."""
     return until(block, script)
 
 

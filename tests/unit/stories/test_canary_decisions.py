@@ -21,7 +21,7 @@ from tests.support.decisions.scenarios import (
 
 
 def pushed(stable, candidate):
-    """v3 is there beside v1 from block 51 on."""
+    """Return v3 is there beside v1 from block 51 on."""
     return lambda index: {"v1": stable, "v3": candidate} if index > 50 else {"v1": stable}
 
 

@@ -31,7 +31,7 @@ def challenged(every=2_000, **schedule):
 
 
 def rows(right, stable, candidate, wrong):
-    """A hold-out by who was right."""
+    """Return a hold-out by who was right."""
     names = ("bothRight", "onlyStableWrong", "onlyCandidateWrong", "bothWrong")
     pairs = dict(zip(names, (right, stable, candidate, wrong), strict=True))
     total = right + stable + candidate + wrong
@@ -136,7 +136,7 @@ def test_a_failed_challenger_does_not_suspend_retraining():
 
 # ---- defaults: a user who gives maxDrop and a training command ----------------------------------
 def _halves(one, other, index):
-    """Fifty labels in five minutes; those of v2 come once it is there."""
+    """Return fifty labels in five minutes; those of v2 come once it is there."""
     if index <= 140:
         return {"v1": {"accuracy": count(round(50 * one), 50)}}
     return {
@@ -154,7 +154,7 @@ def defaults(**spec):
 
 
 def judged(script, last, event, **spec):
-    """What is decided of a product with defaults that was accepted at 12 % wrong."""
+    """Return what is decided of a product with defaults that was accepted at 12 % wrong."""
     accepted = {"accuracy": count(60, 500)}
     history = scenario(script, last, product=defaults(**spec), accepted=accepted, events=[event])
     return run(history)
@@ -181,7 +181,7 @@ REMEDY = rows(395, 45, 15, 45)
 
 
 def followed(index):
-    """Fifty labels in a block, half of them v3's once it is trained."""
+    """Return fifty labels in a block, half of them v3's once it is trained."""
     if index <= 200:
         return decaying(index)
     half = {"accuracy": count(3, 25)}
@@ -189,7 +189,7 @@ def followed(index):
 
 
 def after_a_remedy(last, *events, **retraining):
-    """What is decided, but for holds and shares, where v2 replaces v1 for a decay."""
+    """Return what is decided, but for holds and shares, where v2 replaces v1 for a decay."""
     asked = product(DROP_ONLY, retraining=RETRAINING | retraining)
     accepted = {"accuracy": count(60, 500)}
     trainings = [trained(140, REMEDY), *events]
@@ -315,7 +315,7 @@ def test_a_degradation_without_a_remedy_is_retrained_at_growing_intervals():
 
 # ---- probation of a version that was shown to be better ------------------------------------------
 def moving(index):
-    """The world moves once more after v2 took over: both would be worse in it."""
+    """Return the world moves once more after v2 took over: both would be worse in it."""
     return _halves(0.12 if index < 60 else 0.2, 0.12 if index < 180 else 0.3, index)
 
 

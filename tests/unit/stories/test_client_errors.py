@@ -30,7 +30,7 @@ SLOS = {"availability": EASY, "latency": LATENCY, "accuracy": ACCURACY}
 
 
 def pushed(script, last: int = 200, *slos: dict[str, Any]) -> dict[str, Any]:
-    """v2 is pushed; `script` says requests and 4xx of (stable, candidate) by block."""
+    """Return v2 is pushed; `script` says requests and 4xx of (stable, candidate) by block."""
 
     def counts(index: int) -> dict[str, dict[str, dict[str, int]]]:
         stable, candidate = script(index)
@@ -52,7 +52,7 @@ def pushed(script, last: int = 200, *slos: dict[str, Any]) -> dict[str, Any]:
 
 
 def arm(requests: int, refused: int, unknown: int = 0) -> dict[str, dict[str, int]]:
-    """What is counted of a version: nothing fails, and what is refused is neither slow nor labelled."""
+    """Return what is counted of a version: nothing fails, and what is refused is neither slow nor labelled."""
     served = requests - refused - unknown
     return {
         "availability": count(0, requests - unknown),
@@ -63,7 +63,7 @@ def arm(requests: int, refused: int, unknown: int = 0) -> dict[str, dict[str, in
 
 
 def only(document: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The same with counts of these SLOs, and of client errors."""
+    """Return the same with counts of these SLOs, and of client errors."""
     for block in document["blocks"]:
         block["counts"] = {
             version: {slo: one for slo, one in slos.items() if slo in {*names, "clientErrors"}}

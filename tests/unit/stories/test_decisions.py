@@ -194,7 +194,7 @@ def test_a_degraded_product_recovers_only_after_one_hour_in_which_its_slos_are_m
 
 # ---- causes outside the model ---------------------------------------------------------------
 def released(*shares: tuple[int, int]) -> dict[str, Any]:
-    """An upstream's version; shares in blocks and percent."""
+    """Return an upstream's version; shares in blocks and percent."""
     changes = [{"at": block * BLOCK, "weight": weight} for block, weight in shares]
     release = {"product": "catalog/pricing", "version": "v5", "shares": changes}
     return {"upstreamReleases": [release]}

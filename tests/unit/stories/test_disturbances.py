@@ -27,12 +27,15 @@ QUICK = {"command": ["train"], "output": "registry.example/search", "cooldownSec
 
 
 def labels(counts):
-    """Counts of accuracy alone, by block."""
+    """Return counts of accuracy alone, by block."""
     return lambda index: {"v1": {"accuracy": count(*counts(index))}}
 
 
 def incident(after, *, cause=UPSTREAM, ends=END, last, **fields):
-    """Accepted at 8 % wrong; 40 % in the incident; `after` says (bad, total) of later blocks."""
+    """Return accepted at 8 % wrong.
+
+    40 % in the incident; `after` says (bad, total) of later blocks.
+    """
 
     def counts(index):
         if index < ends:
@@ -167,7 +170,7 @@ def test_a_lasting_decay_is_retrained_however_rare_labels_are(total, every):
 
 
 def often_disturbed(rate, last, *, every=72, lasts=18, seed=1, known_late=0):
-    """Two labels an hour; an upstream fails each six hours, and is known to `known_late` blocks late.
+    """Return two labels an hour; an upstream fails each six hours, and is known to `known_late` blocks late.
 
     `rate` gets the block's index, and whether the upstream has failed.
     """

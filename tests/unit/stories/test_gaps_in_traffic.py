@@ -13,7 +13,7 @@ DROP, LAST = 33, 48
 
 
 def history(served):
-    """Blocks of 500 labels; from hour 33 on 14.7 % are wrong instead of 7.8 %."""
+    """Return blocks of 500 labels; from hour 33 on 14.7 % are wrong instead of 7.8 %."""
     draw = drawn(3)
 
     def script(index):

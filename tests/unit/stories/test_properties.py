@@ -47,7 +47,7 @@ histories = st.fixed_dictionaries(
 
 
 def made(history):
-    """A scenario of a random history, and which blocks told nothing."""
+    """Return a scenario of a random history, and which blocks told nothing."""
     faults = [kind for length, kind in history["stretches"] for _ in range(length)]
 
     def script(index):

@@ -29,7 +29,7 @@ TRAINS = {"at": TRAINED * BLOCK, "retrained": {"version": "v2", **RESULT}}
 
 
 def version(wrong, slow=0.016, failing=0.0, labels=200, requests=1200):
-    """Counts of one version in a block."""
+    """Return counts of one version in a block."""
     failed = round(failing * requests)
     served = requests - failed
     return {
@@ -40,7 +40,7 @@ def version(wrong, slow=0.016, failing=0.0, labels=200, requests=1200):
 
 
 def healed(later, decayed=0.58):
-    """v1 decays, v2 heals it, and from some block on v2 is as given."""
+    """Return v1 decays, v2 heals it, and from some block on v2 is as given."""
 
     def script(index):
         counts = {"v1": version(0.1 if index < DECAY else decayed)}

@@ -32,7 +32,7 @@ PROMOTED = 20
 
 
 def played(fallen, *, promoted):
-    """Two days as they should be, and half a day in which one service level is worse."""
+    """Return two days as they should be, and half a day in which one service level is worse."""
 
     def counts(index, version):
         late = index > 2 * DAY + PROMOTED

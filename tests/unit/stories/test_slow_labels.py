@@ -11,7 +11,10 @@ PUSHED = 8 * DAY + 2
 
 
 def daily(candidate: float, labels: int = 6_000):
-    """Blocks of an hour; both versions have half of the labels of a day, v1 a tenth of them bad."""
+    """Return blocks of an hour.
+
+    Both versions have half of the labels of a day, v1 a tenth of them bad.
+    """
 
     def version(index: int, bad: float):
         batch = labels if index % DAY == 0 else 0

@@ -146,7 +146,7 @@ async def test_changes_during_five_minutes_without_an_api_server_are_reconciled_
 
 
 def assert_patient(asked: dict[str, list[float]]) -> None:
-    """No request of any kind comes sooner than the server wants it to."""
+    """Assert that no request is sent before the server's Retry-After."""
     assert asked
     for target, times in asked.items():
         refused_at = float("-inf")

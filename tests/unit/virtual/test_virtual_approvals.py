@@ -38,7 +38,7 @@ CONSUMER: Final = "catalog/search"
 
 
 async def waiting(world: World, **approvals: Any) -> tuple[Key, Key]:
-    """Pricing, whose v2 has passed and waits for its approvals, and search, which depends on it."""
+    """Return pricing, whose v2 has passed and waits for its approvals, and search, which depends on it."""
     rollout = {"steps": [50], "maxDurationSeconds": 14_400, "approvals": approvals}
     pricing = world.apply(
         product(
@@ -71,7 +71,7 @@ def approvals(world: World, key: Key) -> Body:
 
 
 def answer(world: World, key: Key, party: str, user: str, *, verdict: str = "Agree") -> None:
-    """A person answers for a role of pricing, or for the consumer search."""
+    """Answer as a person for a role of pricing, or for the consumer search."""
     note = ApprovalNote(verdict, "v2", approvals(world, key)["id"], user, "seen")
     if "/" in party:
         other = type(key)(*party.split("/"))

@@ -45,20 +45,20 @@ AVAILABILITY = {
 
 
 def judged() -> dict[str, Any]:
-    """A product of which availability takes longer to be judged than the SLO that is retrained for."""
+    """Return a product of which availability takes longer to be judged than the SLO that is retrained for."""
     body = product(review={"every": "Week", "startDate": "2025-10-01"})
     body["spec"]["slos"].append(AVAILABILITY)
     return body
 
 
 def ledger(world: World) -> DataProductReview:
-    """The open review."""
+    """Return the open review."""
     newest = max(world.server.all(DATA_PRODUCT_REVIEWS), key=lambda one: one["metadata"]["name"])
     return read_review(newest)
 
 
 def history(world: World, key: Key) -> dict[str, dict[str, Any]]:
-    """The versions as the plugin lists them, by name."""
+    """Return the versions as the plugin lists them, by name."""
     body = {"metadata": {"generation": 1}, "spec": {}, "status": world.status(key)}
     return {one["version"]: one for one in versions(body)}
 

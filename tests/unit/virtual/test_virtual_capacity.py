@@ -66,13 +66,13 @@ class Receiving:
 
 
 def pods_split(**spec: Body) -> Body:
-    """A product without a route, whose other versions start slowly."""
+    """Return a product without a route, whose other versions start slowly."""
     fields: Body = {"route": None, "serving": {"replicas": PODS}, "analysis": {"blockSeconds": 60}}
     return product(**{**fields, **spec})
 
 
 async def started(world: World, body: Body) -> tuple[Key, Safety, Receiving]:
-    """A product that serves, and what is watched of it from then on."""
+    """Return a product that serves, and what is watched of it from then on."""
     safety = Safety(world)
     key = await served(world, body, **RARELY)
     for digit in "ab":

@@ -75,12 +75,12 @@ class Trainer:
 
 
 def needs(world: World, key: Key) -> list[str]:
-    """What the product needs of a person."""
+    """Return what the product needs of a person."""
     return [str(one.kind) for one in needs_of(DataProduct.parse(world.product(key)))]
 
 
 def active(world: World, key: Key) -> tuple[str, str]:
-    """Reason and message of RetrainingActive."""
+    """Return reason and message of RetrainingActive."""
     found = world.condition(key, "RetrainingActive")
     return found.get("reason", ""), found.get("message", "")
 

@@ -59,7 +59,7 @@ LISTENERS: Final = [{"name": "web", "namespace": "gateway"}]
 
 
 def pricing(names: list[str], **rollout: Any) -> Body:
-    """The upstream, which names consumers that may hold its candidate up."""
+    """Return the upstream, which names consumers that may hold its candidate up."""
     consumers = {"names": names, "parentRefs": LISTENERS}
     spec = {"steps": [50], "consumers": consumers} | rollout
     return product(
@@ -72,7 +72,7 @@ def pricing(names: list[str], **rollout: Any) -> Body:
 
 
 def ranking(evidence: str = "Required") -> Body:
-    """The consumer."""
+    """Return the consumer."""
     return product(
         "search-ranking",
         model=pushed("a", "v1"),
@@ -102,7 +102,7 @@ async def released(
 
 
 def outcome(world: World) -> Body:
-    """How the rollout of v2 ended; empty before that."""
+    """Return how the rollout of v2 ended; empty before that."""
     model: Body = world.status(PRICING)["specModel"]
     return model if model["version"] == "v2" and model["outcome"] != "InProgress" else {}
 
@@ -131,13 +131,13 @@ async def test_a_candidate_that_is_equal_for_a_consumer_is_promoted(world):
 
 
 def held_by(world: World) -> tuple[str, str]:
-    """The check that holds v2, and its message."""
+    """Return the check that holds v2, and its message."""
     found = (world.status(PRICING).get("candidate") or {}).get("hold") or {}
     return found.get("check", ""), found.get("message", "")
 
 
 async def held(world: World, check: str) -> str:
-    """The message of a check, once it holds v2."""
+    """Return the message of a check, once it holds v2."""
     await world.until(lambda: held_by(world)[0] == check, seconds=2 * HOUR)
     return held_by(world)[1]
 
@@ -274,7 +274,7 @@ async def test_a_replay_of_a_record_judges_consumers_as_the_operator_did(world):
 
 
 def one_sided(world: World, key: Key) -> str:
-    """The message of the condition that one side alone lets SLOs count; empty without it."""
+    """Return the message of the condition that one side alone lets SLOs count; empty without it."""
     rows = world.status(key).get("conditions", ())
     return next((row["message"] for row in rows if row["type"] == "EvidenceOneSided"), "")
 

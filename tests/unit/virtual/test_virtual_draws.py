@@ -29,7 +29,7 @@ ROLLOUT = {"steps": [25, 50], "maxDurationSeconds": 86_400}
 
 
 def draws(world: World, key: Key) -> Body | None:
-    """The route of draws; None without one."""
+    """Return the route of draws; None without one."""
     found: Body | None = world.server.find(
         HTTP_ROUTES, Key(key.namespace, f"{key.name}{DRAW_ROUTE_SUFFIX}")
     )
@@ -37,13 +37,13 @@ def draws(world: World, key: Key) -> Body | None:
 
 
 def weights(world: World, key: Key) -> list[int]:
-    """The weights of the product's route."""
+    """Return the weights of the product's route."""
     (rule,) = world.server.find(HTTP_ROUTES, key)["spec"]["rules"]
     return [one["weight"] for one in rule["backendRefs"]]
 
 
 def prefixes(world: World, key: Key) -> list[str]:
-    """The prefixes of draws that lead to the candidate; none without a route of draws."""
+    """Return the prefixes of draws that lead to the candidate; none without a route of draws."""
     rules = (draws(world, key) or {"spec": {"rules": [{}]}})["spec"]["rules"]
     stable_last = [rule["matches"] for rule in rules[:-1]]
     return [match["headers"][-1]["value"] for matches in stable_last for match in matches]

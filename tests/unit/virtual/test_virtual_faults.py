@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def parked(world: World, key: Key) -> dict[str, Any]:
-    """The candidate that waits without traffic for another try; empty while none does."""
+    """Return the candidate that waits without traffic for another try; empty while none does."""
     candidate: dict[str, Any] = world.status(key).get("candidate") or {}
     return candidate if candidate.get("phase") == "Parked" else {}
 

@@ -36,7 +36,7 @@ def in_namespaces(number: int) -> list[Body]:
 
 
 def with_dependencies(number: int) -> list[Body]:
-    """Each of sixteen products calls the next ones, so all are in one cycle."""
+    """Return each of sixteen products calls the next ones, so all are in one cycle."""
     return [
         product(
             f"p{place}",
@@ -88,7 +88,7 @@ def with_hosts(number: int) -> list[Body]:
 
 
 async def cost_of_a_block(bodies: list[Body]) -> int:
-    """Lines that the leader executes in a block, once all products serve and are measured."""
+    """Return lines that the leader executes in a block, once all products serve and are measured."""
     async with opened() as world:
         keys = [world.apply(body) for body in bodies]
         world.start(**RARELY)

@@ -11,13 +11,13 @@ from tests.support.virtual.stories import BLOCK, RARELY, Body, on_virtual_time, 
 
 
 def with_message(status: Body, text: str) -> Body:
-    """The same status, whose SLO has another message."""
+    """Return the same status, whose SLO has another message."""
     (slo,) = status["slos"]
     return {**status, "slos": [{**slo, "message": text}]}
 
 
 def waiting(status: Body) -> Body:
-    """The same status, in which a candidate waits for approval and its phase doesn't say so."""
+    """Return the same status, in which a candidate waits for approval and its phase doesn't say so."""
     candidate = {
         **status["stable"],
         "version": "v2",

@@ -43,7 +43,7 @@ LABELS_AN_HOUR: Final = 100
 
 
 def markets_of(world: World, key: Key, state: str) -> set[str]:
-    """The markets in a state, of the three worst."""
+    """Return the markets in a state, of the three worst."""
     (slo,) = world.status(key)["slos"]
     return {market["market"] for market in slo.get("markets", ()) if market["state"] == state}
 
@@ -170,7 +170,7 @@ async def test_six_healthy_markets_start_no_action(world):
 
 
 async def with_a_candidate_that_ruins_austria(world: World, markets: dict[str, Any] | None) -> Key:
-    """A version that is better on the whole, as five markets of six are, in its rollout."""
+    """Return a version that is better on the whole, as five markets of six are, in its rollout."""
     better = dict.fromkeys(MARKETS, 0.03) | {"AT": FALLEN}
     world.cluster.set_quality(image("d"), Quality.of_markets(EVEN, **better))
     key = await counted_by_market(

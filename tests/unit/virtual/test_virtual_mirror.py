@@ -40,26 +40,26 @@ WORSE = Quality(wrong=0.16)
 
 
 def mirroring(**spec: Any) -> Body:
-    """A product whose requests are mirrored to a candidate."""
+    """Return a product whose requests are mirrored to a candidate."""
     body = product(**{"rollout": ROLLOUT, **spec})
     body["spec"]["serving"]["feedback"] = FEEDBACK
     return body
 
 
 def selected(world: World, key: Key) -> str:
-    """The revision that mirrored requests go to."""
+    """Return the revision that mirrored requests go to."""
     service = world.server.find(SERVICES, Key(key.namespace, f"{key.name}-candidate"))
     return str(service["spec"]["selector"]["sluicegate.dev/revision"])
 
 
 def templates(world: World, key: Key) -> dict[str, Body]:
-    """Pod templates by Deployment."""
+    """Return pod templates by Deployment."""
     found = world.server.all(DEPLOYMENTS, key.namespace)
     return {one["metadata"]["name"]: one["spec"]["template"] for one in found}
 
 
 async def with_candidate(world: World, quality: Quality, **spec: Any) -> Key:
-    """A product whose v2, which behaves so, has its share of the traffic."""
+    """Return a product whose v2, which behaves so, has its share of the traffic."""
     world.cluster.set_quality(image("b"), quality)
     key = await served(world, mirroring(**spec), **RARELY)
     if "mirror" in world.product(key)["spec"]["rollout"]["shadow"]:

@@ -67,7 +67,7 @@ EDITS: dict[str, tuple[Body, PlannedOutcome]] = {
 
 
 def merged(body: Body, patch: Body) -> Body:
-    """The object that a merge patch makes of another."""
+    """Return the object that a merge patch makes of another."""
     result = deepcopy(body)
     for name, part in patch.items():
         if part is None:
@@ -81,7 +81,7 @@ def merged(body: Body, patch: Body) -> Body:
 
 
 def planned(world: World, key: Key, patch: Body) -> PlannedOutcome:
-    """What plan says of an edit."""
+    """Return what plan says of an edit."""
     live = world.product(key)
     edited = merged(live, {"spec": patch})
     edited.pop("status", None)
@@ -94,12 +94,12 @@ def planned(world: World, key: Key, patch: Body) -> PlannedOutcome:
 
 
 def running(world: World) -> Running:
-    """The objects that run."""
+    """Return the objects that run."""
     return Running({resource: tuple(world.server.all(resource)) for resource in COMPARED})
 
 
 def pods(world: World) -> list[str]:
-    """The pod templates of all versions."""
+    """Return the pod templates of all versions."""
     return sorted(
         json.dumps([one["metadata"]["name"], one["spec"]["template"]], sort_keys=True)
         for one in world.server.all(DEPLOYMENTS)
@@ -107,7 +107,7 @@ def pods(world: World) -> list[str]:
 
 
 def objects(world: World) -> list[str]:
-    """The specs of Deployments and routes."""
+    """Return the specs of Deployments and routes."""
     return sorted(
         json.dumps([one["metadata"]["name"], one["spec"]], sort_keys=True)
         for kind in (DEPLOYMENTS, HTTP_ROUTES)
@@ -116,7 +116,7 @@ def objects(world: World) -> list[str]:
 
 
 async def done(world: World, key: Key, patch: Body) -> PlannedOutcome:
-    """What the operator does about an edit."""
+    """Return what the operator does about an edit."""
     templates, specs = pods(world), objects(world)
     try:
         world.edit(key, **patch)
@@ -137,7 +137,7 @@ async def done(world: World, key: Key, patch: Body) -> PlannedOutcome:
 
 
 async def resumed(world: World, key: Key) -> bool:
-    """Whether more than nothing follows once a product that is suspended is not any more."""
+    """Return whether more than nothing follows once a product that is suspended is not any more."""
     if not world.product(key)["spec"].get("suspend"):
         return False
     before = pods(world), objects(world)

@@ -26,7 +26,7 @@ PRICE, SIMILAR = Key("market-pricing", "price"), Key("market-catalog", "similar-
 
 
 def quality(name: str, *shifted: str) -> Quality:
-    """How the model of a product does, wrong more often in the markets that have shifted."""
+    """Return how the model of a product does, wrong more often in the markets that have shifted."""
     (member,) = (one for one in members() if one.name == name)
     return Quality.of_markets(
         **{market: SHIFTED if market in shifted else GOOD for market in member.markets}
@@ -34,7 +34,7 @@ def quality(name: str, *shifted: str) -> Quality:
 
 
 def states(world: World) -> Counter[str]:
-    """How many products are in which state."""
+    """Return how many products are in which state."""
     stored = (world.status(Key(one.namespace, one.name)) for one in members())
     return Counter(status.get("state", "") for status in stored)
 
@@ -49,7 +49,7 @@ def markets_of(world: World, key: Key) -> dict[str, str]:
 
 
 def column(world: World, market: str) -> dict[str, str]:
-    """Products whose state in a market is known and not met, as the matrix shows them."""
+    """Return products whose state in a market is known and not met, as the matrix shows them."""
     matrix = matrix_of(facts(world))
     place = matrix.markets.index(market)
     cells = {row.product.key[1]: row.cells[place] for row in matrix.rows}

@@ -34,7 +34,7 @@ CANARY_BLOCK = 60.0
 
 
 async def begin_canary(world: World, **settings: float) -> Key:
-    """A canary that is at its first step, and to take its next one in some blocks."""
+    """Return a canary that is at its first step, and to take its next one in some blocks."""
     cars = await served(world, product("cars"), **RARELY, **settings)
     await world.run(HOUR / 4)
     world.edit(cars, model=pushed("b", "v2"))
@@ -43,7 +43,7 @@ async def begin_canary(world: World, **settings: float) -> Key:
 
 
 def told(world: World, key: Key) -> list[str]:
-    """The reasons of a product's alerts, in no order."""
+    """Return the reasons of a product's alerts, in no order."""
     events = (one for one in world.server.all(EVENTS) if one["regarding"]["name"] == key.name)
     return sorted(one["reason"] for one in events)
 

@@ -31,7 +31,7 @@ AVAILABILITY = {
 
 
 def recount(blocks: tuple[ReplayBlock, ...], candidate: str, stable: str, end: int) -> list[int]:
-    """Bad events and all of the candidate, then those of stable, of its canary's blocks until this end.
+    """Return bad events and all of the candidate, then those of stable, of its canary's blocks until this end.
 
     A block counts if the candidate's share of the requests is that of the block before: the share has then
     been the same for a whole block.
@@ -83,6 +83,6 @@ async def test_the_verdict_of_each_version_equals_a_recount_of_the_recorded_bloc
 
 
 def told(world, key) -> dict[str, Any]:
-    """The ended versions and the stable one as `history` lists them, by name."""
+    """Return the ended versions and the stable one as `history` lists them, by name."""
     body = {"metadata": {"generation": 1}, "spec": {}, "status": world.status(key)}
     return {one["version"]: one for one in versions(body) if one.get("lifts")}

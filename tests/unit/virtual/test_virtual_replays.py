@@ -53,7 +53,7 @@ For the first reason a replay has no `rollout` either, which the planner adds to
 
 
 def serves(world: World, key: Key, version: str) -> bool:
-    """Whether a version serves."""
+    """Return whether a version serves."""
     return serving(world, key) == version
 
 
@@ -68,7 +68,7 @@ class Life:
 
 @pytest.fixture(scope="module")
 def retrained() -> Life:
-    """A product that decays and is retrained twice."""
+    """Return a product that decays and is retrained twice."""
 
     async def story() -> Life:
         async with opened(for_days=True) as world:
@@ -91,7 +91,7 @@ def retrained() -> Life:
 
 @pytest.fixture(scope="module")
 def pushed_twice() -> Life:
-    """A product without samples for a while, then with a pushed model that is worse and one that isn't."""
+    """Return a product without samples for a while, then with a pushed model that is worse and one that isn't."""
 
     async def story() -> Life:
         async with opened(seed=7, for_days=True) as world:
@@ -115,7 +115,7 @@ def pushed_twice() -> Life:
 
 
 def refused(world: World, key: Key) -> bool:
-    """Whether the model of the spec was rolled back."""
+    """Return whether the model of the spec was rolled back."""
     return bool((world.status(key).get("specModel") or {}).get("outcome") == "RolledBack")
 
 
@@ -150,7 +150,7 @@ def test_a_replay_of_a_rollout_decides_at_the_same_blocks_as_the_operator(
 
 
 def without_starts(made: list[Made]) -> list[Made]:
-    """The decisions but those that begin a rollout."""
+    """Return the decisions but those that begin a rollout."""
     return [one for one in made if one[1] != "StartRollout"]
 
 
@@ -192,5 +192,5 @@ def test_a_replay_retrains_for_a_market_at_the_same_block_as_the_operator():
 
 
 def trains(world: World, key: Key) -> bool:
-    """Whether a training has begun."""
+    """Return whether a training has begun."""
     return "lastTrainingTime" in (world.status(key).get("retraining") or {})

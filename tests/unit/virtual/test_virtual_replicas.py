@@ -35,7 +35,7 @@ PRODUCTS = 4
 
 
 async def pair(world: World) -> tuple[list[Key], Replica, Replica]:
-    """Products that serve, a leader and its standby."""
+    """Return products that serve, a leader and its standby."""
     keys = [world.apply(product(f"p{number}")) for number in range(PRODUCTS)]
     first = world.start()
     await world.until(lambda: first.leads, seconds=10)
@@ -54,7 +54,10 @@ async def rescale(world: World, keys: list[Key], pods: int, *, seconds: float = 
 
 
 def note_writers(world: World) -> dict[str, list[str]]:
-    """From now on, by object which replicas stored it in turn; consecutive writes count once."""
+    """Record from now on the replicas that write each object, in order.
+
+    Consecutive writes count once.
+    """
     found: dict[str, list[str]] = defaultdict(list)
 
     def note(

@@ -29,18 +29,18 @@ EVERY: float = 400
 
 
 def ready(world: World, key: Key) -> tuple[str, str]:
-    """Status and reason of Ready."""
+    """Return status and reason of Ready."""
     condition = world.condition(key, "Ready")
     return condition["status"], condition["reason"]
 
 
 def column(world: World, key: Key) -> str:
-    """REASON in `kubectl get`."""
+    """Return REASON in `kubectl get`."""
     return str((world.status(key).get("summary") or {}).get("reason") or "")
 
 
 def version(world: World, key: Key) -> str:
-    """The resourceVersion, which moves with each write."""
+    """Return the resourceVersion, which moves with each write."""
     return str(world.product(key)["metadata"]["resourceVersion"])
 
 

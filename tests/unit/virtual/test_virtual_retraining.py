@@ -34,7 +34,7 @@ SCHEDULED = {**RETRAINING, "schedule": {"everySeconds": PERIOD}}
 
 
 def begun(world: World) -> dict[str, tuple[str, str]]:
-    """The Jobs of trainings that are kept, with their product and cause."""
+    """Return the Jobs of trainings that are kept, with their product and cause."""
     return {
         job["metadata"]["uid"]: (
             job["metadata"]["labels"][names.LABEL_PRODUCT],
@@ -45,7 +45,7 @@ def begun(world: World) -> dict[str, tuple[str, str]]:
 
 
 async def trained_in(world: World, hours: int) -> list[tuple[str, str]]:
-    """All trainings of some hours, in their order: the product and the cause."""
+    """Return all trainings of some hours, in their order: the product and the cause."""
     found: dict[str, tuple[str, str]] = {}
     for _ in range(2 * hours):
         await world.run(HOUR / 2)
@@ -54,7 +54,7 @@ async def trained_in(world: World, hours: int) -> list[tuple[str, str]]:
 
 
 def retraining(world: World, key: Key) -> dict[str, Any]:
-    """What status says of trainings."""
+    """Return what status says of trainings."""
     return world.status(key).get("retraining") or {}
 
 
@@ -70,18 +70,18 @@ async def test_a_healthy_product_with_a_schedule_gets_a_challenger_in_each_perio
 
 
 def seconds_between(first: str, second: str) -> float:
-    """Seconds from one RFC 3339 time to another."""
+    """Return seconds from one RFC 3339 time to another."""
     return (datetime.fromisoformat(second) - datetime.fromisoformat(first)).total_seconds()
 
 
 def active(world: World, key: Key) -> tuple[str, str]:
-    """Status and reason of RetrainingActive."""
+    """Return status and reason of RetrainingActive."""
     found = world.condition(key, "RetrainingActive")
     return found.get("status", ""), found.get("reason", "")
 
 
 def needs(world: World, key: Key) -> list[str]:
-    """What the product needs of a person."""
+    """Return what the product needs of a person."""
     return [str(one.kind) for one in needs_of(DataProduct.parse(world.product(key)))]
 
 
@@ -222,7 +222,7 @@ QUEUED = RETRAINING | {"queue": "gpus", "timeoutSeconds": 600}
 
 
 def only_job(world: World) -> dict[str, Any]:
-    """The one Job that isn't deleted."""
+    """Return the one Job that isn't deleted."""
     (job,) = (one for one in world.server.all(JOBS) if not one["metadata"].get("deletionTimestamp"))
     return job
 

@@ -17,7 +17,7 @@ REVIEW = {"every": "Week", "startDate": "2025-10-01", "keep": 2}
 
 
 def reviews(world: World) -> dict[str, str]:
-    """Version of each review by its name."""
+    """Return version of each review by its name."""
     found = (one["metadata"] for one in world.server.all(DATA_PRODUCT_REVIEWS))
     return {one["name"]: one["resourceVersion"] for one in found}
 

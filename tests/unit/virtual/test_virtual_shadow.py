@@ -37,7 +37,7 @@ INTERVAL = BLOCK
 
 
 def rollout(interval: int) -> Body:
-    """A candidate's way, with a Job at each interval in seconds."""
+    """Return a candidate's way, with a Job at each interval in seconds."""
     command = ["python", "-m", "shadow"]
     phase = {"command": command, "intervalSeconds": interval, "timeoutSeconds": interval * 2 // 3}
     return {"steps": [50], "maxDurationSeconds": 86_400, "shadow": phase}
@@ -49,7 +49,7 @@ WORSE = EQUAL | {"onlyStableWrong": 50, "onlyCandidateWrong": 150}
 
 
 def reporting(*reports: Body) -> Callable[[Body], Training]:
-    """Jobs that report these rows of accuracy, one after the other, the last of them indefinitely."""
+    """Return jobs that report these rows of accuracy, one after the other, the last of them indefinitely."""
     left = list(reports)
 
     def plan(_: Body) -> Training:
@@ -60,7 +60,7 @@ def reporting(*reports: Body) -> Callable[[Body], Training]:
 
 
 def shadow_jobs(world: World, key: Key) -> list[Body]:
-    """The Jobs of the shadow phase that are there."""
+    """Return the Jobs of the shadow phase that are there."""
     return [one for one in world.server.all(JOBS, key.namespace) if "-shadow-" in name_of(one)]
 
 
@@ -76,7 +76,10 @@ def variables(job: Body) -> dict[str, str]:
 async def with_candidate(
     world: World, plan: Callable[[Body], Training], interval: int = INTERVAL
 ) -> Key:
-    """A product whose v2 has its share of the traffic; Jobs of its shadow phase go by the plan."""
+    """Return a product whose v2 has its share of the traffic.
+
+    Jobs of its shadow phase go by the plan.
+    """
     key = world.apply(product(rollout=rollout(interval)))
     world.cluster.shadows[key] = plan
     world.start(**RARELY)
@@ -150,7 +153,7 @@ def test_an_operator_restart_between_shadow_intervals_changes_no_evidence():
 
 
 async def _four_blocks(*, restarts: bool) -> Body:
-    """The evidence of four intervals; another replica takes over after the second."""
+    """Return the evidence of four intervals; another replica takes over after the second."""
     async with opened() as world:
         key = await with_candidate(world, reporting(EQUAL, WORSE, EQUAL | {"bothWrong": 7}, EQUAL))
         await world.until(lambda: evidence(world, key).get("blocks") == 2, seconds=4 * INTERVAL)

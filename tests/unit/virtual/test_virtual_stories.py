@@ -265,7 +265,7 @@ async def test_a_namespace_deleted_during_a_canary_affects_no_other_and_can_be_r
     before = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
 
     def terminating(_: str, request: ApiRequest) -> Refused | None:
-        """In a namespace that is being deleted nothing can be made, be the product still there."""
+        """Refuse each create in a namespace that is being deleted, even with the product."""
         made = request.method != "GET" and "/dataproducts/" not in request.path
         if made and "/namespaces/gone/" in request.path:
             tried.append(request.path)

@@ -56,7 +56,7 @@ async def served_for(
     approval: str = "Automatic",
     slos: tuple[dict[str, Any], ...] = (AVAILABLE,),
 ) -> tuple[Key, Key]:
-    """Pricing and search, which depends on it, in service for some hours.
+    """Return pricing and search, which depends on it, in service for some hours.
 
     `delays` are those of labels, `slos` those of pricing.
     """
@@ -84,7 +84,10 @@ async def served_for(
 async def consumed(
     world: World, *, delays: Delays = ((1.0, 0.0),), approval: str = "Automatic"
 ) -> tuple[Key, Key]:
-    """The same after hours that are compared with those of a release; v2 of pricing is in its canary."""
+    """Return the same after hours that are compared with those of a release.
+
+    V2 of pricing is in its canary.
+    """
     pricing, search = await served_for(world, COMPARED, delays=delays, approval=approval)
     world.edit(pricing, model=pushed("d", "v2"))
     return pricing, search

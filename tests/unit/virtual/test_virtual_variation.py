@@ -34,7 +34,7 @@ GOOD = Quality()
 
 
 def counted(variation: Variation, quality: Quality = GOOD, rate: float = RATE) -> Counted:
-    """A version of two pods that is there from the beginning."""
+    """Return a version of two pods that is there from the beginning."""
     found = Counted("Search", variation=(variation, "v1/0"))
     found.set_rates(0.0, 2, _events(rate, quality, variation.labelled))
     return found

@@ -38,27 +38,27 @@ MANUAL: Final[Body] = {"steps": [50], "approval": "Manual", "maxDurationSeconds"
 
 
 def phase(world: World, key: Key) -> str:
-    """The phase of the candidate; empty without one."""
+    """Return the phase of the candidate; empty without one."""
     return str((world.status(key).get("candidate") or {}).get("phase") or "")
 
 
 def hold(world: World, key: Key) -> Body:
-    """The check that holds the candidate; empty without one."""
+    """Return the check that holds the candidate; empty without one."""
     return (world.status(key).get("candidate") or {}).get("hold") or {}
 
 
 def events(world: World, reason: str) -> list[Body]:
-    """Notes of all events with this reason."""
+    """Return notes of all events with this reason."""
     return [one for one in world.server.all(EVENTS) if one["reason"] == reason]
 
 
 def occurrences(event: Body) -> int:
-    """How often an event was emitted."""
+    """Return how often an event was emitted."""
     return int((event.get("series") or {}).get("count", 1))
 
 
 async def stepping(world: World, rollout: Body, **settings: float) -> Key:
-    """A candidate that is on its way to its first share."""
+    """Return a candidate that is on its way to its first share."""
     body = product(model=pushed("a", "v1"), slos=[AVAILABLE], rollout=rollout)
     key = await served(world, body, **settings)
     await world.run(HOUR)
@@ -67,7 +67,7 @@ async def stepping(world: World, rollout: Body, **settings: float) -> Key:
 
 
 async def awaiting(world: World, **settings: float) -> Key:
-    """A candidate at 50 % that has passed, and waits for a person."""
+    """Return a candidate at 50 % that has passed, and waits for a person."""
     key = await stepping(world, MANUAL, **settings)
     await world.until(lambda: phase(world, key) == "AwaitingApproval", seconds=2 * HOUR)
     return key
@@ -206,7 +206,10 @@ async def test_a_clock_that_is_a_day_ahead_for_five_minutes_rejects_no_candidate
 
 
 async def begun_a_day_ahead(world: World, **spec: Any) -> Key:
-    """A candidate that takes its share while the clock is a day ahead; then the clock is right."""
+    """Return a candidate that takes its share while the clock is a day ahead.
+
+    Then the clock is right.
+    """
     body = product(model=pushed("a", "v1"), slos=[AVAILABLE], analysis={"blockSeconds": 60}, **spec)
     key = await served(world, body, **RARELY)
     (replica,) = world.replicas

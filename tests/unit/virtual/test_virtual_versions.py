@@ -37,7 +37,7 @@ CRASHES = Quality(problem="CrashLoopBackOff")
 
 
 def deployment_of(world: World, product: Key, digit: str) -> Key:
-    """The Deployment of a bento."""
+    """Return the Deployment of a bento."""
     found = world.server.all(DEPLOYMENTS, product.namespace)
     meta = next(
         one["metadata"] for one in found if digest_of(bento_of(one)) == digest_of(image(digit))
@@ -46,7 +46,7 @@ def deployment_of(world: World, product: Key, digit: str) -> Key:
 
 
 async def in_canary(world: World, **spec: object) -> Key:
-    """A product whose v2 has 5 % of the requests."""
+    """Return a product whose v2 has 5 % of the requests."""
     key = await served(world, product(**STEPS, **spec), **RARELY)
     world.edit(key, model=pushed("b", "v2"))
     await world.until(lambda: weight(world, key) == 5, seconds=120)
@@ -55,7 +55,7 @@ async def in_canary(world: World, **spec: object) -> Key:
 
 
 def is_at_rest(world: World, key: Key, version: str, *, named: str = "") -> bool:
-    """Whether a version serves, the spec's model is done with, and nothing is under way."""
+    """Return whether a version serves, the spec's model is done with, and nothing is under way."""
     status = world.status(key)
     model = status["specModel"]
     done = (model["version"], model["outcome"]) == (named or version, "Promoted")
@@ -193,7 +193,7 @@ async def test_a_request_that_cannot_be_handled_yet_is_pending_with_its_wait_rea
 
 
 def loses_its_candidate(world: World, key: Key) -> Callable[[], bool]:
-    """Whether all requests go to stable, and no candidate is left that has a share."""
+    """Return whether all requests go to stable, and no candidate is left that has a share."""
     return lambda: (
         weight(world, key) == 0 and set((world.cluster.weights_of(key) or {}).values()) <= {0, 100}
     )

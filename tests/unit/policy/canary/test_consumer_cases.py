@@ -46,7 +46,7 @@ def heard(evidence="Required", **spec):
 
 
 def block(number, requests, *, lost=0):
-    """A minute of the consumer; `requests` is (all, mixed, unmarked)."""
+    """Return a minute of the consumer; `requests` is (all, mixed, unmarked)."""
     counts = {"stable": Count(20, 100), "candidate": Count(20, 100)}
     ages = labels_by_age(
         *((counts[arm], *(NOTHING,) * (len(AGES) - 1)) for arm in ("candidate", "stable"))
@@ -59,7 +59,7 @@ def block(number, requests, *, lost=0):
 
 
 def judged(*requests, steps=(50,), lost=0, readings=None, evidence="Required", **rollout):
-    """The assessment after blocks in which the consumer's requests met these versions."""
+    """Return the assessment after blocks in which the consumer's requests met these versions."""
     terms = canary_terms(("availability", "0.9", "0.05"), steps=list(steps), **rollout)
     blocks = [block(number, one, lost=lost) for number, one in enumerate(requests, start=1)]
     first = Candidate.of(

@@ -76,7 +76,7 @@ BASKET = {
 
 # ---- which blocks count ---------------------------------------------------------------------
 def counted(slo, number, **record):
-    """Events of the candidate that are evidence, of `number` blocks with ten each."""
+    """Return events of the candidate that are evidence, of `number` blocks with ten each."""
     terms = judged_by(slo, rollout=ONE_STEP)
     name = slo["name"]
     blocks = both_arms({name: (1, 10)}, {name: (1, 10)}, number)
@@ -176,7 +176,7 @@ SLO = TERMS.slos[1]
 
 
 def speaking(ours: Count, theirs: Count, *, slo=SLO, blocks=100, correlation=0.0, **fields):
-    """Evidence of an SLO that is sure that the candidate isn't worse than stable."""
+    """Return evidence of an SLO that is sure that the candidate isn't worse than stable."""
     known = {"required": True, "promote_at": 3.0, "roll_back_at": 3.0, "better_at": 5.0, **fields}
     evidence = SequentialEvidence(
         known.pop("promote", 9.0), known.pop("roll_back", -9.0), ours, theirs
@@ -193,7 +193,7 @@ def speaking(ours: Count, theirs: Count, *, slo=SLO, blocks=100, correlation=0.0
 
 
 def passed(*slos, **fields) -> Assessment:
-    """A candidate that has dwelt, was seen, and of which these SLOs speak."""
+    """Return a candidate that has dwelt, was seen, and of which these SLOs speak."""
     known = {
         "dwell": 100,
         "requests": 10_000,
@@ -231,7 +231,7 @@ def test_a_candidate_with_evidence_in_every_slo_is_promoted():
 
 
 def accepted_first(ratio: float):
-    """Memory in which the first version was accepted with this share of bad events."""
+    """Return memory in which the first version was accepted with this share of bad events."""
     return serving(
         original_baseline=OriginalBaseline(
             version="v0", slos={"accuracy": baseline(SLO, round(ratio * 10_000), 10_000)}
@@ -497,7 +497,7 @@ APPROVED = (ManualRequest(REQUEST_PROMOTE, "one"),)
 
 
 def trying(**fields):
-    """v2 of spec.model at half of the traffic, beside a v1 that has served for a day."""
+    """Return v2 of spec.model at half of the traffic, beside a v1 that has served for a day."""
     model = SpecModel.of(V2, Outcome.IN_PROGRESS, START)
     known = {
         "stable": stable(since=START - 86_400),

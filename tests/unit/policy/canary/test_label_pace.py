@@ -17,7 +17,7 @@ SLO = LEFT_OUT.slos[1]
 
 
 def batches(labels: int, days: int = 7):
-    """One batch of labels a day, a tenth of them bad, beside requests in each block."""
+    """Return one batch of labels a day, a tenth of them bad, beside requests in each block."""
     counts = [(labels // 10, labels) if index % DAY == 0 else (0, 0) for index in range(DAY * days)]
     requests = [(0, 600)] * len(counts)
     return observed(

@@ -34,13 +34,13 @@ LEFT_OUT = judged_by(ACCURACY, rollout=None)
 
 
 def seen(requests: int, *, desired=V1):
-    """Blocks in each of which so many requests of v1 came."""
+    """Return blocks in each of which so many requests of v1 came."""
     counts = series(*[(0, requests)] * 24)
     return replace(observed(block=24, series={"v1": {"accuracy": counts}}), desired=desired)
 
 
 def started(terms=LEFT_OUT):
-    """Status once v2 has begun, while 100 requests a block came."""
+    """Return status once v2 has begun, while 100 requests a block came."""
     decision = evaluate(terms, serving(), seen(100, desired=V2), NOW).decision
     return carry_out_at_once(terms, serving(), decision, NOW)
 

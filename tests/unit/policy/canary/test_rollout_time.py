@@ -30,7 +30,7 @@ CHOSEN = judged_by(AVAILABLE, rollout={"steps": [50], "maxDurationSeconds": 4 * 
 
 
 def minutes(*numbers: int) -> list[CanaryBlock]:
-    """Minutes with requests, then minutes without, and so on."""
+    """Return minutes with requests, then minutes without, and so on."""
     blocks: list[CanaryBlock] = []
     for place, number in enumerate(numbers):
         counts = SOME if place % 2 == 0 else NONE
@@ -39,7 +39,7 @@ def minutes(*numbers: int) -> list[CanaryBlock]:
 
 
 def interval(first: int, last: int) -> TimeInterval:
-    """An interval in minutes since the first share."""
+    """Return an interval in minutes since the first share."""
     return TimeInterval(begin=START + CANARY * first, end=START + CANARY * last)
 
 

@@ -22,7 +22,10 @@ ROUTE = {"parentRefs": [{"name": "web", "namespace": "gateway"}]}
 
 
 def mismatch(pods: tuple[int, int], sent: list[tuple[int, int] | None], weight: int = 25):
-    """The wrong share that is reported of a canary; counts a block are of (candidate, stable)."""
+    """Return the wrong share that is reported of a canary.
+
+    Counts a block are of (candidate, stable).
+    """
     terms = judged_by(AVAILABILITY, rollout={"steps": [weight]}, route=ROUTE)
     ours, theirs = (readings({"availability": (0, total)}) for total in pods)
     blocks = [

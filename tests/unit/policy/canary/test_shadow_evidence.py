@@ -59,7 +59,7 @@ def terms(*slos: dict, **rollout: object) -> Terms:
 
 
 def shadowed(judged: Terms, *blocks: Pairs, slo: str = "accuracy"):
-    """v2 at its last share, with these intervals of rows."""
+    """Return v2 at its last share, with these intervals of rows."""
     one = candidate(50)
     shadow = ShadowStatus(since_time=START)
     for number, rows in enumerate(blocks, start=1):
@@ -69,7 +69,7 @@ def shadowed(judged: Terms, *blocks: Pairs, slo: str = "accuracy"):
 
 
 def judge(judged: Terms, one, *, blocks: int = 60) -> Assessment:
-    """What is known with canary blocks in which both arms are alike."""
+    """Return what is known with canary blocks in which both arms are alike."""
     status = serving(candidate=one)
     return assess(judged, status, one, observed(both_arms(GOOD, GOOD, blocks)))
 

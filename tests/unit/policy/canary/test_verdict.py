@@ -42,7 +42,7 @@ QUIET = {"availability": (0, 0), "accuracy": (0, 0)}
 
 
 def beside(ours: dict[str, tuple[int, int]], theirs: dict[str, tuple[int, int]] = ONE, number=60):
-    """So many blocks of both arms."""
+    """Return this many blocks of both arms."""
     return both_arms(ours, theirs, number)
 
 
@@ -59,7 +59,7 @@ def then(blocks: list[CanaryBlock], *more: CanaryBlock) -> list[CanaryBlock]:
 
 
 def quiet(blocks: list[CanaryBlock]) -> CanaryBlock:
-    """A block without a request."""
+    """Return a block without a request."""
     return replace(both_arms(QUIET, QUIET, 1)[0], end=blocks[-1].end + CANARY)
 
 

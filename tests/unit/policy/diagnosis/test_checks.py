@@ -33,7 +33,7 @@ NORMAL = Load(100.0, 100.0, accepted=True)
 
 
 def symptoms(slo=ACCURATE, **fields) -> Symptoms:
-    """A degraded SLO of which nothing outside the model is known to be the cause."""
+    """Return a degraded SLO of which nothing outside the model is known to be the cause."""
     worst = fields.pop("worst", SloResult(slo, SloState.MISSED, Reason.OBJECTIVE_MISSED))
     known = {
         "facts": KNOWN,

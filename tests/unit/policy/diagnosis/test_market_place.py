@@ -21,7 +21,7 @@ BAD, FINE, FEW = (400, 900), (20, 900), (0, 1)
 
 
 def placed(**markets):
-    """The diagnosis of a product whose markets had these (bad, total) in each of twelve blocks."""
+    """Return the diagnosis of a product whose markets had these (bad, total) in each of twelve blocks."""
     series = {market: blocks(count) for market, count in markets.items()}
     sums = tuple(map(sum, zip(*markets.values(), strict=True)))
     observed = Observed(

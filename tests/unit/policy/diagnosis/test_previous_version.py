@@ -21,7 +21,7 @@ A_THIRD, MOST = Count(300, 1000), Count(900, 1000)
 
 
 def before(**fields) -> PastVersion:
-    """v2, which was replaced by the stable version."""
+    """Return v2, which was replaced by the stable version."""
     return PastVersion.of(
         V2, VersionSource.SPEC, outcome=Outcome.REPLACED, end_time=START, **fields
     )

@@ -35,7 +35,7 @@ BAD, GOOD = (800, 1000), (50, 1000)
 
 
 def remedy(newest: tuple[int, int], *, before: PastVersion):
-    """What is done about v1, which is degraded; its newest two hours are alike."""
+    """Return what is done about v1, which is degraded; its newest two hours are alike."""
     blocks = series(*[newest] * 24, first=START // BLOCK)
     status = serving(
         stable=stable(since=START - 86_400),
@@ -88,7 +88,7 @@ def test_a_degraded_version_on_probation_is_rolled_back_to_the_version_it_replac
 
 
 def on_probation(**fields):
-    """v1, which replaced v2 an hour ago and is bad now."""
+    """Return v1, which replaced v2 an hour ago and is bad now."""
     return serving(
         stable=stable(since=START - 3600),
         history=(replaced(),),

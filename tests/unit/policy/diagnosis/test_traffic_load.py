@@ -22,7 +22,7 @@ SLO = judged_by(LATENCY).slos[0]
 
 
 def history(requests, slow, last):
-    """A replay of a product with nothing but latency: requests and slow share by block."""
+    """Return a replay of a product with nothing but latency: requests and slow share by block."""
 
     def script(index):
         total = round(requests(index))

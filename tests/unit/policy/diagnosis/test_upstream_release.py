@@ -31,7 +31,7 @@ FOLLOWS = "accuracy follows the release of catalog/pricing v5 (with its first tr
 
 
 def found(hours: int, earlier: str = "", *, bad_before: int = 0, silent_before: int = 0):
-    """What is found so many hours after a bad release.
+    """Return what is found so many hours after a bad release.
 
     `bad_before` are blocks before it that another cause disturbed, up to four blocks before it;
     `silent_before` are those without events.

@@ -342,7 +342,7 @@ DOCUMENTS = st.dictionaries(
 
 
 def shuffled(value: Any, source: random.Random) -> Any:
-    """The same JSON in another order, with words that say nothing."""
+    """Return the same JSON in another order, with words that say nothing."""
     if isinstance(value, dict):
         pairs = [(key, shuffled(one, source)) for key, one in value.items()]
         source.shuffle(pairs)

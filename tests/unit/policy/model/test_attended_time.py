@@ -19,7 +19,7 @@ HOUR = 3600
 
 
 def away(begin: float, end: float) -> TimeInterval:
-    """An absence, in hours after the rollout began."""
+    """Return an absence, in hours after the rollout began."""
     return TimeInterval(begin=START + int(begin * HOUR), end=START + int(end * HOUR))
 
 

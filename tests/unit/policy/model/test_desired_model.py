@@ -17,7 +17,7 @@ ANOTHER_RUNTIME = replace(V1, runtime_image="registry.example/runtime@sha256:new
 
 
 def retrained(**fields: object) -> DataProductStatus:
-    """A product whose stable version was retrained from v1."""
+    """Return a product whose stable version was retrained from v1."""
     stable = Version.of(
         RETRAINED, VersionSource.RETRAINING, promotion_time=START, descends_from=V1.image
     )
@@ -25,7 +25,7 @@ def retrained(**fields: object) -> DataProductStatus:
 
 
 def handled(release, outcome):
-    """What is recorded of a spec.model."""
+    """Return what is recorded of a spec.model."""
     return SpecModel.of(release, outcome, START)
 
 

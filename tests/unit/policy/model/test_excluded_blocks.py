@@ -24,7 +24,7 @@ MANY = [(24 * number, 24 * number + 6) for number in range(MAX_INTERVALS)]
 
 @st.composite
 def stretches(draw: st.DrawFn) -> tuple[BlockSpan, ...]:
-    """Stretches in their order; the last one may go on."""
+    """Return stretches in their order; the last one may go on."""
     edges = sorted(draw(st.sets(st.integers(0, NOW + 5), max_size=6)))
     return tuple(BlockSpan(*pair) for pair in zip(edges[::2], edges[1::2], strict=False))
 

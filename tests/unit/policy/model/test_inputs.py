@@ -20,7 +20,7 @@ OPERATOR = Path(__file__).resolve().parents[4] / "operator" / "sluicegate"
 
 
 def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
-    """The calls of a class in the operator, each with its file."""
+    """Yield the calls of a class in the operator, each with its file."""
     for path in OPERATOR.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         if f"{name}(" in text:

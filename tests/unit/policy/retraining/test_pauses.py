@@ -19,7 +19,7 @@ TERMS = judged_by(ACCURACY, retraining=TRAINING)
 
 
 def trained(cause: str = "ModelDecay", **fields):
-    """A product whose training began ten minutes ago."""
+    """Return a product whose training began ten minutes ago."""
     why = Trigger(id="t", cause=cause, version="v1", trigger_time=NOW - 600)
     return serving(retraining=RetrainingStatus(trigger=why, **fields))
 

@@ -21,7 +21,7 @@ WHY = Trigger(id="t", cause="ModelDecay", slo="accuracy", version="v1", trigger_
 
 
 def asked(retraining=TRAINING, now=NOW, slot=True, **fields) -> RetrainingRequest:
-    """A request of a product that may be retrained, but for what is given."""
+    """Return a request of a product that may be retrained, but for what is given."""
     spec = {name: fields.pop(name) for name in ("lifecycle",) if name in fields}
     trained = RetrainingStatus(
         **{name: fields.pop(name) for name in RetrainingStatus.model_fields if name in fields}

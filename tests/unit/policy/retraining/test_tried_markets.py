@@ -17,7 +17,7 @@ RENEWAL = Release(V1.version, V1.image, "runtime:2")
 
 
 def status(*, missed=()):
-    """The stable version was trained for Austria, one before it for Belgium."""
+    """Return the stable version was trained for Austria, one before it for Belgium."""
     return serving(
         stable=stable().replace(cause_market="AT"),
         tried_markets=("BE",),

@@ -50,7 +50,7 @@ def test_each_phase_has_a_transition_into_it_and_out_of_it():
 
 
 def diagram() -> str:
-    """The table as a state diagram of Mermaid."""
+    """Return the table as a state diagram of Mermaid."""
     end = "[*]"
     arrows = [
         f"    {before or end} --> {change.phase_after or end}: {cause}"

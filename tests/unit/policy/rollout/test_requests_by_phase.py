@@ -70,7 +70,10 @@ ABORT = {
 
 
 def answer(phase: str, annotation: str, approval: str, **spec: bool) -> tuple[object, ...]:
-    """Kind and reason of the decision, and whether the token is handled; no reason of a Hold."""
+    """Return kind and reason of the decision, and whether the token is handled.
+
+    No reason of a Hold.
+    """
     terms = judged_by(ACCURACY, rollout={"approval": approval, "steps": [5, 50]}, **spec)
     one = CANDIDATES[phase]
     status = serving(

@@ -26,7 +26,7 @@ MORNING = NOW - DAY + DAY // 3
 
 
 def history(bad) -> Series:
-    """Twelve days; the share of bad events of the block with number i is bad(i)."""
+    """Return twelve days; the share of bad events of the block with number i is bad(i)."""
     series = Series()
     for index in range(1, NOW + 1):
         wrong = round(LABELS * bad(index - 1))
@@ -35,7 +35,7 @@ def history(bad) -> Series:
 
 
 def drift(bad, *, now=NOW, since=0, **fields):
-    """How far that is from a baseline of 10 % bad."""
+    """Return how far that is from a baseline of 10 % bad."""
     known = baseline(SLO, 100_000, 1_000_000, **fields)
     return drift_of(SLO, history(bad), known, now=now, since=since)
 
@@ -134,7 +134,10 @@ BASKET = {
 
 
 def swinging(fall: float = 0.0, *, last: int = MORNING) -> Means:
-    """Hours of the night are 10 below the mean and others 5 above it; `fall` in the last days."""
+    """Return hours, of which those of the night are 10 below the mean and others 5 above it.
+
+    `fall` in the last days.
+    """
     return Means(
         (
             index + 1,

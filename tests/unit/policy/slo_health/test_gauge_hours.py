@@ -33,7 +33,7 @@ def slo_of(seconds):
 
 
 def swinging(seconds, hours, *, fall=0.0, fall_from=0, summer_from=10**9):
-    """A mean of 100 that swings by 10 with the hour people live by, and scatters by 1 an hour."""
+    """Return a mean of 100 that swings by 10 with the hour people live by, and scatters by 1 an hour."""
     source = random.Random(seconds)
     spread = (HOUR / seconds) ** 0.5
     values = Means()
@@ -131,7 +131,7 @@ def readings(seconds, means):
 
 
 async def read_again(kept, seconds, last):
-    """What a backfill makes of a history: single blocks, and means of twelve further back."""
+    """Return what a backfill makes of a history: single blocks, and means of twelve further back."""
     cache = BlockCache()
     first = last - SINGLE_BLOCKS + 1
     singles = [Mean(i, Quality.COUNTED, kept[i]) for i in range(first, last + 1)]

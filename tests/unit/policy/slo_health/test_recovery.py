@@ -25,7 +25,7 @@ SLO = judged_by({"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "
 
 
 def judged(*hours, missed=False):
-    """The verdict after hours with these bad ratios, of a version that was accepted with 10 %."""
+    """Return the verdict after hours with these bad ratios, of a version that was accepted with 10 %."""
     rows = [(round(ratio * LABELS), LABELS) for ratio in hours for _ in range(BLOCKS)]
     known = baseline(SLO, 4000, 40_000)
     now = len(rows)

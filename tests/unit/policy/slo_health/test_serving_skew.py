@@ -42,7 +42,7 @@ PROMOTED = START - 30 * 86_400
 def compared(
     scored, live, *, share="1", start=START, end=START + 3600, promoted=PROMOTED, **status
 ):
-    """v1, accepted with 10 % of 10,000 bad, with a score of a training."""
+    """Return v1, accepted with 10 % of 10,000 bad, with a score of a training."""
     score = StableScore(
         version="v1", evaluation={"accuracy": scored}, live={"accuracy": live}, live_share=share,
         start_time=start, end_time=end, inputs=status.pop("inputs", ""),
@@ -172,7 +172,7 @@ def test_the_training_report_includes_live_counts_of_the_time_of_its_rows():
 
 
 def scored_alone(seconds, **score):
-    """Status of v1, degraded since FIRST, with a score on the rows of the last `seconds` before `end_time`."""
+    """Return status of v1, degraded since FIRST, with a score on the rows of the last `seconds` before `end_time`."""
     values = {
         "version": "v1", "evaluation": {"accuracy": rows(40, 400)}, "live": {"accuracy": rows(3, 10)},
         "live_share": "1", "start_time": START, "end_time": START + seconds, "alone": True,

@@ -22,7 +22,7 @@ CREATED = "2026-01-01T00:00:00Z"
 
 @pytest.fixture(scope="module")
 def serving() -> World:
-    """A product that serves, without a route."""
+    """Return a product that serves, without a route."""
     return serving_world(2, route=None)
 
 

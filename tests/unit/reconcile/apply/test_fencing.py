@@ -35,7 +35,7 @@ ONE_OF_EACH = {
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """A product that serves and has a child of each kind."""
+    """Return a product that serves and has a child of each kind."""
     return serving_world(2, **ONE_OF_EACH)
 
 
@@ -49,7 +49,7 @@ def children(world):
 
 @pytest.fixture
 async def live(server, reconciler, record, children):
-    """The children as they were created and observed; what was sent for it is forgotten."""
+    """Return the children as they were created and observed; what was sent for it is forgotten."""
     await reconciler.effects.keeper.applier.apply(record, children)
     server.sent.clear()
     return children
@@ -62,7 +62,7 @@ def changed(child: Child, **fields: object) -> Child:
 
 @pytest.fixture
 async def fewer(server, reconciler, record, children) -> list[Child]:
-    """The children, of which the Deployment lives with two pods and is to have one."""
+    """Return the children, of which the Deployment lives with two pods and is to have one."""
 
     def with_pods(count: int, **of_services: object) -> list[Child]:
         per_kind = {DEPLOYMENTS: {"replicas": count}, SERVICES: of_services}

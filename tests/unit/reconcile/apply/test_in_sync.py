@@ -62,7 +62,7 @@ class Watched(World):
         return step
 
     def look(self, observation: Observation, step: Plan) -> tuple[bytes, tuple]:
-        """The basis of a look, and the children that are built in it."""
+        """Return the basis of a look, and the children that are built in it."""
         product = observation.product
         body = product.to_dict()
         body["metadata"]["resourceVersion"] = str(self.numbers.of(body))

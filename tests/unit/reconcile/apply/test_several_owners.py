@@ -20,7 +20,7 @@ def world() -> World:
 
 
 def owned_by(uid: str | None, **meta) -> dict:
-    """Metadata of an object that says that it belongs to a product of ours."""
+    """Return metadata of an object that says that it belongs to a product of ours."""
     owner = {"kind": names.KIND, "name": "search", "uid": uid, "controller": True}
     return {
         "namespace": "catalog",
@@ -31,7 +31,7 @@ def owned_by(uid: str | None, **meta) -> dict:
 
 
 def known(server, reconciler, resource, body) -> None:
-    """An object that lives, and that the watch has told of."""
+    """Store a live object, which the watch has reported."""
     reconciler.reader.observer.caches.written(resource, server.keep(resource, body))
 
 

@@ -27,7 +27,7 @@ def world() -> World:
 
 
 def deployment(world: World, **serving) -> Child:
-    """The Deployment of v1, with these fields in spec.serving."""
+    """Return the Deployment of v1, with these fields in spec.serving."""
     body = world.product.to_dict()
     body["spec"]["serving"] |= serving
     product = DataProduct.parse(body)
@@ -37,7 +37,7 @@ def deployment(world: World, **serving) -> Child:
 
 
 def lives(server, reconciler, child: Child, change=lambda template: None) -> dict:
-    """The Deployment as an earlier version of the operator may have applied it."""
+    """Return the Deployment as an earlier version of the operator may have applied it."""
     body = deepcopy(child.manifest)
     body["metadata"]["managedFields"] = [ALL_OF_IT]
     change(body)
@@ -47,7 +47,7 @@ def lives(server, reconciler, child: Child, change=lambda template: None) -> dic
 
 
 def rendered_otherwise(body: dict) -> None:
-    """The same inputs, and another template, as its builder was another one."""
+    """Change the template of a body, as another builder renders it from the same inputs."""
     body["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 77
     body["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_HASH] = "of another builder"
 

@@ -26,7 +26,7 @@ def test_a_rollout_emits_one_event_when_the_candidate_receives_its_first_share()
 
 
 def last_after_the_start(world: World) -> DecisionStatus:
-    """status.decision, as soon as it is another one than that the rollout begins."""
+    """Return status.decision, as soon as it is another one than that the rollout begins."""
     world.until(lambda one: (told := one.current.decision) and told.type != "StartRollout")
     decision = world.current.decision
     assert decision is not None

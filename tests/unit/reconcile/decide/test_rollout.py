@@ -23,7 +23,7 @@ BUSY = Requests(stable=100, candidate=100, blocks=5)
 
 @cache
 def in_phase(phase: CandidatePhase) -> World:
-    """v2 beside v1, in this phase; it takes all requests while it is being promoted."""
+    """Return v2 beside v1, in this phase; it takes all requests while it is being promoted."""
     world = serving_world(20, rollout={"steps": [50], "maxDurationSeconds": 86_400})
     if phase is CandidatePhase.ROLLING_BACK:
         world.bad["v2"] = 0.6
@@ -39,12 +39,12 @@ def in_phase(phase: CandidatePhase) -> World:
 
 
 def seen(world: World, **fields):
-    """What is observed, but for these fields."""
+    """Return what is observed, but for these fields."""
     return replace(world.observation(), route=None, **fields)
 
 
 def outcome(world: World, observation) -> str:
-    """How far the rollout may go: it completes, takes a share, or waits."""
+    """Return how far the rollout may go: it completes, takes a share, or waits."""
     progress = progress_of(observation, world.current)
     assert progress is not None
     return "completed" if progress.completed else "share" if progress.share else "waits"

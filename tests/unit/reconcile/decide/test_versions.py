@@ -132,7 +132,7 @@ OTHER = f"registry.example/runtime@sha256:{'e' * 64}"
 
 
 def in_another_runtime(route) -> World:
-    """v1 in v1's place: one name, two revisions."""
+    """Return v1 in v1's place: one name, two revisions."""
     world = serving_world(30, route=route)
     world.spec["spec"]["serving"]["runtimeImage"] = OTHER
     world.spec["metadata"]["generation"] += 1

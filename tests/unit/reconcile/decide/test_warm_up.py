@@ -19,7 +19,7 @@ from tests.support.decisions.rollout_world import BLOCK, World, serving_world
 
 @pytest.fixture
 def world():
-    """A first version was accepted, and reconciled once more."""
+    """Return a first version was accepted, and reconciled once more."""
     return serving_world(1)
 
 

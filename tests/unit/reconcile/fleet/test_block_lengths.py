@@ -32,7 +32,7 @@ def refused(lengths: BlockLengths, *keys: Key) -> list[Key]:
 
 
 def of_many(order: range) -> BlockLengths:
-    """Each product has a length of its own; they are seen in this order."""
+    """Return each product has a length of its own; they are seen in this order."""
     lengths = BlockLengths()
     for number in order:
         lengths.record(key(number), 60 + number, created(number))

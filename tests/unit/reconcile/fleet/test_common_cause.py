@@ -29,7 +29,7 @@ SILENT = {"catalog": [True, True, False], "pricing": [True, False], "search": [T
 
 
 def silence(*namespaces: str) -> Silence:
-    """Products with outcomes, which are silent as listed, and one without."""
+    """Return products with outcomes, which are silent as listed, and one without."""
     flags = [(name, {"outcomes": mute}) for name in namespaces for mute in SILENT[name]]
     return Silence([*flags, ("support", {"latency": False})])
 

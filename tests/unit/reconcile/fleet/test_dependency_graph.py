@@ -22,7 +22,7 @@ def key(number: int) -> Key:
 
 
 def fleet_of(products: int) -> tuple[FleetRegistry, dict[Key, tuple[Key, ...]]]:
-    """A fleet in which each product depends on the 32 that follow it, the last on the first."""
+    """Return a fleet in which each product depends on the 32 that follow it, the last on the first."""
     calls = {
         key(number): tuple(key((number + step) % products) for step in range(1, EACH + 1))
         for number in range(products)
@@ -34,7 +34,7 @@ def fleet_of(products: int) -> tuple[FleetRegistry, dict[Key, tuple[Key, ...]]]:
 
 
 def cost_of_a_round(products: int) -> int:
-    """Lines for one pass of each product: whether each of its dependencies is in a cycle."""
+    """Return lines for one pass of each product: whether each of its dependencies is in a cycle."""
     fleet, calls = fleet_of(products)
 
     def ask() -> None:
@@ -49,7 +49,7 @@ def test_a_round_of_passes_over_the_whole_graph_costs_near_linear_operations():
 
 
 def cost_of_a_change(products: int) -> int:
-    """Lines for a change of one product's dependencies and the pass that follows it."""
+    """Return lines for a change of one product's dependencies and the pass that follows it."""
     fleet, calls = fleet_of(products)
     one, dependencies = next(iter(calls.items()))
     fleet.graph.in_cycle(one, dependencies[0])

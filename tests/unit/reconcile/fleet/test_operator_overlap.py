@@ -69,7 +69,7 @@ def test_the_identity_of_an_operator_does_not_depend_on_its_version():
 
 
 def operator(server, told, **settings) -> Cluster:
-    """An operator with settings of its own on the same objects."""
+    """Return an operator with settings of its own on the same objects."""
     found = Cluster(server)
     clocks = Clocks(wall=lambda: time.time() + found.later)
     settings = {"scrape_interval_seconds": 15, **settings}

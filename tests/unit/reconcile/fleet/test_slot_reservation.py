@@ -32,7 +32,7 @@ async def fleet(product):
 
 
 async def asked(fleet: Fleet, name: str, **spec: Any) -> Key:
-    """A product with a requested training, after a reconcile."""
+    """Return a product with a requested training, after a reconcile."""
     key = fleet.add(name, **spec)
     fleet.ask(key)
     await fleet.run_passes()
@@ -271,7 +271,7 @@ async def test_after_a_restart_running_jobs_hold_the_slots_and_no_job_is_created
 
 # ---- any history ----------------------------------------------------------------------------
 def wants(fleet: Fleet, key: Key) -> bool:
-    """Whether a product would train at once if it had a slot."""
+    """Return whether a product would train at once if it had a slot."""
     body, retraining = fleet.body(key), fleet.retraining(key)
     spec, asked = body["spec"], body["metadata"].get("annotations", {}).values()
     if "retraining" not in spec or spec.get("lifecycle") == "Retired":
@@ -286,13 +286,13 @@ def wants(fleet: Fleet, key: Key) -> bool:
 
 
 def has_room(fleet: Fleet, key: Key) -> bool:
-    """Whether the budget of two, one a namespace, lets this product train beside those that do."""
+    """Return whether the budget of two, one a namespace, lets this product train beside those that do."""
     training = fleet.training()
     return len(training) < 2 and key.namespace not in {one.namespace for one in training}
 
 
 async def happen(fleet: Fleet, random: Random) -> None:
-    """Something happens to one of the products, or to the operator."""
+    """Change one of the products, or restart the operator."""
     key = random.choice(fleet.keys)
     match random.randrange(9):
         case 0 | 1 | 2:

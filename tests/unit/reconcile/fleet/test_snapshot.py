@@ -237,7 +237,7 @@ def test_the_declared_owner_of_a_product_does_not_affect_other_products():
 
 # ---- silence ----------------------------------------------------------------------------------
 def silence(world: World, **observed) -> dict[str, bool]:
-    """What is said of a product's silence, with this read of it."""
+    """Return what is said of a product's silence, with this read of it."""
     observation = world.observation()
     changed = replace(observation.observed, **{"problem": None, "series": {}, **observed})
     observation = replace(observation, observed=changed)
@@ -245,7 +245,7 @@ def silence(world: World, **observed) -> dict[str, bool]:
 
 
 def counted(world: World, *, ago: int, total: int = 100) -> dict[str, dict[str, Series]]:
-    """Blocks as they are read back after a restart: events long ago, and none since."""
+    """Return blocks as they are read back after a restart: events long ago, and none since."""
     series, newest = Series(), world.observation().observed.block
     series.record(Block(newest, Quality.NO_SERIES))
     series.record_hour(hour_of(newest - ago), Count(0, total))

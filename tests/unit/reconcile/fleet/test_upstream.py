@@ -33,13 +33,13 @@ AFTERMATH = 12 * BLOCK
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    """A product that calls another one, and serves."""
+    """Return a product that calls another one, and serves."""
     spec = document(dependsOn=[{"name": "pricing"}])
     return World(spec=spec).until(lambda one: one.serving == "v1").run(2)
 
 
 async def observed(reconciler, world):
-    """What is observed of the product when the other one stands like this."""
+    """Return what is observed of the product when the other one stands like this."""
     body = {**world.spec, "status": world.status}
     body["metadata"] = {**body["metadata"], "resourceVersion": "7"}
     product = DataProduct.parse(body)

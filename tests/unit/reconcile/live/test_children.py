@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def deployment(
     version: int = 7, *, desired: int = 2, generation: int = 1, **status: int
 ) -> dict[str, Any]:
-    """A product's Deployment at a resourceVersion."""
+    """Return a product's Deployment at a resourceVersion."""
     return {
         "metadata": {
             "namespace": "shop",
@@ -45,7 +45,7 @@ def deployment(
 
 
 def refused(why: str) -> DeploymentRecord:
-    """A Deployment of which the API server takes no pod."""
+    """Return a Deployment of which the API server takes no pod."""
     body = deployment()
     body["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": why}]
     found = deployment_record(body)
@@ -131,7 +131,7 @@ def test_a_child_belongs_to_its_controller_reference_whatever_its_product_label(
 
 
 def product(version: int, **meta: Any) -> dict[str, Any]:
-    """A DataProduct at a resourceVersion."""
+    """Return a DataProduct at a resourceVersion."""
     known = {"namespace": "shop", "name": "cars", "uid": "u", "generation": 1}
     spec, status = meta.pop("spec", {}), meta.pop("status", {})
     metadata = {**known, "resourceVersion": str(version), **meta}
@@ -172,7 +172,7 @@ PRODUCTS = 500
 
 
 def bytes_of_each(make: Callable[[dict[str, Any]], object], text: str) -> float:
-    """What so many objects of this JSON take, each with a name of its own."""
+    """Return what so many objects of this JSON take, each with a name of its own."""
     tracemalloc.start()
     kept = []
     for number in range(PRODUCTS):

@@ -223,7 +223,7 @@ def waits(world: World) -> bool:
 
 
 def loses_its_pod(world: World) -> World:
-    """The candidate's only pod goes away; the operator sees that none is ready."""
+    """Return the candidate's only pod goes away; the operator sees that none is ready."""
     world.facts = Facts(canary_lost="it is being deleted")
     world.run()
     assert world.current.candidate.phase is CandidatePhase.ROLLING_BACK

@@ -38,7 +38,7 @@ def pod(
 
 
 def failures(body, *, log_tails: bool) -> dict[str, str]:
-    """Each text about a pod that people may read."""
+    """Return each text about a pod that people may read."""
     state = pod_state(body, log_tails=log_tails)
     ended = job_exit([state], JOB)
     texts = {"problem": state.problem, "restarts": state.restarts.words if state.restarts else ""}

@@ -17,7 +17,7 @@ SLOS = ("accuracy", "relevance")
 
 
 def told(report: object) -> ShadowCounted | Failure:
-    """What a Job that succeeded with this message says."""
+    """Return what a Job that succeeded with this message says."""
     text = report if isinstance(report, str) else json.dumps(report)
     return shadow_result(job("Complete"), TrainingExit(text, 0), SLOS)
 

@@ -16,7 +16,7 @@ NODES = "the pod can't be scheduled: 0/3 nodes are available: insufficient cpu"
 
 
 def stalled(world: World, **of_deployment: str) -> str:
-    """What Stalled says."""
+    """Return what Stalled says."""
     observation = world.observation()
     live = {key: replace(one, **of_deployment) for key, one in observation.live.items()}
     observation = replace(observation, live=live)
@@ -26,7 +26,7 @@ def stalled(world: World, **of_deployment: str) -> str:
 
 
 def waiting(**of_pod: bool) -> World:
-    """A first version whose pods have had all the time that they may take."""
+    """Return a first version whose pods have had all the time that they may take."""
     world = World(spec=document())
     world.broken["v1"] = replace(broken_pod(NODES), unrecoverable=False, **of_pod)
     return world.run(15)

@@ -21,7 +21,7 @@ def named(number: int, **spec) -> DataProduct:
 
 
 def starting(count: int) -> FirstStarts:
-    """So many products whose first version is on its way."""
+    """Return this many products whose first version starts."""
     starts, product = FirstStarts(), named(0)
     for number in range(count):
         meta = product.metadata.model_copy(update={"name": f"search-{number}"})

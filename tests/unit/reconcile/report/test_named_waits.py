@@ -21,7 +21,7 @@ TRIGGER = {"id": "12345678", "version": "v1", "triggerTime": "2026-01-01T00:00:0
 
 
 def says(world: World, kind: ConditionType) -> tuple[str, str]:
-    """Reason and message of a condition."""
+    """Return reason and message of a condition."""
     found = find_condition(world.current.conditions, kind)
     assert found is not None
     return found.reason, found.message

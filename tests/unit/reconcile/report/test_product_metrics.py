@@ -52,7 +52,7 @@ def value(name: str, **labels: str) -> float | None:
 
 
 def series(name: str) -> dict[tuple[str, ...], float]:
-    """Values of a family by the values of its labels."""
+    """Return values of a family by the values of its labels."""
     return {
         tuple(sample.labels.values()): sample.value
         for family in REGISTRY.collect()

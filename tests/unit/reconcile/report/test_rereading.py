@@ -15,7 +15,7 @@ from tests.support.decisions.rollout_world import World, document, serving_world
 
 
 def written(world: World, problem: DecisionReason | None):
-    """The status before a look with this problem, and the one after it."""
+    """Return the status before a look with this problem, and the one after it."""
     observation = world.observation()
     observed = replace(observation.observed, problem=problem)
     observation = replace(observation, observed=observed)

@@ -26,7 +26,7 @@ LACKS = "has 5 bytes in its key bearer"
 
 
 def pod(revision, lacks=""):
-    """A pod that serves, with what its check said of the Secret as it started."""
+    """Return a pod that serves, with what its check said of the Secret as it started."""
     left = json.dumps({"feedback": lacks} if lacks else {})
     ended = {"exitCode": 0, "message": left}
     check = {"name": "runtime-check", "ready": True, "state": {"terminated": ended}}
@@ -44,7 +44,10 @@ def pod(revision, lacks=""):
 
 
 def told(world, *, labels, lacks=None):
-    """What is reported of a product that has labels or none; `lacks` None leaves its pods unread."""
+    """Return what is reported of a product that has labels or none.
+
+    `lacks` None leaves its pods unread.
+    """
     observation = world.observation()
     if not labels:
         silent = {version: {"accuracy": Series()} for version in observation.observed.series}
@@ -60,13 +63,13 @@ def measured(status):
 
 
 def message(serving, *, labels):
-    """What MetricsAvailable says, of a product that has labels or none."""
+    """Return what MetricsAvailable says, of a product that has labels or none."""
     world = World(spec=document(slos=[ACCURACY], serving=serving)).run(40)
     return measured(told(world, labels=labels)).message
 
 
 def starting():
-    """A first version that serves since a moment."""
+    """Return a first version that serves since a moment."""
     world = World(spec=document(slos=[ACCURACY], serving={**SERVING, **FEEDBACK}))
     return world.until(lambda one: one.condition("Ready") == ("True", "Serving"))
 

@@ -23,7 +23,7 @@ DAY = 24 * 12
 
 
 def told(serving, *, blocks=40, read=True):
-    """The status of a product whose availability is counted, and no truth ever was, nor `read`."""
+    """Return the status of a product whose availability is counted, and no truth ever was, nor `read`."""
     owed = [{**AVAILABILITY, "objective": "0.5"}, ACCURACY]
     world = World(spec=document(slos=owed, serving=serving)).run(blocks)
     observation = world.observation()

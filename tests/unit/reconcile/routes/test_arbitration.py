@@ -395,7 +395,7 @@ acts = st.lists(
 
 
 def takes(route, request) -> bool:
-    """Whether a gateway sends a request to an HTTPRoute, by the words of its specification."""
+    """Return whether a gateway sends a request to an HTTPRoute, by the words of its specification."""
     listener, host, path, method, team = request
     sections = [one.get("sectionName") for one in route["parentRefs"]]
     if None not in sections and listener not in sections:
@@ -424,7 +424,7 @@ def fits(match, path: str, method: str, team: str) -> bool:
 
 
 def serving(world: Routed, request) -> set[str]:
-    """Namespaces whose accepted routes take a request."""
+    """Return namespaces whose accepted routes take a request."""
     return {
         key.namespace
         for key, one in world.products.items()

@@ -108,7 +108,7 @@ DISJOINT: dict[str, tuple[Any, Any]] = {
 
 
 def meets(one: Any, other: Any) -> bool:
-    """Whether two claims meet, which the index has to find as well."""
+    """Return whether two claims meet, which the index has to find as well."""
     first, second = claim_of(one, "catalog"), claim_of(other, "other")
     assert first is not None
     assert second is not None

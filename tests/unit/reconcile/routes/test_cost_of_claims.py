@@ -18,13 +18,13 @@ HOSTS = [f"h{number}.example" for number in range(16)]
 
 
 def routes(paths: list[str], hosts: list[str]) -> dict:
-    """A route with these matches, eight in each rule as the CRD has them."""
+    """Return a route with these matches, eight in each rule as the CRD has them."""
     rules = [{"matches": [taken(path) for path in paths[at : at + 8]]} for at in range(0, len(paths), 8)]  # fmt: skip
     return ruled(hostnames=hosts) | {"rules": rules}
 
 
 def cost_of_a_pass(products: int, matches: int, *, same: bool, serving: bool = True) -> int:
-    """Lines for the decision about the last product of a tenant, and about a victim on its host."""
+    """Return lines for the decision about the last product of a tenant, and about a victim on its host."""
     world = Routed()
     victim = world.serve("shop/search", routes(["/shop/search"], HOSTS[:1]))
     keys = []
@@ -57,7 +57,7 @@ def test_a_pass_costs_nothing_for_products_of_the_namespace_that_claim_other_mat
 
 
 def cost_of_a_round(waiting: int) -> int:
-    """Lines for a pass of each of many products that wait for requests which others serve."""
+    """Return lines for a pass of each of many products that wait for requests which others serve."""
     world = Routed()
     keys: list[Key] = []
     for number in range(waiting):

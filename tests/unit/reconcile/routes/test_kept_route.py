@@ -13,7 +13,7 @@ WEB, INTERNAL = ({"name": name, "namespace": "gateway"} for name in ("web", "int
 
 
 def kept(**spec):
-    """What is kept of a product's HTTPRoute with this spec, at the Gateway web."""
+    """Return what is kept of a product's HTTPRoute with this spec, at the Gateway web."""
     meta = {
         "namespace": "catalog",
         "name": "search",

@@ -31,13 +31,13 @@ OLDER, YOUNGER = "2025-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
 
 @pytest.fixture(scope="module")
 def serving() -> World:
-    """A product that serves, without a canary."""
+    """Return a product that serves, without a canary."""
     return serving_world(2)
 
 
 @pytest.fixture(scope="module")
 def canary() -> World:
-    """A product in mid-canary."""
+    """Return a product in mid-canary."""
     world = serving_world(2).push("b", "v2")
     return world.until(lambda one: one.current.candidate and one.current.candidate.weight == 25)
 

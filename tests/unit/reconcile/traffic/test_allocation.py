@@ -58,7 +58,7 @@ def test_a_candidate_without_a_share_has_no_pods():
 
 
 def version(digit: str) -> dict[str, str]:
-    """A version as status names it; its revision is its digit."""
+    """Return a version as status names it; its revision is its digit."""
     return {
         "version": f"v{digit}", "image": image(digit), "runtimeImage": RUNTIME,
         "revision": digit, "source": "Spec",
@@ -66,7 +66,7 @@ def version(digit: str) -> dict[str, str]:
 
 
 def candidate_status(phase: str, weight: int = 10, target: int | None = None) -> DataProductStatus:
-    """Status with a candidate that has a share of the traffic, in percent."""
+    """Return status with a candidate that has a share of the traffic, in percent."""
     since = "2026-01-01T09:00:00Z"
     shares = {"phase": phase, "weight": weight, "target": target or weight, "startTime": since}
     return read_status(

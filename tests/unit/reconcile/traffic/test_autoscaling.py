@@ -27,7 +27,7 @@ def world():
 
 
 def built(world, **live):
-    """Pods asked for by version, and the versions that an autoscaler scales."""
+    """Return pods asked for by version, and the versions that an autoscaler scales."""
     product, observation = world.product, world.observation()
     deployments = {key: replace(one, **live) for key, one in observation.live.items()}
     observation = replace(observation, live=deployments)
@@ -83,7 +83,7 @@ LOAD = 10
 
 
 def loaded(route) -> World:
-    """A product whose requests need ten pods, where the spec asks for two at least."""
+    """Return a product whose requests need ten pods, where the spec asks for two at least."""
     feedback = {"secretRef": {"name": "search-feedback"}}
     serving = {
         **SERVING,
@@ -95,7 +95,7 @@ def loaded(route) -> World:
 
 
 def lacking(world: World) -> float:
-    """Pods that a version with requests lacks; none without rounding up."""
+    """Return pods that a version with requests lacks; none without rounding up."""
     lacks = [world.load * world.share(key) - one.ready for key, one in world.pods.items()]
     return max(lacks, default=0.0)
 

@@ -179,7 +179,7 @@ def test_a_route_that_no_gateway_accepted_is_not_verified_by_any_number_of_reque
 
 
 def blocks(*found: Quality | int) -> list[Block]:
-    """Blocks by the requests that they hold, or by why nothing is known of them."""
+    """Return blocks by the requests that they hold, or by why nothing is known of them."""
     return [
         Block(number, one)
         if isinstance(one, Quality)
