@@ -171,7 +171,7 @@ def fitting(contender: Contender, count: int, plan: Plan) -> tuple[str, ...]:
 
 
 async def waves(run: Run, stage: Stage, process: Process, *, size: int, number: int) -> None:
-    """Run the waves, each with new products of its own; a common cause has `many`."""
+    """Run the waves, each with new products; a common cause has `number` of them."""
     limit = run.limit
 
     async def joined(count: int, name: str) -> list[Product]:

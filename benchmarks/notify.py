@@ -112,7 +112,7 @@ async def measure(count: int) -> dict[str, Any]:
             )
             return config_map
 
-        async def seen() -> bool:
+        async def all_seen() -> bool:
             path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
             listed, _ = await client.list(path)
             data = next(
@@ -120,7 +120,7 @@ async def measure(count: int) -> dict[str, Any]:
             )
             return bool(sum(name.startswith("p.") for name in data) >= count)
 
-        first = await until(process, seen)
+        first = await until(process, all_seen)
         requests_at_start = await requests(port)
         first_wave = await wave(client, process, receiver, every[:1])
         before, sent, size = await requests(port), receiver.messages, receiver.bytes

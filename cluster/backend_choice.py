@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def choose_backend(kind: str | None = None, identity: Identity | None = None) -> Backend:
-    """Return the backend that `wanted` or SLUICEGATE_BACKEND names, else the one that fits the machine.
+    """Return the backend that `kind` or SLUICEGATE_BACKEND names, else the one that fits the machine.
 
     Raises
     ------

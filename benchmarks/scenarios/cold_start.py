@@ -46,7 +46,7 @@ async def cold_start(
 async def warm_up(stage: Stage, process: Process, *, seconds: float) -> None:
     """Wait until the process has sent its first requests without any objects: it has started then."""
     period = await Period.begin(stage, process)
-    while not period.taken("requests"):
+    while not period.new_requests("requests"):
         if time.monotonic() > process.started + seconds:
             raise TimeoutError(f"no request of {stage.user} within {seconds:.0f} s")
         await asyncio.sleep(0.1)

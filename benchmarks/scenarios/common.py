@@ -67,11 +67,11 @@ class Period:
                 return None
             await asyncio.sleep(0.25)
             self.process.require()
-            if self.taken(what):
+            if self.new_requests(what):
                 last = time.monotonic()
         return last
 
-    def taken(self, what: str = "requests") -> int:
+    def new_requests(self, what: str = "requests") -> int:
         """Return the number of new requests, without leases."""
         fresh = self.stage.audit.take(self.stage.user)
         self.requests += fresh
@@ -80,7 +80,7 @@ class Period:
 
     def traffic(self, objects: int) -> Figures:
         """Return requests per object, also by kind."""
-        self.taken()
+        self.new_requests()
         return {
             "writesPerObject": audit.writes(self.requests) / objects,
             "eventsPerObject": audit.events(self.requests) / objects,

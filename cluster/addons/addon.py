@@ -68,7 +68,7 @@ def installed(backend: Backend) -> dict[str, str]:
 
 
 def ensure(backend: Backend, addon: Addon, states: Mapping[str, str]) -> bool:
-    """Install `addon` unless it is `there` in the same state; True if it was installed."""
+    """Install `addon` unless `states` has it in the same state; return whether it was installed."""
     if states.get(addon.name) == addon.state:
         return False
     addon.prepare(backend)

@@ -25,7 +25,7 @@ NOT_CODE = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def export(python: Python) -> str:
-    """Return the requirements that uv.lock pins for `wanted`, with hashes, as uv writes them."""
+    """Return the requirements that uv.lock pins for `python`, with hashes, as uv writes them."""
     chosen = [f"--only-group={group}" for group in python.groups]
     if not chosen:
         chosen = ["--no-default-groups", *(f"--extra={extra}" for extra in python.extras)]
@@ -51,7 +51,7 @@ def lock_fingerprint() -> dict[str, str]:
 
 
 def install(python: Python, requirements: str, tree: Path) -> None:
-    """Install `requirements` into `tree` as they are on Linux with `wanted.version`."""
+    """Install `requirements` into `tree` as for Linux with `python.version`."""
     tree.mkdir(parents=True)
     listed = tree.parent / "requirements.txt"
     listed.write_text(requirements)

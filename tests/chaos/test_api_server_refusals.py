@@ -11,7 +11,7 @@ def test_a_rotated_token_is_read_from_its_file_without_losing_the_lease(operator
     operator.account.rotate()
 
     def refused() -> bool:
-        return any(one.answer == 401 for one in operator.proxy.seen(EVERYTHING))
+        return any(one.answer == 401 for one in operator.proxy.matching(EVERYTHING))
 
     eventually(refused, seconds=60, what="the old token is refused")
     operator.apply(operator.routed("cars", serving={"replicas": 2}))

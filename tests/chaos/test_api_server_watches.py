@@ -15,9 +15,9 @@ from tests.support.failures.faults import (
     WATCHES,
     WRITES,
     Answer,
+    ArrivedRequest,
     CutInLine,
     Requests,
-    Seen,
     Silence,
 )
 from tests.support.failures.proxied_operator import RECOVERY_SECONDS
@@ -31,9 +31,9 @@ def delete(operator, kind: str, name: str) -> None:
     operator.plane.kubectl("delete", kind, name, "-n", operator.namespace, "--wait=false")
 
 
-def lists(operator, since: float = 0.0) -> list[Seen]:
+def lists(operator, since: float = 0.0) -> list[ArrivedRequest]:
     """Return the operator's own lists of Services, which would find what a watch didn't report."""
-    found = operator.proxy.seen(Requests(path="/services$", watch=False), since=since)
+    found = operator.proxy.matching(Requests(path="/services$", watch=False), since=since)
     return [one for one in found if one.agent == "sluicegate"]
 
 
@@ -44,7 +44,7 @@ def test_a_silent_watch_is_detected_by_its_silence_alone(operator, promises):
     eventually(lambda: len(lists(operator)) >= 3, seconds=60, what="the lists after the start")
     with operator.proxy.broken(Silence(), WATCHES) as silence:
         pass  # those that are open now stay silent, new ones speak
-    assert silence.taken >= len(watched())
+    assert silence.uses >= len(watched())
     silent = time.monotonic()
     delete(operator, "service", "cars")
     eventually(
@@ -62,13 +62,13 @@ def test_a_watch_broken_within_an_event_loses_no_event(operator, promises):
     operator.serve("cars")
     with operator.proxy.broken(CutInLine(), WATCHES) as cut:
         pass  # those that are open now break with their next event
-    assert cut.taken >= len(watched())
+    assert cut.uses >= len(watched())
     broken = time.monotonic()
     operator.apply(operator.routed("cars", serving={"replicas": 2}))
     operator.recovers(what="watches broke in the middle of an event", cars=2)
 
     def begun(kind: str) -> bool:
-        again = operator.proxy.seen(WATCHES, since=broken)
+        again = operator.proxy.matching(WATCHES, since=broken)
         return any(one.path.endswith(f"/{kind}") for one in again)
 
     for kind in ("dataproducts", "deployments"):  # each had an event, so each broke
@@ -82,10 +82,10 @@ def test_no_write_is_sent_before_every_kind_was_listed(start):
     missing = Requests(path=f"/{last.plural}$", watch=False)
     with start(born_into=Answer(503), among=missing) as operator:
         operator.apply(operator.routed("cars"))
-        eventually(lambda: len(operator.proxy.seen(missing)) >= 3, what="three attempts")
+        eventually(lambda: len(operator.proxy.matching(missing)) >= 3, what="three attempts")
         for one in watched()[:-1]:
-            listed = operator.proxy.seen(Requests(path=f"/{one.resource.plural}$", watch=False))
-            assert [seen.answer for seen in listed] == [200], one.resource.plural
-        assert not operator.proxy.seen(Requests(methods=WRITES.methods))
+            listed = operator.proxy.matching(Requests(path=f"/{one.resource.plural}$", watch=False))
+            assert [request.answer for request in listed] == [200], one.resource.plural
+        assert not operator.proxy.matching(Requests(methods=WRITES.methods))
         operator.proxy.restore()
         operator.recovers(what=f"{last.plural} could be listed", cars=1)

@@ -70,7 +70,7 @@ def test_a_leader_that_is_killed_or_frozen_beyond_its_lease_is_succeeded(pair, p
         eventually(lambda: not leader.replica.leads(), what="it knows that it lost")
         products.rescale(1)
         assert standby.replica.leads()
-        assert not leader.proxy.seen(WRITES, since=woken), "it knew before it wrote"
+        assert not leader.proxy.matching(WRITES, since=woken), "it knew before it wrote"
         products.assert_written_in_turn(leader.account.user, standby.account.user)
         standby.replica.signal(signal.SIGKILL)
         products.scale(3)
@@ -83,11 +83,11 @@ def test_late_writes_of_a_former_leader_process_are_refused(pair, products):
         late = leader.proxy.start(Delay(LATE_SECONDS), DEPLOYMENTS)
         began = time.monotonic()
         products.scale(2)
-        eventually(lambda: leader.proxy.seen(DEPLOYMENTS, since=began), what="writes are sent")
+        eventually(lambda: leader.proxy.matching(DEPLOYMENTS, since=began), what="writes are sent")
         leader.proxy.start(Hang(), LEASES)
         is_succeeded(standby, what="writes came late and renewals hung")
         products.until_scaled(2)
-        sent = leader.proxy.seen(DEPLOYMENTS, since=began)
+        sent = leader.proxy.matching(DEPLOYMENTS, since=began)
         eventually(
             lambda: all(one.answer for one in sent), seconds=2 * LATE_SECONDS, what="all arrive"
         )

@@ -32,5 +32,5 @@ def test_argo_cd_installs_the_chart_and_finds_no_difference_afterwards(git: GitS
 
     Folder(tool, NAME, repository).until(Verdict.GREEN, commit)
     tool.reconcile(NAME)
-    seen = tool.seen(NAME)
-    assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN), seen.said
+    health = tool.health(NAME)
+    assert (health.commit, health.verdict) == (commit, Verdict.GREEN), health.said

@@ -118,8 +118,8 @@ class Shop:
         """Reconcile time and again, while none of these accounts may write."""
         before = writes(self.plane, self.namespace, by)
         for _ in range(RECONCILES):
-            seen = self.folder.reconcile()
-            assert (seen.commit, seen.verdict) == (commit, Verdict.GREEN)
+            health = self.folder.reconcile()
+            assert (health.commit, health.verdict) == (commit, Verdict.GREEN)
         assert writes(self.plane, self.namespace, by) == before
 
 
@@ -151,16 +151,16 @@ def test_an_application_is_healthy_once_its_product_serves_and_not_before(shop: 
     shop.folder.until(Verdict.WAITS, commit)
     shop.plane.kubectl("wait", "--for=create", "dprod/cars", "-n", shop.namespace, "--timeout=60s")
     eventually(lambda: shop.condition("Ready").get("status") == "False", what="it waits for pods")
-    assert shop.folder.seen().verdict is Verdict.WAITS
+    assert shop.folder.health().verdict is Verdict.WAITS
 
     shop.plane.kubectl(
         "label", "nodes", "--all", "--overwrite", f"example.com/shop={shop.namespace}"
     )
-    seen = shop.folder.until(Verdict.GREEN, commit)
+    health = shop.folder.until(Verdict.GREEN, commit)
 
     ready = shop.condition("Ready")
     assert ready["status"] == "True"
-    assert seen.since >= ready["lastTransitionTime"]
+    assert health.since >= ready["lastTransitionTime"]
 
 
 def test_a_running_canary_does_not_block_a_gitops_sync(shop: Shop):
@@ -181,10 +181,10 @@ def test_an_application_with_an_invalid_spec_is_degraded(shop: Shop):
     del invalid["spec"]["serving"]["runtimeImage"]
 
     commit = shop.folder.commit(invalid)
-    seen = shop.folder.until(Verdict.RED, commit)
+    health = shop.folder.until(Verdict.RED, commit)
 
     assert shop.condition("Stalled")["reason"] == "InvalidSpec"
-    assert "cars" in seen.said or "InvalidSpec" in seen.said
+    assert "cars" in health.said or "InvalidSpec" in health.said
     shop.green(shop.product())
 
 

@@ -93,7 +93,7 @@ def _ended_attempt(
     failed: bool = True,
     subject: str = "",
 ) -> Proposal:
-    """Return a finished attempt without a rollout; `about` names the degradation that the reason also explains."""
+    """Return a finished attempt without a rollout; `subject` names the degradation that the reason also explains."""
     next_status = pauses.with_ended_attempt(terms, status, now=now, reason=reason, failed=failed)
     retraining = next_status.retraining or RetrainingStatus()
     failures = retraining.unsuccessful_attempts

@@ -161,7 +161,7 @@ class World:
     status: dict[str, Any] = field(default_factory=dict)
     pods: dict[str, Pods] = field(default_factory=dict)
     written: dict[str, int] | None = None
-    taken: dict[str, int] | None = None
+    accepted_weights: dict[str, int] | None = None
     selected: str | None = None
     target: Placement | None = None
     counts: RolloutCounts = field(default_factory=lambda: RolloutCounts(BLOCK))
@@ -209,11 +209,13 @@ class World:
 
     def share(self, revision: str) -> float:
         """Return the share of requests to a version now."""
-        if self.taken and self.pods[revision].version.version in self.sent:
+        if self.accepted_weights and self.pods[revision].version.version in self.sent:
             return self.sent[self.pods[revision].version.version]
-        if self.taken:
-            total = sum(self.taken.values())
-            return self.taken.get(version_name(NAME, revision), 0) / total if total else 0.0
+        if self.accepted_weights:
+            total = sum(self.accepted_weights.values())
+            return (
+                self.accepted_weights.get(version_name(NAME, revision), 0) / total if total else 0.0
+            )
         if self.spec["spec"].get("route"):
             return 0.0
         chosen = [one for key, one in self.pods.items() if self.selected in (None, key)]
@@ -398,7 +400,7 @@ class World:
                 pods.moved = pods.moved if pods.ready == pods.desired else self.now
                 pods.there = pods.ready = pods.desired
         if self.accepts:
-            self.taken = self.written
+            self.accepted_weights = self.written
 
     def _count(self, key: str, pods: Pods) -> Counted:
         """Return the outcomes of a version in a block; refused requests have none."""
@@ -427,7 +429,7 @@ class World:
     def _route(self) -> RouteRecord | None:
         if not self.written:
             return None
-        in_force = self.taken == self.written
+        in_force = self.accepted_weights == self.written
         return RouteRecord(
             **self._identity(NAME),
             generation=2,

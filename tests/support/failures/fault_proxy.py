@@ -25,13 +25,13 @@ from tests.support.failures.faults import (
     EVERYTHING,
     WATCHES,
     Answer,
+    ArrivedRequest,
     CutInLine,
     Delay,
     Fault,
     Hang,
     Requests,
     Rule,
-    Seen,
     Silence,
 )
 
@@ -51,7 +51,7 @@ NO_LIMIT = aiohttp.ClientTimeout(total=None)
 class Stream:
     """A watch that is open now."""
 
-    arrived: Seen
+    arrived: ArrivedRequest
     request: web.Request
     silent: asyncio.Event = field(default_factory=asyncio.Event)
     cut: bool = False
@@ -63,7 +63,7 @@ class FaultProxy:
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
         self._rules: list[Rule] = []
-        self._seen: list[Seen] = []
+        self._arrived: list[ArrivedRequest] = []
         self._streams: set[Stream] = set()
         self._late: set[asyncio.Task[Any]] = set()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -97,9 +97,11 @@ class FaultProxy:
         """Where clients find it; it stays the same."""
         return f"https://127.0.0.1:{self.port}"
 
-    def seen(self, requests: Requests = EVERYTHING, *, since: float = 0.0) -> list[Seen]:
+    def matching(
+        self, requests: Requests = EVERYTHING, *, since: float = 0.0
+    ) -> list[ArrivedRequest]:
         """Return the matching requests so far, in the order of their arrival."""
-        return [one for one in list(self._seen) if one.at >= since and requests.match(one)]
+        return [one for one in list(self._arrived) if one.at >= since and requests.match(one)]
 
     def start(self, fault: Fault, requests: Requests = EVERYTHING) -> Rule:
         """Begin a fault; the youngest one that matches a request counts."""
@@ -208,14 +210,14 @@ class FaultProxy:
                 touch(stream, rule.fault)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        arrived = Seen(
+        arrived = ArrivedRequest(
             time.monotonic(),
             request.method,
             request.path,
             dict(request.query),
             request.headers.get("User-Agent", ""),
         )
-        self._seen.append(arrived)
+        self._arrived.append(arrived)
         fault = next((rule.fault for rule in list(self._rules) if rule.take(arrived)), None)
         try:
             response = await self._respond(request, arrived, fault)
@@ -225,7 +227,7 @@ class FaultProxy:
         return response
 
     async def _respond(
-        self, request: web.Request, arrived: Seen, fault: Fault | None
+        self, request: web.Request, arrived: ArrivedRequest, fault: Fault | None
     ) -> web.StreamResponse:
         match fault:
             case None | Silence() | CutInLine():
@@ -241,7 +243,7 @@ class FaultProxy:
                 assert_never(fault)
 
     async def _forward_late(
-        self, request: web.Request, arrived: Seen, seconds: float
+        self, request: web.Request, arrived: ArrivedRequest, seconds: float
     ) -> web.StreamResponse:
         body = await request.read()  # before the client can be gone
 
@@ -260,7 +262,11 @@ class FaultProxy:
             task.exception()  # a client that is gone is no error of ours
 
     async def _forward(
-        self, request: web.Request, arrived: Seen, fault: Fault | None, body: bytes | None = None
+        self,
+        request: web.Request,
+        arrived: ArrivedRequest,
+        fault: Fault | None,
+        body: bytes | None = None,
     ) -> web.StreamResponse:
         body = await request.read() if body is None else body
         async with self._client.request(

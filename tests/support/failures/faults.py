@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Seen:
+class ArrivedRequest:
     """A request as it arrived; `answer` is the status that was sent back, 0 for none (yet)."""
 
     at: float  # time.monotonic()
@@ -38,7 +38,7 @@ class Requests:
     watch: bool | None = None
     dry_run: bool | None = None
 
-    def match(self, arrived: Seen) -> bool:
+    def match(self, arrived: ArrivedRequest) -> bool:
         return (
             (not self.methods or arrived.method in self.methods)
             and self.watch in {None, arrived.watch}
@@ -92,10 +92,10 @@ class Rule:
 
     fault: Fault
     requests: Requests
-    taken: int = 0
+    uses: int = 0
 
-    def take(self, arrived: Seen) -> bool:
+    def take(self, arrived: ArrivedRequest) -> bool:
         """Return whether this request gets the fault."""
         matches = self.requests.match(arrived)
-        self.taken += matches
+        self.uses += matches
         return matches

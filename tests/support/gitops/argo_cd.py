@@ -14,7 +14,14 @@ import yaml
 from cluster.builds import module_folder, program
 from cluster.definitions import wait_until_established
 from sluicegate.kube.resources import Resource
-from tests.support.gitops.reconciling import EXAMPLES, Cluster, Program, Seen, Verdict, programs
+from tests.support.gitops.reconciling import (
+    EXAMPLES,
+    Cluster,
+    ObservedHealth,
+    Program,
+    Verdict,
+    programs,
+)
 from tests.support.node.live_product import get, merge_patch
 from tests.support.processes.running import free_port
 from tests.support.waiting import eventually
@@ -73,12 +80,12 @@ class ArgoCD:
 
         eventually(refreshed, seconds=60, what=f"{name} refreshed")
 
-    def seen(self, name: str) -> Seen:
+    def health(self, name: str) -> ObservedHealth:
         """Return the health of the Application, once the commit is applied; until then it waits."""
         status = self._read(name).get("status", {})
         sync, health = status.get("sync", {}), status.get("health", {})
         applied = sync.get("status") == "Synced"
-        return Seen(
+        return ObservedHealth(
             commit=sync.get("revision", ""),
             verdict=VERDICTS.get(health.get("status"), Verdict.WAITS) if applied else Verdict.WAITS,
             since=health.get("lastTransitionTime", ""),

@@ -12,7 +12,14 @@ import yaml
 from cluster.builds import module_folder, program
 from cluster.definitions import wait_until_established
 from sluicegate.kube.resources import Resource
-from tests.support.gitops.reconciling import EXAMPLES, Cluster, Program, Seen, Verdict, programs
+from tests.support.gitops.reconciling import (
+    EXAMPLES,
+    Cluster,
+    ObservedHealth,
+    Program,
+    Verdict,
+    programs,
+)
 from tests.support.node.live_product import get, merge_patch
 from tests.support.processes.running import free_port
 from tests.support.waiting import eventually
@@ -61,7 +68,7 @@ class Flux:
         """
         self._ask(KUSTOMIZATIONS, name)
 
-    def seen(self, name: str) -> Seen:
+    def health(self, name: str) -> ObservedHealth:
         """Return the condition Ready of the Kustomization."""
         kustomization = self._read(KUSTOMIZATIONS, name)
         status = kustomization.get("status", {})
@@ -69,9 +76,9 @@ class Flux:
         ready = conditions.get("Ready")
         commit = status.get("lastAttemptedRevision", "").rpartition(":")[2]
         if ready is None or ready["observedGeneration"] != kustomization["metadata"]["generation"]:
-            return Seen(commit, Verdict.WAITS, "", "")
+            return ObservedHealth(commit, Verdict.WAITS, "", "")
         verdict = VERDICTS[ready["status"]]
-        return Seen(commit, verdict, ready["lastTransitionTime"], ready["message"])
+        return ObservedHealth(commit, verdict, ready["lastTransitionTime"], ready["message"])
 
     def _ask(self, resource: Resource, name: str) -> None:
         token = f"test-{next(_tokens)}"

@@ -33,7 +33,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ObservedHealth:
     """A verdict, the commit that it is about, since when it holds, and the text beside it."""
 
     commit: str
@@ -68,7 +68,7 @@ class Tool(Protocol):
     def reconcile(self, name: str) -> None:
         """Compare the cluster with Git once more; return when that is done."""
 
-    def seen(self, name: str) -> Seen:
+    def health(self, name: str) -> ObservedHealth:
         """Return the tool's present verdict."""
 
 
@@ -86,21 +86,21 @@ class Folder:
         self.tool.follow(self.name, self.repository.url)
         return commit
 
-    def reconcile(self) -> Seen:
+    def reconcile(self) -> ObservedHealth:
         """Return the tool's verdict after another comparison of the cluster with Git."""
         self.tool.reconcile(self.name)
-        return self.seen()
+        return self.health()
 
-    def seen(self) -> Seen:
+    def health(self) -> ObservedHealth:
         """Return the tool's present verdict."""
-        return self.tool.seen(self.name)
+        return self.tool.health(self.name)
 
-    def until(self, verdict: Verdict, commit: str, *, seconds: float = 90) -> Seen:
+    def until(self, verdict: Verdict, commit: str, *, seconds: float = 90) -> ObservedHealth:
         """Return the tool's verdict on this commit, once it is this one."""
-        last: list[Seen] = []
+        last: list[ObservedHealth] = []
 
-        def holds() -> Seen | None:
-            last[:] = [self.seen()]
+        def holds() -> ObservedHealth | None:
+            last[:] = [self.health()]
             right = last[0].verdict is verdict and last[0].commit == commit
             return last[0] if right else None
 

@@ -27,7 +27,7 @@ TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Tool]]] = {
 def build_tools(session: pytest.Session, *others: str) -> None:
     """Build what is missing before the first test: a test's timeout is for the test.
 
-    `more` are the cluster's own programs that the tests want.
+    `others` are the cluster's own programs that the tests need.
     """
     if session.config.option.collectonly or not session.items:
         return

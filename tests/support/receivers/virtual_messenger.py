@@ -185,7 +185,7 @@ class MessengerWorld:
         if request.method != "GET" and "leases" not in request.path:
             self.happens()
 
-    def taken(self, key: Key) -> bool:
+    def has_passed_all(self, key: Key) -> bool:
         """Return whether the messenger's cursor has passed all transitions of a product."""
         body = self.world.server.find(CONFIG_MAPS, STATE) or {}
         text = (body.get("data") or {}).get(f"p.{key.namespace}.{key.name}", "")
@@ -195,7 +195,7 @@ class MessengerWorld:
     def _write(self, key: Key) -> None:
         self.world.server.set_status(DATA_PRODUCTS, key, self.products[key].body())
 
-    def seen(self, key: Key) -> bool:
+    def has_cursor(self, key: Key) -> bool:
         """Return whether the messenger has a cursor of a product."""
         body = self.world.server.find(CONFIG_MAPS, STATE)
         return bool(body) and f"p.{key.namespace}.{key.name}" in (body.get("data") or {})

@@ -34,7 +34,9 @@ async def messenger(*dependents: str, **parts):
         ]
         other = told.create("elsewhere")
         told.start()
-        await told.world.until(lambda: all(map(told.seen, [pricing, other, *keys])), seconds=120)
+        await told.world.until(
+            lambda: all(map(told.has_cursor, [pricing, other, *keys])), seconds=120
+        )
         yield told, pricing
     assert not told.world.errors.found
 

@@ -83,15 +83,15 @@ async def test_a_messenger_killed_fifty_times_sends_each_message_once_and_in_ord
         dice = told.world.dice
         keys = [told.create(f"product-{number}") for number in range(6)]
         killer = Killer(told, kills=50)
-        await told.world.until(lambda: all(map(told.seen, keys)), seconds=120)
+        await told.world.until(lambda: all(map(told.has_cursor, keys)), seconds=120)
         killer.aim()
         for _ in range(200):
             await told.world.run(dice.choice([0.0, 0.0, 0.3, 2.0]))
             # What a status doesn't show any more can't be sent: the next change waits for this one.
-            ready = [key for key in keys if told.taken(key)]
+            ready = [key for key in keys if told.has_passed_all(key)]
             if not ready:
-                await told.world.until(lambda: any(map(told.taken, keys)), seconds=120)
-                ready = [key for key in keys if told.taken(key)]
+                await told.world.until(lambda: any(map(told.has_passed_all, keys)), seconds=120)
+                ready = [key for key in keys if told.has_passed_all(key)]
             told.any_step(dice.choice(ready))
         await told.settle(200)
         await told.world.run(60)
@@ -118,7 +118,7 @@ async def started(told, *names, replicas=1):
     keys = [told.create(name) for name in names]
     for _ in range(replicas):
         told.start()
-    await told.world.until(lambda: all(map(told.seen, keys)), seconds=120)
+    await told.world.until(lambda: all(map(told.has_cursor, keys)), seconds=120)
     return keys
 
 
@@ -389,7 +389,7 @@ async def test_the_messenger_ignores_namespaces_of_another_operator():
         await told.world.run(60)
         told.step(key, ToldProduct.degrade)
         await told.world.run(60)
-        assert not told.seen(key)
+        assert not told.has_cursor(key)
     assert kinds(told) == []
 
 
@@ -399,7 +399,7 @@ async def test_a_product_that_is_deleted_ends_with_a_message_and_without_a_curso
         (key,) = await started(told, "search")
         told.world.server.delete(DATA_PRODUCTS, key)
         await told.settle(1)
-        assert not told.seen(key)
+        assert not told.has_cursor(key)
     assert kinds(told) == ["deleted"]
 
 
