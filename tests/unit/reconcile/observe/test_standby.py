@@ -63,47 +63,47 @@ def replica():
 
 async def test_a_standby_replica_measures_the_versions_of_its_products(replica):
     replica.store(CARS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert replica.desired == {CARS: ("v1",)}
     assert replica.measurements.news.is_set()
     replica.push("v2")
     replica.store(CARS)
     replica.store(VANS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert replica.desired == {CARS: ("v1", "v2"), VANS: ("v1", "v2")}
 
 
 async def test_a_record_that_has_not_changed_is_not_parsed_again(replica):
     replica.store(CARS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     replica.measurements.set_target(CARS, None)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert not replica.desired
     replica.store(CARS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert CARS in replica.desired
 
 
 async def test_deleted_and_terminating_products_are_not_measured(replica):
     body, going = replica.store(CARS), replica.store(VANS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     replica.products.forget(body)
     meta = going["metadata"] | {
         "resourceVersion": "99",
         "deletionTimestamp": "2026-01-01T00:00:00Z",
     }
     replica.products.observe(going | {"metadata": meta})
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert not replica.desired
 
 
 async def test_an_invalid_product_does_not_prevent_the_measurement_of_others(replica):
     replica.store(CARS, rollout={"steps": [25, 5]})
     replica.store(VANS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert replica.desired == {VANS: ("v1",)}
     replica.store(VANS, rollout={"steps": [25, 5]})
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert replica.desired == {VANS: ("v1",)}, "as on the leader, which refuses it"
 
 
@@ -111,14 +111,14 @@ async def test_a_leading_replica_replaces_standby_targets_and_a_standby_reads_al
     replica,
 ):
     replica.store(CARS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     replica.leads = True
     replica.measurements.set_target(CARS, None)
     replica.store(VANS)
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert not replica.desired
     replica.leads = False
-    await replica.standby.look()
+    await replica.standby.update_targets()
     assert set(replica.desired) == {CARS, VANS}
 
 
