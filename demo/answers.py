@@ -51,7 +51,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, tally: Tally, at: float) -> Self:
-        """The counts of a sender."""
+        """Return the counts of a sender."""
         return cls(
             at,
             tally.sent,
@@ -61,7 +61,7 @@ class Snapshot:
         )
 
     def since(self, before: Snapshot, version: str = "") -> Counts:
-        """Predictions between two snapshots, of one version or of all."""
+        """Return predictions between two snapshots, of one version or of all."""
         names = [version] if version else [*self.versions]
         none = Counts()
         return sum(
@@ -84,5 +84,5 @@ class Recent:
             self._kept.popleft()
 
     def counts(self, version: str = "") -> Counts:
-        """Predictions of the last seconds."""
+        """Return predictions of the last seconds."""
         return self._kept[-1].since(self._kept[0], version) if self._kept else Counts()

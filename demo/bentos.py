@@ -50,7 +50,7 @@ class Bento:
 
 
 def kept(sample: Sample, version: str, market: Market) -> Bento:
-    """As `train`, or from the cache if nothing has changed since."""
+    """Train like `train`, or take the bento from the cache if nothing has changed since."""
     source = BENTOS / sample.name
     key = content_key((source, *LIBRARIES, CHECKOUT / "uv.lock"), version, market.dump())
     folder = cache_folder() / "bentos" / f"{sample.name}-{version}-{key}"
@@ -63,7 +63,7 @@ def kept(sample: Sample, version: str, market: Market) -> Bento:
 
 
 def content_key(paths: Iterable[Path], *more: str) -> str:
-    """A hash of files (of all below a folder) and of what else decides; 12 hex digits."""
+    """Return a hash of files (of all below a folder) and of what else decides; 12 hex digits."""
     digest = hashlib.sha256()
     for path in paths:
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -82,7 +82,7 @@ def train(
     *,
     settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Bento:
-    """The bento that the product's own `train build` makes of a market, in the folder `target`.
+    """Return the bento that the product's own `train build` makes of a market, in the folder `target`.
 
     `settings` are variables of the product's training.
     """

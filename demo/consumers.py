@@ -26,11 +26,11 @@ from demo.tries import (
     VERDICT_SECONDS,
     failed_requests,
     measured,
-    naming_what_serves,
     stalled,
     telling_of,
     to_apply,
     visitors,
+    with_stable_model,
 )
 from demo.watch import look, percent
 
@@ -62,7 +62,7 @@ class Canary:
     evidence: dict[str, Any] = field(default_factory=dict)
 
     def is_rolled_back(self, _: Scene) -> bool:
-        """Whether the rollout ended with a rollback."""
+        """Return whether the rollout ended with a rollback."""
         status = self.telling.read(PRICING)["status"]
         candidate = status.get("candidate") or {}
         if candidate.get("version") == self.version:
@@ -70,12 +70,12 @@ class Canary:
         return self.end(status).get("outcome") == "RolledBack"
 
     def end(self, status: Object) -> Object:
-        """The version's entry in the history; empty while its rollout runs."""
+        """Return the version's entry in the history; empty while its rollout runs."""
         history = status.get("history") or ()
         return next((row for row in history if row["version"] == self.version), {})
 
     def why(self) -> str:
-        """The verdict that ended the rollout."""
+        """Return the verdict that ended the rollout."""
         verdict = self.end(self.telling.read(PRICING)["status"]).get("verdict") or {}
         return str(verdict.get("message", ""))
 
@@ -114,7 +114,7 @@ def release_worse_for_consumer(backend: Backend, terminal: Terminal) -> int:
                     seconds=VERDICT_SECONDS,
                     reached=canary.is_rolled_back,
                     spoiled=lambda scene: (
-                        f"{version} was promoted" if scene.seen[PRICING].stable == version else ""
+                        f"{version} was promoted" if scene.states[PRICING].stable == version else ""
                     ),
                 )
             )
@@ -125,7 +125,7 @@ def release_worse_for_consumer(backend: Backend, terminal: Terminal) -> int:
                 expects="pricing to rest with nothing stalled, and both products as they were",
                 seconds=REST_SECONDS,
                 reached=lambda scene: (
-                    scene.seen[PRICING].rests
+                    scene.states[PRICING].rests
                     and not stalled(telling)
                     and all(is_served(telling.read(sample)) for sample in (PRICING, RANKING))
                 ),
@@ -136,7 +136,7 @@ def release_worse_for_consumer(backend: Backend, terminal: Terminal) -> int:
     for line in evidence_lines(canary.evidence):
         terminal.say(f"  {line}")
     terminal.say(
-        f"{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic; {failed}"
+        f"{version} was rolled back; {scene.states[PRICING].stable} serves all traffic; {failed}"
         " requests failed. `make demo-history` shows it."
     )
     if f"worse in {RANKING.name} / " not in why:
@@ -157,14 +157,14 @@ def trained(telling: Telling, version: str) -> products.Model:
 
 
 def on_hold_out(bento: Bento) -> str:
-    """What its own training says of the version."""
+    """Return the result of the version's training on the hold-out."""
     counts = bento.evaluation[OWN_SLO]
     accuracy = percent(1 - counts["bad"] / counts["total"])
     return f"{accuracy} right on the hold-out of {counts['total']:,} sales"
 
 
 def with_consumer(pricing: Object) -> Object:
-    """The product with search-ranking as a consumer that counts in its canaries, of fewer steps."""
+    """Return the product with search-ranking as a consumer that counts in its canaries, of fewer steps."""
     product = copy.deepcopy(pricing)
     spec = product["spec"]
     consumers = {"names": [CONSUMER], "parentRefs": spec["route"]["parentRefs"]}
@@ -173,7 +173,7 @@ def with_consumer(pricing: Object) -> Object:
 
 
 def with_evidence(ranking: Object) -> Object:
-    """The product with its SLOs as evidence in canaries of pricing."""
+    """Return the product with its SLOs as evidence in canaries of pricing."""
     product = copy.deepcopy(ranking)
     for upstream in product["spec"]["dependsOn"]:
         if upstream["name"] == PRICING.name:
@@ -184,7 +184,7 @@ def with_evidence(ranking: Object) -> Object:
 @contextmanager
 def evidence_agreed(telling: Telling, pricing: Object, ranking: Object) -> Iterator[None]:
     """Let both products name each other; however the block ends, both are as they were read."""
-    serving = naming_what_serves(pricing)
+    serving = with_stable_model(pricing)
     try:
         for product in (with_consumer(serving), with_evidence(to_apply(ranking))):
             products.apply_product(telling.backend, product)
@@ -208,7 +208,7 @@ def evidence_agreed(telling: Telling, pricing: Object, ranking: Object) -> Itera
 
 
 def is_served(product: Object) -> bool:
-    """Whether the pods follow the newest spec, by the fields that kstatus reads."""
+    """Return whether the pods follow the newest spec, by the fields that kstatus reads."""
     status = product["status"]
     conditions = {row["type"]: row["status"] for row in status.get("conditions") or ()}
     return (
@@ -219,7 +219,7 @@ def is_served(product: Object) -> bool:
 
 
 def evidence_lines(evidence: dict[str, Any]) -> Iterator[str]:
-    """The evidence of each SLO: the share of good events of both versions."""
+    """Yield the evidence of each SLO: the share of good events of both versions."""
     for name, row in evidence.items():
         shares = [
             f"{percent(1 - row[f'{arm}Bad'] / row[f'{arm}Total'])} (n={row[f'{arm}Total']:,})"

@@ -1,4 +1,4 @@
-"""A shock of one country alone: the product as a whole tells that it is worse, its markets where."""
+"""A shift of one country only: the product's SLO shows that it is worse, its markets show where."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEEN_SECONDS = 240
 
 
 def shift_one_country(backend: Backend, terminal: Terminal) -> int:
-    """Let the market move in Austria, wait until that is told, and follow the retraining to its end."""
+    """Shift the market in Austria, wait for the diagnosis, and follow the retraining to its end."""
     telling = telling_of(backend, terminal)
     with visitors(telling):
         assert telling.senders is not None
@@ -46,36 +46,36 @@ def shift_one_country(backend: Backend, terminal: Terminal) -> int:
                 reached=lambda _: bool(alone(telling.read(PRICING))),
             )
         )
-        told = alone(telling.read(PRICING))
+        market_text = alone(telling.read(PRICING))
         for line in markets(telling.read(PRICING)):
             telling.note("pricing", line)
-        telling.note("pricing", told)
+        telling.note("pricing", market_text)
         scene = telling.until(
             Stage(
                 name="healed",
                 expects="the retraining that it leads to, to be promoted or refused",
                 seconds=REST_SECONDS,
                 reached=lambda scene: (
-                    scene.seen[PRICING].rests and scene.seen[PRICING].state == "Healthy"
+                    scene.states[PRICING].rests and scene.states[PRICING].state == "Healthy"
                 ),
             )
         )
         failed = failed_requests(scene)
     terminal.say(
-        f"\n{told}\nNow pricing serves {scene.seen[PRICING].stable}; {failed} requests failed."
+        f"\n{market_text}\nNow pricing serves {scene.states[PRICING].stable}; {failed} requests failed."
     )
     return 1 if failed else 0
 
 
 def alone(product: Object) -> str:
-    """What the diagnosis says of one market that alone is bad; empty while it says nothing of it."""
+    """Return the diagnosis' text on the one bad market; empty without it."""
     diagnosis = product["status"].get("diagnosis") or {}
-    found = (one for one in diagnosis.get("evidence") or () if one.get("check") == "MarketAlone")
-    return next((str(one.get("message", "")) for one in found), "")
+    checks = (one for one in diagnosis.get("evidence") or () if one.get("check") == "MarketAlone")
+    return next((str(one.get("message", "")) for one in checks), "")
 
 
 def markets(product: Object) -> list[str]:
-    """The markets of the accuracy as status has them: the three worst."""
+    """Return the markets of the accuracy as status has them: the three worst."""
     slos = product["status"].get("slos") or ()
     return [
         f"{SLO} in {one['market']}: {one['state']},"

@@ -1,4 +1,4 @@
-"""What can end a demonstration before its story is told."""
+"""Errors that end a demonstration before its story does."""
 
 from __future__ import annotations
 

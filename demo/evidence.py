@@ -21,7 +21,7 @@ MAX_EVENTS = 12
 
 
 def evidence(backend: Backend) -> Iterator[str]:
-    """Conditions, pods and events of both products, and the end of the operator's log."""
+    """Yield conditions, pods and events of both products, and the end of the operator's log."""
     for sample in SAMPLES:
         yield f"conditions of {sample.namespace}/{sample.name}:"
         yield _ask(backend, sample, "get", "dprod", sample.name, "-o", CONDITIONS)

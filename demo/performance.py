@@ -1,4 +1,4 @@
-"""The whole demonstration: prepare, tell the story, sum it up."""
+"""The whole demonstration: prepare, run the story, print the summary."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Six things to try now; each sends its own traffic and shows what comes of it:
 
 
 def perform(backend: Backend, terminal: Terminal) -> int:
-    """Tell the story; 0 if all of it really happened."""
+    """Run the story; return 0 if each stage was reached."""
     for line in told(first_start(backend)):
         terminal.say(line)
     terminal.say("A cluster starts within about two minutes; then the story takes six.")
@@ -66,12 +66,12 @@ def perform(backend: Backend, terminal: Terminal) -> int:
     for product in products_to_apply:
         products.apply_product(backend, product)
     story.telling.note("both", "applied: two DataProducts, their first versions")
-    report = _tell(story, market, prepared)
+    report = _run_story(story, market, prepared)
     return _conclude(backend, terminal, report)
 
 
 def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Object]:
-    """Everything up to the products, which are ready to be applied then."""
+    """Prepare everything up to the products, which can then be applied; return it."""
     step = partial(_step, terminal)
     if backend.kubeconfig.exists() and backend.is_ready():
         # Before anything is started that has to find room on the node.
@@ -105,16 +105,16 @@ def _prepare(backend: Backend, terminal: Terminal, market: Market) -> list[Objec
     return rendered
 
 
-def _step(terminal: Terminal, what: str, do: Callable[[], T]) -> T:
+def _step(terminal: Terminal, title: str, do: Callable[[], T]) -> T:
     began = time.monotonic()
-    terminal.live(f"  … {what}")
+    terminal.live(f"  … {title}")
     done = do()
-    terminal.say(f"  ✓ {what} ({elapsed(time.monotonic() - began)})")
+    terminal.say(f"  ✓ {title} ({elapsed(time.monotonic() - began)})")
     return done
 
 
-def _tell(story: Story, market: Market, prepared: float) -> Report:
-    """The report of the story, or of how far it came."""
+def _run_story(story: Story, market: Market, prepared: float) -> Report:
+    """Return the report of the story, or of how far it came."""
     telling = story.telling
     where = addons.addresses(telling.backend)
     try:

@@ -114,16 +114,16 @@ def _service(sample: Sample) -> str:
 
 
 def members() -> list[Member]:
-    """The 47 products, a product after those that it calls."""
-    found = {one.name: one for one in _members()}
+    """Return the 47 products, a product after those that it calls."""
+    by_name = {one.name: one for one in _members()}
     ordered: dict[str, Member] = {}
 
     def add(name: str) -> None:
-        for called in found[name].calls:
+        for called in by_name[name].calls:
             add(called)
-        ordered.setdefault(name, found[name])
+        ordered.setdefault(name, by_name[name])
 
-    for name in found:
+    for name in by_name:
         add(name)
     return list(ordered.values())
 
@@ -142,26 +142,26 @@ def _members() -> Iterator[Member]:
 
 
 def affected_by(name: str) -> set[str]:
-    """Names of the products that call one, directly or not."""
-    found: set[str] = set()
+    """Return names of the products that call one, directly or not."""
+    affected: set[str] = set()
     open_ = [name]
     while open_:
         called = open_.pop()
-        for one in _members():
-            if called in one.calls and one.name not in found:
-                found.add(one.name)
-                open_.append(one.name)
-    return found
+        for member in _members():
+            if called in member.calls and member.name not in affected:
+                affected.add(member.name)
+                open_.append(member.name)
+    return affected
 
 
 def documents() -> list[Object]:
-    """The DataProducts; their images are names alone, each with a digest of its own."""
+    """Return the DataProducts; their images are names alone, each with a digest of its own."""
     named = {one.name: one for one in members()}
     return [_document(one, named) for one in named.values()]
 
 
 def _digest(text: str) -> str:
-    """A digest for what is built nowhere: each product has a bento of its own."""
+    """Return a digest of an image that isn't built: each product has its own bento."""
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

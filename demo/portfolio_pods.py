@@ -67,10 +67,10 @@ class Pods:
         self._shifted: dict[str, set[str]] = {}
         self._lock = threading.Lock()
 
-    def update(self, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    def update(self, deployments: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Take in the pods that there are; return the targets that Prometheus scrapes."""
         ready: dict[tuple[str, str], dict[str, Any]] = {}
-        for body in found:
+        for body in deployments:
             meta = body["metadata"]
             owner = (meta["namespace"], meta.get("labels", {}).get(PRODUCT_LABEL, ""))
             if owner in self._members and _is_ready(body):
@@ -82,8 +82,8 @@ class Pods:
                 member = self._members[key[0], labels[PRODUCT_LABEL]]
                 self._pods.setdefault(key, Pod(key[1], member, labels, self._clock()))
             pods = list(self._pods.values())
-        for one in pods:
-            one.share = 1 / sum(other.member is one.member for other in pods)
+        for pod in pods:
+            pod.share = 1 / sum(other.member is pod.member for other in pods)
         return [_target(one) for one in pods]
 
     def shift(self, product: str, *markets: str) -> None:
@@ -91,7 +91,7 @@ class Pods:
         self._shifted[product] = set(markets)
 
     def page(self, namespace: str, name: str) -> str | None:
-        """The metrics of a pod as Prometheus reads them; None of one that isn't there."""
+        """Return the metrics of a pod as Prometheus reads them; None of one that isn't there."""
         with self._lock:
             pod = self._pods.get((namespace, name))
             if pod is None:
@@ -132,7 +132,7 @@ def _is_ready(body: dict[str, Any]) -> bool:
 
 
 def _target(pod: Pod) -> dict[str, Any]:
-    """A target with the labels that relabelling gives a real pod."""
+    """Return a target with the labels that relabelling gives a real pod."""
     return {
         "targets": ["PAGES"],
         "labels": {
@@ -146,7 +146,7 @@ def _target(pod: Pod) -> dict[str, Any]:
 
 
 def _rates(pod: Pod, shifted: set[str]) -> Iterator[tuple[Line, float]]:
-    """What grows by how much a second; gauges and facts of the container grow from nothing too."""
+    """Yield each counter with its growth a second; gauges and facts of the container begin at 0 too."""
     rate = pod.member.rate * pod.share
     served = (("endpoint", "/predict"), ("runner_name", pod.member.service))
     for code, share in (("200", 1 - FAILED), ("500", FAILED)):
@@ -167,15 +167,15 @@ def _rates(pod: Pod, shifted: set[str]) -> Iterator[tuple[Line, float]]:
         ("prediction_revision", pod.labels.get(REVISION_LABEL, "")),
     )
     markets = pod.member.markets
-    known = rate * KNOWN / len(markets)
+    labelled_rate = rate * KNOWN / len(markets)
     wrong = {one: SHIFTED if one in shifted else GOOD for one in markets}
     for outcome, count in (("correct", sum(1 - one for one in wrong.values())),
                            ("wrong", sum(wrong.values()))):  # fmt: skip
-        yield (environment.LABELLED_METRIC, (("outcome", outcome), *by)), known * count
+        yield (environment.LABELLED_METRIC, (("outcome", outcome), *by)), labelled_rate * count
     for market, share in wrong.items():
         for outcome, count in (("good", 1 - share), ("bad", share)):
             labels = (("indicator", "outcomes"), ("outcome", outcome), ("market", market), *by)
-            yield (environment.MARKETS_METRIC, labels), known * count
+            yield (environment.MARKETS_METRIC, labels), labelled_rate * count
     container = (("container", "server"),)
     yield ("container_cpu_cfs_periods_total", container), 10.0
     yield ("container_cpu_cfs_throttled_periods_total", container), 0.0

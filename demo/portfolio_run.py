@@ -64,10 +64,10 @@ class Portfolio:
     began: float
 
     def products(self) -> list[Object]:
-        """All products as the API server has them; the pods' pages follow the pods."""
+        """Return all products as the API server has them; the pods' pages follow the pods."""
         listed = json.loads(self.plane.kubectl("get", "pods", "-A", "-o", "json"))["items"]
-        found = self.pods.update(listed)
-        text = json.dumps(found).replace('"PAGES"', json.dumps(self.pages))
+        updated = self.pods.update(listed)
+        text = json.dumps(updated).replace('"PAGES"', json.dumps(self.pages))
         fresh = self.targets.with_suffix(".new")
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(self.targets)
@@ -76,19 +76,19 @@ class Portfolio:
         return products
 
     def say(self, text: str) -> None:
-        """A line with the time since the start."""
+        """Print a line with the time since the start."""
         print(f"{clock(time.monotonic() - self.began)}  {text}", flush=True)
 
     def watch(self, until: Callable[[list[Object]], bool], seconds: float) -> bool:
-        """Tell of each change of a state until something holds, or for so long."""
+        """Print each change of a state until a condition holds, or for this many seconds."""
         deadline = time.monotonic() + seconds
         states: dict[str, str] = {}
         while True:
             products = self.products()
-            for one in products:
-                name, state = _name(one), _state(one)
+            for product in products:
+                name, state = _name(product), _state(product)
                 if states.get(name) not in {None, state}:
-                    self.say(f"{name}: {states[name]} → {state}{_why(one)}")
+                    self.say(f"{name}: {states[name]} → {state}{_why(product)}")
                 states[name] = state
             if until(products):
                 return True
@@ -146,7 +146,7 @@ def _started(stack: ExitStack) -> Portfolio:
 
 
 def fitted(document: Object) -> Object:
-    """A product for a cluster without gateway, containers and trainings, in blocks to watch."""
+    """Return a product for a cluster without gateway, containers and trainings, in blocks to watch."""
     spec = document["spec"]
     spec.pop("route")
     spec["analysis"] = {"blockSeconds": BLOCK_SECONDS}
@@ -212,10 +212,10 @@ def _travel(portfolio: Portfolio, market: str) -> None:
 
 
 def _markets(products: list[Object]) -> list[str]:
-    """How many products miss their accuracy in each market, as their status has it."""
+    """Return how many products miss their accuracy in each market, as their status has it."""
     missed: Counter[str] = Counter()
-    for one in products:
-        for slo in one.get("status", {}).get("slos") or ():
+    for product in products:
+        for slo in product.get("status", {}).get("slos") or ():
             missed.update(m["market"] for m in slo.get("markets") or () if m["state"] == "Missed")
     return [f"{market}: {missed[market]} products miss an objective there" for market in MARKETS]
 
@@ -226,8 +226,8 @@ def _all_healthy(products: list[Object]) -> bool:
 
 def _all_degraded(names: set[str]) -> Callable[[list[Object]], bool]:
     def holds(products: list[Object]) -> bool:
-        found = [one for one in products if one["metadata"]["name"] in names]
-        return all(_state(one) == "Degraded" for one in found)
+        members = [one for one in products if one["metadata"]["name"] in names]
+        return all(_state(one) == "Degraded" for one in members)
 
     return holds
 
@@ -241,8 +241,8 @@ def _state(product: Object) -> str:
 
 
 def _why(product: Object) -> str:
-    told = product.get("status", {}).get("diagnosis") or {}
-    return f" ({told['cause']})" if told and _state(product) == "Degraded" else ""
+    diagnosis = product.get("status", {}).get("diagnosis") or {}
+    return f" ({diagnosis['cause']})" if diagnosis and _state(product) == "Degraded" else ""
 
 
 def _told(counts: Counter[str]) -> str:

@@ -29,7 +29,7 @@ MANAGER = "sluicegate-demo"
 MARKET_CONFIG, MARKET_KEY = "used-car-market", "market.json"
 HOST = "market.example"
 GONE_SECONDS = 120
-# A canary worse by maxRegression is taken back: the files' own margins (a tenth of a percent of
+# A canary worse by maxRegression is rolled back: the files' own margins (a tenth of a percent of
 # failures) need a day of real traffic, these need minutes of a few dozen requests a second. And
 # what answers within 250 ms on a company's cluster takes longer where two cores serve, train,
 # scrape each second and are the control plane as well.
@@ -54,7 +54,7 @@ class Model:
 
 
 def fitted(product: Object, model: Model, *, repository: str) -> Object:
-    """The product for this cluster. Only public fields are set, all of them here."""
+    """Return the product for this cluster. Only public fields are set, all of them here."""
     product = copy.deepcopy(product)
     spec = product["spec"]
     spec["model"] = {
@@ -87,30 +87,30 @@ def prepare_namespaces(backend: Backend, market: Market) -> None:
 
 
 def remove_namespaces(backend: Backend) -> None:
-    """Delete what an earlier demonstration left, and wait until it is gone.
+    """Delete the objects of an earlier demonstration, and wait for it.
 
     Raises
     ------
     DemoError
-        A namespace of that name is somebody else's.
+        A namespace of that name isn't the demonstration's.
     """
     names = [sample.namespace for sample in SAMPLES]
     listed = json.loads(
         backend.run_kubectl("get", "namespaces", "--ignore-not-found", "-o", "json", *names) or "{}"
     )
     # kubectl answers with the object itself where only one of them is there.
-    for found in listed.get("items", [listed] if listed else []):
-        if found["metadata"].get("labels", {}).get(MANAGED_BY) != MANAGER:
+    for namespace in listed.get("items", [listed] if listed else []):
+        if namespace["metadata"].get("labels", {}).get(MANAGED_BY) != MANAGER:
             raise DemoError(
-                f"the namespace {found['metadata']['name']} is not the demonstration's: it lacks"
+                f"the namespace {namespace['metadata']['name']} is not the demonstration's: it lacks"
                 f" the label {MANAGED_BY}={MANAGER}; use another cluster (SLUICEGATE_CLUSTER=demo)"
             )
-    gone = ("--ignore-not-found", f"--timeout={GONE_SECONDS}s")
-    backend.run_kubectl("delete", "namespaces", *gone, *names, timeout=GONE_SECONDS + 30)
+    wait_options = ("--ignore-not-found", f"--timeout={GONE_SECONDS}s")
+    backend.run_kubectl("delete", "namespaces", *wait_options, *names, timeout=GONE_SECONDS + 30)
 
 
 def write_market(backend: Backend, market: Market) -> None:
-    """Tell both trainings which market it is."""
+    """Set the market of both trainings."""
     for sample in SAMPLES:
         backend.apply(
             json.dumps(
@@ -150,6 +150,6 @@ KEYS = ("hmac", "bearer")
 
 
 def bearer_of(backend: Backend, sample: Sample) -> str:
-    """The token that /feedback of the product wants."""
+    """Return the token that /feedback of the product wants."""
     here = ("get", "secret", sample.secret, "--namespace", sample.namespace)
     return base64.b64decode(backend.run_kubectl(*here, "-o", "jsonpath={.data.bearer}")).decode()

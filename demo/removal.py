@@ -31,13 +31,13 @@ def remove(backend: Backend, terminal: Terminal) -> int:
     left = _remove_definition(backend)
     terminal.say("products, operator and their namespaces are gone")
     terminal.say("left, as the cluster ran before the demonstration:")
-    for one in (*left, "the cluster with its add-ons (`make cluster-down` removes it)"):
-        terminal.say(f"  - {one}")
+    for line in (*left, "the cluster with its add-ons (`make cluster-down` removes it)"):
+        terminal.say(f"  - {line}")
     return 0
 
 
 def _remove_definition(backend: Backend) -> list[str]:
-    """Delete the definition, unless somebody else's products would go with it; what is left."""
+    """Delete the definition, unless that deletes products of others; return what is left."""
     here = ("get", CRD, "--all-namespaces", "--ignore-not-found", "-o", "json")
     if not backend.run_kubectl("get", "crd", CRD, "--ignore-not-found", "-o", "name"):
         others = []

@@ -35,7 +35,7 @@ class Accuracy:
     after: Counts
 
     def shown(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the report as JSON."""
         spans = {"before": self.before, "during": self.during, "after": self.after}
         return {
             name: {
@@ -67,7 +67,7 @@ class Requests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A story that was told, or as much of it as there was.
+    """A story that has run, or its part until it ended.
 
     Attributes
     ----------
@@ -101,15 +101,15 @@ class Report:
             "recover": ("shifted", "recovered"),
             "story": ("served", "recovered"),
         }
-        known = {"applied": 0.0, **self.moments}
+        moments = {"applied": 0.0, **self.moments}
         return {
-            name: round(known[end] - known[begin], 1)
+            name: round(moments[end] - moments[begin], 1)
             for name, (begin, end) in spans.items()
-            if begin in known and end in known
+            if begin in moments and end in moments
         }
 
     def document(self) -> dict[str, Any]:
-        """The content of demo-report.json."""
+        """Return the content of demo-report.json."""
         return {
             "format": FORMAT,
             "passed": not self.failures,
@@ -129,7 +129,7 @@ class Report:
 
 
 def summary(report: Report) -> Iterator[str]:
-    """The lines that end a demonstration."""
+    """Yield the lines that end a demonstration."""
     labels = {
         "detect": "time to detect",
         "retrain": "time to retrain",
@@ -147,20 +147,20 @@ def summary(report: Report) -> Iterator[str]:
         if name in durations:
             meaning = f"   {meanings[name]}" if name in meanings else ""
             yield f"  {label:<27} {clock(durations[name]):>6}{meaning}"
-    for one in report.accuracies:
-        told = ", ".join(
+    for accuracy in report.accuracies:
+        accuracies = ", ".join(
             f"{percent(counts.accuracy)} {name} (n={counts.judged:,})"
             for name, counts in (
-                ("before", one.before),
-                ("during", one.during),
-                ("after", one.after),
+                ("before", accuracy.before),
+                ("during", accuracy.during),
+                ("after", accuracy.after),
             )
         )
-        yield f"  accuracy of {one.product + ':':<15} {told}"
-    told = ", ".join(f"{count} × {what}" for what, count in report.requests.failures.items())
+        yield f"  accuracy of {accuracy.product + ':':<15} {accuracies}"
+    failures = ", ".join(f"{count} × {what}" for what, count in report.requests.failures.items())
     if any("UpstreamDegraded" in row.text for row in report.rows):
         yield "  the diagnosis of search-ranking was its upstream, not its own model (UpstreamDegraded)"
     yield f"  requests sent               {report.requests.sent:,}"
-    yield f"  requests failed             {report.requests.failed}{f'   ({told})' if told else ''}"
+    yield f"  requests failed             {report.requests.failed}{f'   ({failures})' if failures else ''}"
     for check in report.checks:
         yield f"  {'✓' if check.held else '✗'} {check.claim}"

@@ -1,4 +1,4 @@
-"""The report on both products' reviews, as one page to open: what their managers would look at."""
+"""The report on both products' reviews, as one page for their managers."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Sample:
         return f"{self.name}-feedback"
 
     def file(self) -> Object:
-        """The product as its team keeps it in Git."""
+        """Return the product as its team keeps it in Git."""
         text = (BENTOS / self.name / "dataproduct.yaml").read_text()
         product: Object = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
         return product

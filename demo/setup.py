@@ -53,7 +53,7 @@ def start_cluster(backend: Backend) -> bool:
 
 
 def is_ours(backend: Backend) -> bool:
-    """Whether a demonstration started this cluster."""
+    """Return whether a demonstration started this cluster."""
     return _mark(backend).exists()
 
 
@@ -96,7 +96,7 @@ def forget_interrupted(backend: Backend) -> None:
 
 
 def chart_values(images: Images, where: Addresses) -> dict[str, object]:
-    """Values of the chart: images of this cluster, and blocks of seconds instead of minutes."""
+    """Return values of the chart: images of this cluster, and blocks of seconds instead of minutes."""
     repository, _, digest = images.operator.partition("@")
     return {
         "image": {"repository": repository, "digest": digest, "pullPolicy": "Never"},
@@ -124,7 +124,7 @@ def uninstall_operator(backend: Backend) -> None:
 
 
 def operator_says(backend: Backend, lines: int = 25) -> str:
-    """The operator's pods and the end of their logs, for who has to find out what went wrong."""
+    """Return the operator's pods and the end of their logs, for the analysis of a failure."""
     here = ("--namespace", NAMESPACE)
     selector = ("--selector", "app.kubernetes.io/component=operator", f"--tail={lines}")
     questions: dict[str, tuple[str, ...]] = {

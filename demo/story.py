@@ -33,7 +33,7 @@ MAX_DROP = 0.03  # as both products' files have it
 
 @dataclass(slots=True)
 class Story:
-    """What the stages look at besides the scenes: the weights that were seen, the spec before."""
+    """State of the stages beside the scenes: observed weights, and the spec before."""
 
     telling: Telling
     weights: list[int] = field(default_factory=list)
@@ -46,13 +46,13 @@ class Story:
                 name="served",
                 expects="both products to be Ready",
                 seconds=180,
-                reached=lambda scene: all(seen.ready for seen in scene.seen.values()),
+                reached=lambda scene: all(seen.ready for seen in scene.states.values()),
             )
         )
         self.specs = {sample.name: self.telling.read(sample)["spec"] for sample in SAMPLES}
 
     def unfold(self, shift: Callable[[], None]) -> None:
-        """Tell the rest, which `shift` of the market brings about."""
+        """Run the rest, which `shift` of the market causes."""
         for stage in self._stages(shift):
             self.telling.until(stage)
 
@@ -74,19 +74,19 @@ class Story:
             name="degraded",
             expects="pricing to become Degraded",
             seconds=240,
-            reached=lambda scene: scene.seen[PRICING].state == "Degraded",
+            reached=lambda scene: scene.states[PRICING].state == "Degraded",
         )
         yield Stage(
             name="retraining",
             expects="a retraining of pricing, because its model has decayed",
             seconds=60,
-            reached=lambda scene: scene.seen[PRICING].training.cause == "ModelDecay",
+            reached=lambda scene: scene.states[PRICING].training.cause == "ModelDecay",
         )
         yield Stage(
             name="proved",
             expects="a new version of pricing that isn't worse on the hold-out",
             seconds=240,
-            reached=lambda scene: scene.seen[PRICING].source == "Retraining",
+            reached=lambda scene: scene.states[PRICING].source == "Retraining",
             spoiled=_attempt_failed,
         )
         yield Stage(
@@ -101,7 +101,7 @@ class Story:
             expects="the new version to be promoted",
             seconds=180,
             reached=lambda scene: (
-                scene.seen[PRICING].stable != self._first and scene.seen[PRICING].rests
+                scene.states[PRICING].stable != self._first and scene.states[PRICING].rests
             ),
             spoiled=_attempt_failed,
         )
@@ -114,10 +114,10 @@ class Story:
 
     @property
     def _first(self) -> str:
-        return self.telling.moments["served"].seen[PRICING].stable
+        return self.telling.moments["served"].states[PRICING].stable
 
     def _has_stepped(self, scene: Scene) -> bool:
-        weight = scene.seen[PRICING].weight
+        weight = scene.states[PRICING].weight
         if weight and weight not in self.weights:
             self.weights.append(weight)
         return set(STEPS) <= set(self.weights)
@@ -126,14 +126,14 @@ class Story:
         promoted = self.telling.moments["promoted"]
         for sample, least in RECOVERED.items():
             counts = scene.snapshots[sample].since(promoted.snapshots[sample])
-            baseline = self.telling.moments["healthy"].seen[sample].baseline or 1.0
+            baseline = self.telling.moments["healthy"].states[sample].baseline or 1.0
             if counts.judged < least or (counts.accuracy or 0.0) < baseline - MAX_DROP:
                 return False
         return True
 
     # ---- the end --------------------------------------------------------------------------
     def report(self, preparation_seconds: float, reason: str = "") -> Report:
-        """What was told so far, and whether it is the story that was promised."""
+        """Return the report so far, with the checks of the story."""
         moments = self.telling.moments
         last = self.telling.scene() if self.telling.senders else None
         return Report(
@@ -165,19 +165,19 @@ class Story:
         ]
 
     def _checks(self, last: Scene) -> Iterator[Check]:
-        seen = last.seen[PRICING]
+        pricing = last.states[PRICING]
         requests = _requests(last)
         yield Check(
             f"pricing {self._first} was retrained because of ModelDecay, in a Job",
-            "retraining" in self.telling.moments and bool(seen.training.version),
+            "retraining" in self.telling.moments and bool(pricing.training.version),
         )
         yield Check(
             f"it took {' → '.join(map(str, self.weights))} % of the traffic",
             tuple(self.weights[: len(STEPS)]) == STEPS,
         )
-        kept = [version for version, outcome, _ in seen.history if outcome == "Replaced"]
+        kept = [version for version, outcome, _ in pricing.history if outcome == "Replaced"]
         yield Check(
-            f"{seen.stable} serves, {self._first} is kept for a rollback", self._first in kept
+            f"{pricing.stable} serves, {self._first} is kept for a rollback", self._first in kept
         )
         after = percent(self._accuracies(last)[0].after.accuracy)
         yield Check(f"accuracy is back at {after}", "recovered" in self.telling.moments)
@@ -197,13 +197,13 @@ def shift_market(telling: Telling, market: Market) -> None:
 
 def _is_healthy(scene: Scene) -> bool:
     return all(
-        scene.seen[sample].state == "Healthy" and scene.judged(sample) >= least
+        scene.states[sample].state == "Healthy" and scene.judged(sample) >= least
         for sample, least in MEASURED.items()
     )
 
 
 def _attempt_failed(scene: Scene) -> str:
-    training = scene.seen[PRICING].training
+    training = scene.states[PRICING].training
     if not training.attempts or training.outcome in {"", "InProgress"}:
         return ""
     return f"the attempt ended as {training.outcome}: {training.message}"
@@ -212,9 +212,9 @@ def _attempt_failed(scene: Scene) -> str:
 def _requests(last: Scene | None) -> Requests:
     failures: dict[str, int] = {}
     snapshots = last.snapshots.values() if last else ()
-    for one in snapshots:
-        for what, count in one.failures.items():
-            failures[what] = failures.get(what, 0) + count
+    for snapshot in snapshots:
+        for kind, count in snapshot.failures.items():
+            failures[kind] = failures.get(kind, 0) + count
     return Requests(
         sum(one.sent for one in snapshots), sum(one.failed for one in snapshots), failures
     )

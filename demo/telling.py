@@ -1,4 +1,4 @@
-"""Looks at both products again and again, tells what is new, and waits for the next stage."""
+"""Polls both products, reports changes, and waits for the next stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from demo.errors import DemoError
 from demo.report import Level
 from demo.samples import SAMPLES, Object, Sample
 from demo.terminal import Row, Terminal, clock
-from demo.watch import Seen, look, news, percent
+from demo.watch import ProductState, look, news, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,18 +33,18 @@ class Scene:
     """What is known at one moment; `at` in seconds since the story began."""
 
     at: float
-    seen: Mapping[Sample, Seen]
+    states: Mapping[Sample, ProductState]
     snapshots: Mapping[Sample, Snapshot]
     recent: Mapping[Sample, Recent]
 
     def judged(self, sample: Sample) -> int:
-        """Predictions of a product whose truth is known."""
+        """Return predictions of a product whose truth is known."""
         none = Snapshot(0.0)
         return self.snapshots.get(sample, none).since(none).judged
 
 
 def nothing() -> None:
-    """What most stages do to begin: the operator does it all."""
+    """Do nothing, as the operator begins most stages itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Stage:
 
 @dataclass(slots=True)
 class Telling:
-    """A story while it is told."""
+    """A story while it runs."""
 
     backend: Backend
     terminal: Terminal
@@ -80,19 +80,19 @@ class Telling:
     rows: list[Row] = field(default_factory=list)
     levels: list[Level] = field(default_factory=list)
     _api: Api | None = None
-    _seen: dict[Sample, Seen] = field(default_factory=dict)
+    _seen: dict[Sample, ProductState] = field(default_factory=dict)
     _recent: dict[Sample, Recent] = field(
         default_factory=lambda: {sample: Recent() for sample in SAMPLES}
     )
 
     def read(self, sample: Sample) -> Object:
-        """A product as it is."""
+        """Return a product as it is."""
         if self._api is None:
             self._api = Api(self.backend.kubeconfig)
         return dict(self._api.get(sample.url))
 
     def until(self, stage: Stage) -> Scene:
-        """Tell what happens until a stage is reached; the scene that shows it.
+        """Report events until a stage is reached; return its scene.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class Telling:
         return scene
 
     def scene(self) -> Scene:
-        """Look once, and tell what is new."""
+        """Read both products once, and report changes."""
         snapshots = self.senders.snapshot() if self.senders else {}
         for sample, snapshot in snapshots.items():
             self._recent[sample].add(snapshot)
@@ -124,7 +124,7 @@ class Telling:
             now = look(self.read(sample))
             # What was there when the telling began isn't news.
             for text in news(self._seen.get(sample, now), now):
-                self._tell(at, sample, now, text)
+                self._report(at, sample, now, text)
             self._seen[sample] = now
             if sample in snapshots:
                 self._level(at, sample)
@@ -138,10 +138,10 @@ class Telling:
             self.levels.append(Level(at, sample.name, accuracy))
 
     def note(self, product: str, text: str) -> None:
-        """A row about what people do."""
+        """Add a row about an action of a person."""
         self._row(Row(time.monotonic() - self.began, product, "", text))
 
-    def _tell(self, at: float, sample: Sample, now: Seen, text: str) -> None:
+    def _report(self, at: float, sample: Sample, now: ProductState, text: str) -> None:
         accuracy = self._recent[sample].counts().accuracy
         self._row(Row(at, sample.name, now.state, text, accuracy, now.baseline))
 
@@ -151,13 +151,13 @@ class Telling:
 
 
 def described(scene: Scene) -> str:
-    """Both products in one line."""
+    """Return both products in one line."""
     parts = []
-    for sample, seen in scene.seen.items():
+    for sample, state in scene.states.items():
         accuracy = percent(scene.recent[sample].counts().accuracy)
-        canary = f" {seen.candidate}@{seen.weight}" if seen.candidate else ""
-        training = " training" if seen.training.trigger else ""
-        told = f"{sample.name} {seen.state or 'not served yet'} {seen.stable}{canary}{training}"
-        parts.append(f"{told}, accuracy {accuracy}{f' ({seen.trouble})' if seen.trouble else ''}")
+        canary = f" {state.candidate}@{state.weight}" if state.candidate else ""
+        training = " training" if state.training.trigger else ""
+        line = f"{sample.name} {state.state or 'not served yet'} {state.stable}{canary}{training}"
+        parts.append(f"{line}, accuracy {accuracy}{f' ({state.problem})' if state.problem else ''}")
     failed = sum(one.failed for one in scene.snapshots.values())
     return f"{' | '.join(parts)} | {failed} requests failed"

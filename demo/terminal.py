@@ -42,17 +42,17 @@ class Terminal:
     _spoke: float = 0.0
 
     def say(self, text: str = "") -> None:
-        """A line outside the timeline."""
+        """Print a line outside the timeline."""
         self._print(text)
 
     def headings(self) -> None:
-        """The names of the columns."""
+        """Print the names of the columns."""
         width = _width()
         self._print(_line(HEADINGS[:4], HEADINGS[4]))
         self._print("─" * width)
 
     def row(self, row: Row) -> None:
-        """One row; a long text goes on below its column."""
+        """Print one row; a long text continues below its column."""
         cells = (clock(row.at), row.product, row.state or "–", compared(row.now, row.baseline))
         indent = _line(("", "", "", ""), "")
         first, *rest = textwrap.wrap(row.text, max(_width() - len(indent), 40)) or [""]
@@ -61,7 +61,7 @@ class Terminal:
             self._print(indent + line)
 
     def live(self, text: str) -> None:
-        """What is the case now: drawn over by what comes next."""
+        """Print the present state, which the next output overwrites."""
         if self.out.isatty():
             self.out.write(CLEAR + text[: shutil.get_terminal_size().columns - 1])
             self.out.flush()
@@ -75,13 +75,13 @@ class Terminal:
 
 
 def clock(seconds: float) -> str:
-    """`3:07`: minutes and seconds since the story began."""
+    """Return `3:07`: minutes and seconds since the story began."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes}:{rest:02}"
 
 
 def compared(now: float | None, baseline: float | None) -> str:
-    """`77.2 % / 91.8 %`: an accuracy against its baseline."""
+    """Return `77.2 % / 91.8 %`: an accuracy against its baseline."""
     if now is None and baseline is None:
         return "–"
     return f"{percent(now)} / {percent(baseline)}"

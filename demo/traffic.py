@@ -47,7 +47,7 @@ class Source:
 
 
 def sources(backend: Backend, gateway: str) -> tuple[Source, ...]:
-    """Sellers who ask for prices, visitors who search."""
+    """Return sellers who ask for prices, visitors who search."""
     visits: dict[Sample, Sellers | Visitors] = {PRICING: Sellers(), RANKING: Visitors()}
     return tuple(
         Source(
@@ -63,7 +63,7 @@ class Senders:
     """Send while the block lasts: `with Senders(sources, market) as senders`."""
 
     def __init__(self, sources: tuple[Source, ...], market: Market) -> None:
-        """Nothing is sent yet."""
+        """Store the settings; nothing is sent yet."""
         self._sources, self._market = sources, market
         self._traffic: dict[Sample, Traffic] = {}
         self._loop = asyncio.new_event_loop()
@@ -101,7 +101,7 @@ class Senders:
         self._in_loop(lambda: self._shift(market))
 
     def snapshot(self) -> dict[Sample, Snapshot]:
-        """What was sent and answered so far, by product.
+        """Return the sent and answered requests so far, by product.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Senders:
 
 
 def _wait_for_answer(source: Source, market: Market) -> None:
-    """The gateway's data plane follows its status by a moment: ask until it knows the way."""
+    """Poll until the gateway's data plane has the route, a moment after its status."""
 
     def is_answered() -> bool:
         return asyncio.run(_one_answer(source, market))

@@ -36,10 +36,10 @@ LATER_DAYS = 35
 
 
 def break_new_version(backend: Backend, terminal: Terminal) -> int:
-    """Push a model that was trained before the market moved, wait until it is taken back, clean up."""
+    """Push a model that was trained before the market shifted, wait for its rollback, clean up."""
     telling = telling_of(backend, terminal)
-    found = telling.read(PRICING)
-    stable = look(found).stable
+    product = telling.read(PRICING)
+    stable = look(product).stable
     version = f"old-{time.time():.0f}"
     terminal.say(
         f"pricing serves {stable}. {version} is trained on the market of before the shift, as if a"
@@ -48,10 +48,10 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
     )
     terminal.live(f"  … training {version}")
     where = addons.addresses(backend)
-    changed = _with_model(found, version, where)
+    changed = _with_model(product, version, where)
     with visitors(telling):
         telling.until(measured())
-        with spec_model_restored(telling, found):
+        with spec_model_restored(telling, product):
             products.apply_product(backend, changed)
             telling.note("pricing", f"kubectl apply: spec.model is {version} now")
             telling.until(
@@ -61,7 +61,7 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
                     seconds=VERDICT_SECONDS,
                     reached=lambda scene: _outcome(scene, version) == "RolledBack",
                     spoiled=lambda scene: (
-                        f"{version} was promoted" if scene.seen[PRICING].stable == version else ""
+                        f"{version} was promoted" if scene.states[PRICING].stable == version else ""
                     ),
                 )
             )
@@ -70,13 +70,13 @@ def break_new_version(backend: Backend, terminal: Terminal) -> int:
                 name="as found",
                 expects="pricing to rest with nothing stalled",
                 seconds=REST_SECONDS,
-                reached=lambda scene: scene.seen[PRICING].rests and not stalled(telling),
+                reached=lambda scene: scene.states[PRICING].rests and not stalled(telling),
             )
         )
         failed = failed_requests(scene)
-    named = naming_what_serves(found)["spec"]["model"]["bento"]["version"]
+    named = with_stable_model(product)["spec"]["model"]["bento"]["version"]
     terminal.say(
-        f"\n{version} was rolled back; {scene.seen[PRICING].stable} serves all traffic, spec.model"
+        f"\n{version} was rolled back; {scene.states[PRICING].stable} serves all traffic, spec.model"
         f" names {named}; {failed} requests failed. `make demo-history` shows it."
     )
     return 1 if failed else 0
@@ -88,7 +88,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
     token = f"{time.time():.0f}"
     here = ("dprod/pricing", f"--namespace={PRICING.namespace}")
     with visitors(telling):
-        before = telling.until(measured()).seen[PRICING]
+        before = telling.until(measured()).states[PRICING]
         backend.run_kubectl("annotate", "--overwrite", *here, f"{RETRAIN}={token}")
         telling.note("pricing", f"kubectl annotate {' '.join(here)} {RETRAIN}={token}")
         telling.until(
@@ -96,7 +96,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
                 name="taken up",
                 expects="the request to be taken up",
                 seconds=REST_SECONDS,
-                reached=lambda scene: scene.seen[PRICING].training.cause == "Requested",
+                reached=lambda scene: scene.states[PRICING].training.cause == "Requested",
             )
         )
         scene = telling.until(
@@ -104,11 +104,11 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
                 name="ended",
                 expects="the attempt to end: promoted, or refused with its reason",
                 seconds=REST_SECONDS,
-                reached=lambda scene: scene.seen[PRICING].rests,
+                reached=lambda scene: scene.states[PRICING].rests,
             )
         )
         failed = failed_requests(scene)
-    now = scene.seen[PRICING]
+    now = scene.states[PRICING]
     terminal.say(
         f"\nThe attempt ended as {now.training.outcome}: {now.training.gate or now.training.message}"
         f"\npricing serves {now.stable} (before: {before.stable}); {failed} requests failed."
@@ -117,7 +117,7 @@ def ask_for_retraining(backend: Backend, terminal: Terminal) -> int:
 
 
 def show_history(backend: Backend, terminal: Terminal) -> int:
-    """The versions of both products, the youngest first, as status.history has them."""
+    """Return the versions of both products, the youngest first, as status.history has them."""
     telling = telling_of(backend, terminal)
     for sample in SAMPLES:
         status = telling.read(sample)["status"]
@@ -133,17 +133,21 @@ def show_history(backend: Backend, terminal: Terminal) -> int:
 
 
 def history_lines(status: Object) -> Iterator[str]:
-    """A table of the stable version and of those before it."""
+    """Yield a table of the stable version and of those before it."""
     columns = "{:<16} {:<12} {:<16} {:<22} {}"
     yield columns.format("version", "outcome", "reason", "until", "accuracy at acceptance")
     stable = status.get("stable") or {}
     rows = [{**stable, "outcome": "Stable", "reason": stable.get("source", ""), "endTime": "now"}]
-    for one in (*rows, *(status.get("history") or ())):
-        counts = (one.get("baseline") or {}).get("accuracy")
+    for version in (*rows, *(status.get("history") or ())):
+        counts = (version.get("baseline") or {}).get("accuracy")
         share = 1 - counts["bad"] / counts["total"] if counts and counts["total"] else None
         judged = f"{percent(share)} (n={counts['total']:,})" if counts else "–"
         yield columns.format(
-            one["version"], one["outcome"], one.get("reason") or "–", one["endTime"], judged
+            version["version"],
+            version["outcome"],
+            version.get("reason") or "–",
+            version["endTime"],
+            judged,
         )
 
 
@@ -176,7 +180,7 @@ def send_traffic(backend: Backend, terminal: Terminal) -> int:
 
 @contextmanager
 def visitors(telling: Telling) -> Iterator[None]:
-    """Traffic of the market as it is now."""
+    """Yield traffic of the market as it is now."""
     where, market = addons.addresses(telling.backend), _market(telling.backend)
     telling.terminal.headings()
     with Senders(sources(telling.backend, where.gateway), market) as senders:
@@ -188,7 +192,7 @@ def visitors(telling: Telling) -> Iterator[None]:
 
 
 def telling_of(backend: Backend, terminal: Terminal) -> Telling:
-    """What is told of a demonstration that is there; DemoError where there is none."""
+    """Return the reporter of a running demonstration. Raises DemoError without one."""
     telling = Telling(backend, terminal)
     try:
         telling.read(PRICING)
@@ -206,7 +210,7 @@ def _market(backend: Backend) -> Market:
 
 
 def _with_model(product: Object, version: str, where: Addresses) -> Object:
-    """The product with a model of the first day's market, and nothing else changed."""
+    """Return the product with a model of the first day's market, and nothing else changed."""
     repository = product["spec"]["retraining"]["output"]
     runtime = product["spec"]["serving"]["runtimeImage"]
     with tempfile.TemporaryDirectory(prefix="sluicegate-demo-") as scratch:
@@ -216,19 +220,19 @@ def _with_model(product: Object, version: str, where: Addresses) -> Object:
 
 
 @contextmanager
-def spec_model_restored(telling: Telling, found: Object) -> Iterator[None]:
-    """However the block ends, spec.model names the version that served before it."""
+def spec_model_restored(telling: Telling, product: Object) -> Iterator[None]:
+    """Set spec.model to the version that served before the block, however the block ends."""
     try:
         yield
     finally:
-        restored = naming_what_serves(found)
+        restored = with_stable_model(product)
         products.apply_product(telling.backend, restored)
         version = restored["spec"]["model"]["bento"]["version"]
         telling.note("pricing", f"kubectl apply: spec.model is {version} again")
 
 
-def naming_what_serves(product: Object) -> Object:
-    """The product, to be applied, with the stable version as its spec.model.
+def with_stable_model(product: Object) -> Object:
+    """Return the product, to be applied, with the stable version as its spec.model.
 
     A retrained version serves although spec.model names the one before it. Naming that again
     after another push would start its canary.
@@ -242,34 +246,34 @@ def naming_what_serves(product: Object) -> Object:
 
 
 def to_apply(product: Object) -> Object:
-    """What a person keeps of a product that was read."""
+    """Return the fields of a product that a person applies."""
     metadata = {key: product["metadata"][key] for key in ("name", "namespace")}
     kept = {key: product[key] for key in ("apiVersion", "kind", "spec")}
     return kept | {"metadata": metadata}
 
 
 def stalled(telling: Telling) -> bool:
-    """Whether a condition says that pricing is stalled."""
+    """Return whether a condition says that pricing is stalled."""
     conditions = telling.read(PRICING)["status"].get("conditions", [])
     return any(one["type"] == "Stalled" and one["status"] == "True" for one in conditions)
 
 
 def measured() -> Stage:
-    """Traffic enough to judge by, before anything is changed."""
+    """Return traffic enough to judge by, before anything is changed."""
     return Stage(
         name="measured",
         expects="pricing to rest, measured on traffic",
         seconds=REST_SECONDS,
-        reached=lambda scene: scene.seen[PRICING].rests and scene.judged(PRICING) > 2_000,  # noqa: PLR2004 - some twenty seconds
+        reached=lambda scene: scene.states[PRICING].rests and scene.judged(PRICING) > 2_000,  # noqa: PLR2004 - some twenty seconds
     )
 
 
 def _outcome(scene: Scene, version: str) -> str:
     return next(
-        (outcome for name, outcome, _ in scene.seen[PRICING].history if name == version), ""
+        (outcome for name, outcome, _ in scene.states[PRICING].history if name == version), ""
     )
 
 
 def failed_requests(scene: Scene) -> int:
-    """Requests of both products that weren't answered."""
+    """Return requests of both products that weren't answered."""
     return sum(one.failed for one in scene.snapshots.values())

@@ -53,12 +53,12 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A product as its status tells; empty strings for what isn't there (yet)."""
+class ProductState:
+    """State of a product by its status; empty strings for missing values."""
 
     state: str = ""
     ready: bool = False
-    trouble: str = ""
+    problem: str = ""
     unknown: str = ""
     stable: str = ""
     baseline: float | None = None
@@ -78,17 +78,17 @@ class Seen:
         return not self.candidate and not self.training.trigger
 
 
-def look(product: Object) -> Seen:
-    """What the status of a DataProduct says."""
+def look(product: Object) -> ProductState:
+    """Return the state of a DataProduct by its status."""
     status = product.get("status") or {}
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     ready = conditions.get("Ready", {})
     stable, candidate = status.get("stable") or {}, status.get("candidate") or {}
     diagnosis = status.get("diagnosis") or {}
-    return Seen(
+    return ProductState(
         state=status.get("state", ""),
         ready=ready.get("status") == "True",
-        trouble="" if ready.get("status") == "True" else ready.get("message", ""),
+        problem="" if ready.get("status") == "True" else ready.get("message", ""),
         unknown=_told(conditions.get("Degraded", {}), "Unknown"),
         stable=stable.get("version", ""),
         baseline=_accuracy((stable.get("baseline") or {}).get(SLO)),
@@ -107,13 +107,13 @@ def look(product: Object) -> Seen:
     )
 
 
-def news(before: Seen, now: Seen) -> Iterator[str]:
-    """What has changed between two looks, one sentence each, in the order of the loop."""
+def news(before: ProductState, now: ProductState) -> Iterator[str]:
+    """Yield a sentence for each change between two states, in the order of the loop."""
     if now.ready and not before.ready:
         yield f"{now.stable} serves all traffic"
     if now.decision and now.decision != before.decision:
         yield f"{now.decision.type} ({now.decision.reason}): {now.decision.message}"
-    if _tells_more(before, now):
+    if _adds_information(before, now):
         yield f"diagnosis: {now.cause}: {now.cause_message}"
     yield from _training_news(before.training, now.training)
     yield from _rollout_news(before, now)
@@ -121,8 +121,8 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
         yield f"state: {before.state} → {now.state}{f': {now.unknown}' if now.unknown else ''}"
 
 
-def _tells_more(before: Seen, now: Seen) -> bool:
-    """Whether the diagnosis is new, and says what neither the decision nor the state does."""
+def _adds_information(before: ProductState, now: ProductState) -> bool:
+    """Return whether the diagnosis is new, and adds to the decision and the state."""
     decided = now.decision.reason if now.decision else ""
     if now.cause in {before.cause, decided} or now.state != "Degraded":
         return False
@@ -138,7 +138,7 @@ def _training_news(before: Training, now: Training) -> Iterator[str]:
         yield f"training ended with {now.version or now.outcome}: {now.gate or now.message}"
 
 
-def _rollout_news(before: Seen, now: Seen) -> Iterator[str]:
+def _rollout_news(before: ProductState, now: ProductState) -> Iterator[str]:
     if now.candidate and now.candidate != before.candidate and now.stable:
         yield f"{now.candidate} starts beside {now.stable}"
     if now.candidate and now.weight != before.weight and now.stable:
@@ -152,12 +152,12 @@ def _rollout_news(before: Seen, now: Seen) -> Iterator[str]:
 
 
 def percent(share: float | None) -> str:
-    """`91.8 %`; a dash for what isn't known."""
+    """Return `91.8 %`; a dash for what isn't known."""
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
 def _told(condition: Mapping[str, str], status: str) -> str:
-    """Reason and message (of the first SLO) of a condition that has this status."""
+    """Return reason and message (of the first SLO) of a condition that has this status."""
     if condition.get("status") != status:
         return ""
     return f"{condition['reason']}: {condition.get('message', '').partition(';')[0]}"

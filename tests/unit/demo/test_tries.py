@@ -12,7 +12,7 @@ from cluster.identity import Identity
 from cluster.kind import KindCluster
 from demo.telling import StageMissedError, Telling
 from demo.terminal import Terminal
-from demo.tries import decision_lines, history_lines, naming_what_serves, spec_model_restored
+from demo.tries import decision_lines, history_lines, spec_model_restored, with_stable_model
 from sluicegate.reconcile.decide.events import decision_status
 
 COUNTS = {"accuracy": {"bad": 80, "total": 1000}}
@@ -62,7 +62,7 @@ def test_after_a_rolled_back_push_the_demo_sets_spec_model_to_stable(serves, mod
         "spec": {"owner": "o", "model": pushed},
         "status": {"stable": {"version": serves, "image": f"r@{serves}", "service": "S"}},
     }
-    assert naming_what_serves(product) == {
+    assert with_stable_model(product) == {
         "apiVersion": "a",
         "kind": "DataProduct",
         "metadata": {"name": "pricing", "namespace": "p"},
@@ -92,5 +92,5 @@ def test_after_each_demo_rollout_spec_model_names_the_serving_version(end, tmp_p
         assert not applied.exists()
         if end is not None:
             raise end
-    assert json.loads(applied.read_text()) == naming_what_serves(product)
+    assert json.loads(applied.read_text()) == with_stable_model(product)
     assert "spec.model is v2 again" in shown.getvalue()

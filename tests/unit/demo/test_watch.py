@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from demo.watch import Seen, look, news
+from demo.watch import ProductState, look, news
 
 VERSION = {"image": "registry.example/pricing@sha256:0", "revision": "0", "runtimeImage": "r"}
 
@@ -27,8 +27,8 @@ def told(before, after):
 
 
 def test_a_product_without_status_prints_no_line():
-    assert look({"metadata": {}}) == Seen()
-    assert not list(news(Seen(), Seen()))
+    assert look({"metadata": {}}) == ProductState()
+    assert not list(news(ProductState(), ProductState()))
 
 
 def decision(kind, reason, message):
@@ -103,7 +103,7 @@ def test_a_status_change_is_printed_once_as_a_sentence(before, after, line):
 
 def test_the_reason_why_a_product_does_not_serve_is_kept_for_the_timeout_message():
     condition = {"type": "Ready", "status": "False", "message": "v1: no pod is ready"}
-    assert look(product(conditions=[condition])).trouble == "v1: no pod is ready"
+    assert look(product(conditions=[condition])).problem == "v1: no pod is ready"
 
 
 def test_the_demo_shows_the_baseline_of_the_stable_version():

@@ -46,6 +46,7 @@ BANNED = {
 }
 """Words to avoid as regular expressions, with those of the field for each."""
 PLAIN = (
+    "demo",
     "operator/sluicegate/policy",
     "operator/sluicegate/api",
     "operator/sluicegate/portfolio",
