@@ -2,8 +2,8 @@
 
 The functions are pure: the time is an argument. A condition's lastTransitionTime changes only with
 its status. Reconciling and Stalled exist only while True, because kstatus (and so Flux, Helm and
-`kubectl wait`) reads their presence; ReviewDue, ActionsLate, OperatorOverlap, DegradesDependents and
-EvidenceOneSided, which few products have, likewise. MarketsMet exists only on products that count by market. All others
+`kubectl wait`) reads their presence; ReviewDue, ActionsLate, OperatorOverlap, DegradesDependents,
+EvidenceOneSided and PreviewRefused, which few products have, likewise. MarketsMet exists only on products that count by market. All others
 always exist.
 """
 
@@ -24,6 +24,7 @@ ABNORMAL: Final = frozenset(
         ConditionType.OPERATOR_OVERLAP,
         ConditionType.DEGRADES_DEPENDENTS,
         ConditionType.EVIDENCE_ONE_SIDED,
+        ConditionType.PREVIEW_REFUSED,
         ConditionType.REVIEW_DUE,
         ConditionType.ACTIONS_LATE,
     }

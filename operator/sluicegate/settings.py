@@ -255,6 +255,10 @@ class Settings(BaseSettings):
     """Registries that training Jobs may push to without TLS; for test clusters."""
     share_dependency_states: Flag = True
     """Whether a product sees the state of products in other namespaces."""
+    previews: Flag = False
+    """Whether products may have a preview (spec.rollout.preview), by which clients of a listener choose
+    the candidate.
+    """
     show_log_tails: Flag = True
     """Whether status, events and messages have the last lines of the log of a training or pod that
     failed, without credentials. If false, they have the command that shows the log instead.

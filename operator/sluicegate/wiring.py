@@ -134,6 +134,7 @@ def _reconciler(
         share_states=settings.share_dependency_states,
         refusals=trainer.refusals,
         max_training_seconds=settings.max_retraining_seconds,
+        previews=settings.previews,
         reviews=reviews.conditions,
     )
     overlaps, lengths = OperatorOverlaps(written_by(settings)), BlockLengths(wake)

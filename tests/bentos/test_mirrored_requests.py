@@ -68,6 +68,7 @@ def mirroring(
         mirror = {"url": url, "percent": 100, "timeoutMilliseconds": 60_000, "maxConcurrency": 4}
         more = {"SLUICEGATE_REVISION": version * 5, "FACTOR": str(factor)}
         more["SLUICEGATE_MIRROR"] = json.dumps(mirror)
+        more["SLUICEGATE_PREVIEW"] = "true"
         return identity(name, version, secret) | more
 
     with launched(bento, folder / "v2", **pod_of("v2", 3, nowhere)) as candidate:
@@ -129,6 +130,18 @@ def test_mirrored_requests_are_excluded_from_the_indicators_of_the_candidate(pod
     assert not re.fullmatch(NO_PRODUCT_ENDPOINT, "/multiply")
     counted = candidate.counters("sluicegate_indicator_events_total")
     assert set(counted.values()) == {0}, "the service's own events neither"
+
+
+def test_a_preview_is_answered_without_tokens_and_counts_for_no_indicator(pods):
+    _, candidate = pods
+    before = endpoints(candidate)
+    header = {"sluicegate-preview": "catalog/multiplied"}
+    answer = candidate.post("/multiply", {"numbers": [1, 2]}, **header)
+    assert answer.json() == {"values": [3, 6], "tokens": [None, None]}
+    assert answer.headers["sluicegate-version"].split()[1:] == ["v2", "v2" * 5]
+    after = endpoints(candidate)
+    assert {path for path in after if after[path] != before.get(path)} == {"/-/mirrored/multiply"}
+    assert set(candidate.counters("sluicegate_indicator_events_total").values()) == {0}
 
 
 def test_a_user_request_cannot_trigger_a_mirrored_request(pods):

@@ -9,6 +9,8 @@ from typing import Final
 
 GROUP: Final = "sluicegate.dev"
 DRAW_ROUTE_SUFFIX: Final = f"-draws.{GROUP}"
+PREVIEW_ROUTE_SUFFIX: Final = f"-preview.{GROUP}"
+PREVIEW_HEADER: Final = "sluicegate-preview"
 """What the name of a route of draws has beyond the product's. No product's name has a dot, and with the
 group none is the same where a gateway's counter has `-` for each dot."""
 VERSION: Final = "v1alpha1"
@@ -125,6 +127,8 @@ class ConditionType(StrEnum):
     """Present only while True: a product that calls this one is degraded by a version of this one."""
     EVIDENCE_ONE_SIDED = "EvidenceOneSided"
     """Present only while True: of a product and its consumer, one alone lets SLOs count in canaries."""
+    PREVIEW_REFUSED = "PreviewRefused"
+    """Present only while True: the spec has a preview, which the operator's settings don't allow."""
     RUNTIME_PINNED = "RuntimePinned"
     """False warns: the runtime image is named by a tag, so two pods may run two runtimes."""
     OPERATOR_OVERLAP = "OperatorOverlap"
@@ -234,6 +238,8 @@ class ConditionReason(StrEnum):
     STEPPING = "Stepping"
     AWAITING_APPROVAL = "AwaitingApproval"
     API_CHANGED = "ApiChanged"
+    PREVIEWING = "Previewing"
+    """A candidate answers previews alone, for rollout.preview.durationSeconds."""
     PROMOTING = "Promoting"
     ROLLING_BACK = "RollingBack"
     NO_ROLLOUT = "NoRollout"
@@ -256,6 +262,8 @@ class ConditionReason(StrEnum):
     DEPENDENT_DEGRADED = "DependentDegraded"
     # EvidenceOneSided
     EVIDENCE_NOT_COUNTED = "EvidenceNotCounted"
+    # PreviewRefused
+    PREVIEWS_NOT_ALLOWED = "PreviewsNotAllowed"
     # OperatorOverlap
     OPERATOR_OVERLAP = "OperatorOverlap"
     # ActionsLate

@@ -15,7 +15,7 @@ from sluicegate.api.extent import compact_json, readable_json, without_nulls
 from sluicegate.api.inputs import MAX_INPUTS, DataInput
 from sluicegate.api.list_types import Keyed, Unique
 from sluicegate.api.model import Model
-from sluicegate.api.names import LABEL_QUEUE
+from sluicegate.api.names import LABEL_QUEUE, PREVIEW_HEADER
 from sluicegate.api.patterns import described
 from sluicegate.api.product_info import (
     PRODUCT_MANAGER,
@@ -34,7 +34,7 @@ from sluicegate.api.product_info import (
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.review import ReviewCycle
 from sluicegate.api.rollout import Rollout
-from sluicegate.api.route import Route
+from sluicegate.api.route import ParentRef, Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
 from sluicegate.api.slos import MAX_PROMQL_SLOS, Analysis, Slo
 from sluicegate.api.status import DataProductStatus
@@ -188,7 +188,10 @@ class DataProductSpec(ApiModel):
             " == (has(one.__namespace__) ? one.__namespace__ : '')"
             " && (!has(other.sectionName) || has(one.sectionName) && one.sectionName == other.sectionName)"
             " && (!has(other.port) || has(one.port) && one.port == other.port)))",
-            holds=lambda self: self._has_consumers_listeners,
+            holds=lambda self: (
+                self.rollout.consumers is None
+                or self._are_listeners_of_route(self.rollout.consumers.parent_refs)
+            ),
             message="rollout.consumers.parentRefs must be listeners of the route: set route, and name"
             " in it each of these Gateways, without sectionName or with the same one",
             field="rollout",
@@ -205,6 +208,35 @@ class DataProductSpec(ApiModel):
             ),
             message=f"route.rules matches a header {DRAW_HEADER}…, which rollout.consumers needs for"
             " the draws of consumers: match another header, or remove rollout.consumers",
+            field="route",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.preview) || has(self.route)"
+            " && self.rollout.preview.parentRefs.all(one, self.route.parentRefs.exists(other,"
+            " other.name == one.name && (has(other.__namespace__) ? other.__namespace__ : '')"
+            " == (has(one.__namespace__) ? one.__namespace__ : '')"
+            " && (!has(other.sectionName) || has(one.sectionName) && one.sectionName == other.sectionName)"
+            " && (!has(other.port) || has(one.port) && one.port == other.port)))",
+            holds=lambda self: (
+                self.rollout.preview is None
+                or self._are_listeners_of_route(self.rollout.preview.parent_refs)
+            ),
+            message="rollout.preview.parentRefs must be listeners of the route: set route, and name"
+            " in it each of these Gateways, without sectionName or with the same one",
+            field="rollout",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.preview) || !has(self.route)"
+            " || !has(self.route.rules) || self.route.rules.all(rule, !has(rule.matches)"
+            " || rule.matches.all(match, !has(match.headers) || match.headers.all(header,"
+            f" header.name.lowerAscii() != '{PREVIEW_HEADER}')))",
+            holds=lambda self: (
+                self.rollout.preview is None
+                or self.route is None
+                or PREVIEW_HEADER not in self.route.matched_headers
+            ),
+            message=f"route.rules matches the header {PREVIEW_HEADER}, which rollout.preview needs:"
+            " match another header, or remove rollout.preview",
             field="route",
         ),
     )
@@ -316,16 +348,8 @@ class DataProductSpec(ApiModel):
             slo.indicator.events or (slo.indicator.outcomes and feedback) for slo in self.slos
         )
 
-    @property
-    def _has_consumers_listeners(self) -> bool:
-        consumers, route = self.rollout.consumers, self.route
-        return consumers is None or (
-            route is not None
-            and all(
-                any(parent_ref.is_within(route_parent) for route_parent in route.parent_refs)
-                for parent_ref in consumers.parent_refs
-            )
-        )
+    def _are_listeners_of_route(self, parent_refs: tuple[ParentRef, ...]) -> bool:
+        return self.route is not None and self.route.listeners_among(parent_refs) == parent_refs
 
     @property
     def _thresholds(self) -> set[int]:

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from sluicegate.api.approvals import Approvals
 from sluicegate.api.base import ApiModel, Rule
 from sluicegate.api.consumers import Consumers
+from sluicegate.api.route import PARENTS_RULE, ParentRef
 from sluicegate.api.shadow import Mirror, Shadow
 
 DEFAULT_MAX_DURATION_SECONDS: Final = 14_400
@@ -45,6 +46,19 @@ class Approval(StrEnum):
     MANUAL = "Manual"
 
 
+class Preview(ApiModel):
+    """Listeners by which a candidate answers requests with the header sluicegate-preview."""
+
+    cel_rules: ClassVar = (PARENTS_RULE,)
+
+    parent_refs: Annotated[tuple[ParentRef, ...], Field(min_length=1, max_length=8)]
+    """Listeners for previews, each one of route.parentRefs. A client of them reaches the candidate
+    with the header `sluicegate-preview: NAMESPACE/NAME`."""
+    duration_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """Time from the start of a candidate for which it takes no traffic and answers previews alone. It
+    counts as a part of maxDurationSeconds."""
+
+
 class Rollout(ApiModel):
     """How a candidate reaches users."""
 
@@ -74,6 +88,9 @@ class Rollout(ApiModel):
     Without it, approval decides alone."""
     consumers: Consumers | None = None
     """Consumers whose outcomes are counted by the version that answered them. Without it none are."""
+    preview: Preview | None = None
+    """Lets people and tests reach a candidate by a header, before and while it has a share of the
+    traffic; these requests count for nothing. Without it a candidate answers by its share alone."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
     """Number of versions that are kept for a rollback."""
     shadow: Shadow | None = None

@@ -5,6 +5,7 @@ meanings are the Gateway API's.
 """
 
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -444,6 +445,14 @@ class Route(ApiModel):
     """Path prefix. It stands for one rule that matches the prefix and rewrites it to /."""
     rules: Annotated[tuple[RouteRule, ...], Field(max_length=8)] = ()
     """Rules of the route, where a path prefix does not suffice."""
+
+    def listeners_among(self, parent_refs: Sequence[ParentRef]) -> tuple[ParentRef, ...]:
+        """Return those references by which requests reach this route."""
+        return tuple(
+            parent_ref
+            for parent_ref in parent_refs
+            if any(parent_ref.is_within(route_parent) for route_parent in self.parent_refs)
+        )
 
     @property
     def matched_headers(self) -> frozenset[str]:

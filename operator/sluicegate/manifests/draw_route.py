@@ -7,13 +7,13 @@ API prefers a match with more headers. docs/adr/0028 has the reasons.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sluicegate.api.consumers import DRAW_HEADER, Consumers
+from sluicegate.api.consumers import DRAW_HEADER
 from sluicegate.api.names import Component
 from sluicegate.api.product import DataProduct
-from sluicegate.api.route import ParentRef, Route
+from sluicegate.api.route import Route
 from sluicegate.manifests.common import Manifest, labels, metadata, with_inputs_hash, without_empty
 from sluicegate.manifests.names import draw_route_name
-from sluicegate.manifests.route import Backend, backend_ref, parent_ref, rules_of
+from sluicegate.manifests.route import Backend, backend_ref, parent_ref, split_rules
 
 DRAW_BITS: Final = 7
 """Binary digits of a draw, as the library for services makes it."""
@@ -36,7 +36,7 @@ def build_draw_route(
     consumers = product.spec.rollout.consumers
     if consumers is None or len(backends) != 2:  # noqa: PLR2004 - stable and candidate
         return None
-    parents = draw_parents(consumers, route)
+    parents = route.listeners_among(consumers.parent_refs)
     if not parents:
         return None
     return with_inputs_hash(
@@ -52,20 +52,11 @@ def build_draw_route(
                 {
                     "parentRefs": [parent_ref(parent.to_dict()) for parent in parents],
                     "hostnames": list(route.hostnames),
-                    "rules": list(_draw_rules(product, rules_of(route), backends)),
+                    "rules": list(_draw_rules(product, split_rules(product, route), backends)),
                 }
             ),
         }
     )
-
-
-def draw_parents(consumers: Consumers, route: Route) -> list[ParentRef]:
-    """Return the listeners of consumers by which requests reach the route that is in force."""
-    return [
-        parent_ref
-        for parent_ref in consumers.parent_refs
-        if any(parent_ref.is_within(route_parent) for route_parent in route.parent_refs)
-    ]
 
 
 def prefixes_of_share(percent: int, bits: int = DRAW_BITS) -> list[str]:

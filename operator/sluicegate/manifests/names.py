@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Final
 
-from sluicegate.api.names import DRAW_ROUTE_SUFFIX
+from sluicegate.api.names import DRAW_ROUTE_SUFFIX, PREVIEW_ROUTE_SUFFIX
 
 TRIGGER_LENGTH: Final = 8
 
@@ -14,13 +14,18 @@ def version_name(product: str, revision: str) -> str:
 
 
 def candidate_name(product: str) -> str:
-    """Return the name of the Service for mirrored requests, for any candidate."""
+    """Return the name of the Service for mirrored requests and previews, for any candidate."""
     return f"{product}-candidate"
 
 
 def draw_route_name(product: str) -> str:
     """Return the name of the HTTPRoute of consumers' draws."""
     return f"{product}{DRAW_ROUTE_SUFFIX}"
+
+
+def preview_route_name(product: str) -> str:
+    """Return the name of the HTTPRoute of previews."""
+    return f"{product}{PREVIEW_ROUTE_SUFFIX}"
 
 
 def shadow_job_name(product: str, revision: str, second_of_day: int, number: int) -> str:

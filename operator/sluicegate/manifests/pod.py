@@ -128,6 +128,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             "serving": serving.model_dump(mode="json", by_alias=True, exclude=excluded_fields),
             **({"markets": markets_of(product)} if serving.market else {}),
             **({"mirror": mirror.to_dict()} if (mirror := product.spec.rollout.mirror) else {}),
+            **({"preview": True} if product.spec.rollout.preview else {}),
             **({"consumers": consumers} if (consumers := _consumers(product)) else {}),
             **({"upstreams": upstreams} if (upstreams := _upstreams(product)) else {}),
         }
@@ -199,6 +200,8 @@ def _server_environment(product: DataProduct, version: VersionBase) -> dict[str,
         values["SLUICEGATE_CONSUMERS"] = json.dumps(consumers, separators=(",", ":"))
     if upstreams := _upstreams(product):
         values["SLUICEGATE_UPSTREAMS"] = json.dumps(upstreams, separators=(",", ":"))
+    if product.spec.rollout.preview:
+        values["SLUICEGATE_PREVIEW"] = "true"
     if serving.latency_buckets_milliseconds:
         values["BENTOML_CONFIG_OVERRIDES"] = _bucket_override(product, version)
     return values

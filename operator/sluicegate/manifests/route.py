@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sluicegate.api.names import Component
+from sluicegate.api.names import PREVIEW_HEADER, Component
 from sluicegate.api.product import DataProduct
 from sluicegate.api.route import Route
 from sluicegate.manifests.common import (
@@ -39,7 +39,7 @@ def build_route(product: DataProduct, route: Route, backends: Sequence[Backend])
                     "hostnames": list(route.hostnames),
                     "rules": [
                         rule | {"backendRefs": [backend_ref(backend) for backend in backends]}
-                        for rule in rules_of(route)
+                        for rule in split_rules(product, route)
                     ],
                 }
             ),
@@ -63,6 +63,17 @@ def backend_ref(backend: Backend) -> Manifest:
     }
 
 
+def split_rules(product: DataProduct, route: Route) -> list[Manifest]:
+    """Return the user's rules, without backends, for requests that are split between versions.
+
+    Where a product has a preview, they remove its header: pods don't count requests with it, and no
+    client is to choose that for requests that are split.
+    """
+    if product.spec.rollout.preview is None:
+        return rules_of(route)
+    return [_without_request_header(rule, PREVIEW_HEADER) for rule in rules_of(route)]
+
+
 def rules_of(route: Route) -> list[Manifest]:
     """Return the user's rules, without backends."""
     if route.rules:
@@ -75,6 +86,17 @@ def rules_of(route: Route) -> list[Manifest]:
 def _rule(rule: Manifest) -> Manifest:
     """Return a rule of the spec; one without matches gets a match of all requests."""
     return without_empty(rule | {"matches": rule.get("matches") or [_ANY_PATH_MATCH]})
+
+
+def _without_request_header(rule: Manifest, header: str) -> Manifest:
+    """Return the rule with a filter that removes the header; a rule has one filter of this type."""
+    kind, filters = "RequestHeaderModifier", rule.get("filters", [])
+    own_modifier: Manifest = next(
+        (each["requestHeaderModifier"] for each in filters if each["type"] == kind), {}
+    )
+    modifier = own_modifier | {"remove": [*own_modifier.get("remove", ()), header]}
+    others = [each for each in filters if each["type"] != kind]
+    return rule | {"filters": [*others, {"type": kind, "requestHeaderModifier": modifier}]}
 
 
 def _strip_filters(prefix: str) -> list[Manifest]:

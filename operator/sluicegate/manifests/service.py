@@ -1,4 +1,4 @@
-"""The Services: one for each version, for the route's weights; the product's own; one for mirrored requests."""
+"""The Services: one for each version, for the route's weights; the product's own; one for mirrored requests and previews."""
 
 from sluicegate.api import names
 from sluicegate.api.names import Component
@@ -50,7 +50,7 @@ def build_stable_service(product: DataProduct, revision: str | None) -> Manifest
 
 
 def build_candidate_service(product: DataProduct, revision: str) -> Manifest:
-    """Build the Service for mirrored requests: the candidate's pods; with an empty `revision` none.
+    """Build the Service for mirrored requests and previews: the candidate's pods; with an empty `revision` none.
 
     Pods have its name from their start, so a rollout restarts none of them.
     """

@@ -22,6 +22,7 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.names import version_name
+from sluicegate.manifests.preview_route import build_preview_route
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
@@ -60,6 +61,7 @@ def build_children(
     *,
     service_kind: ServiceKind,
     services: Mapping[str, ServiceRecord] | None = None,
+    previews: bool = False,
 ) -> tuple[Child, ...]:
     """Return all children except for Jobs, in the order in which they are applied.
 
@@ -70,6 +72,7 @@ def build_children(
     live : Deployments by revision, as they are.
     service_kind : of the Services of versions that aren't there yet.
     services : those that are, by revision: the kind of a Service can't change.
+    previews : whether the operator's settings allow previews.
     """
     live_services = services or {}
     kinds = {
@@ -77,7 +80,11 @@ def build_children(
         for revision, service in live_services.items()
     }
     manifests = _manifests(
-        product, allocation, live, lambda revision: kinds.get(revision, service_kind)
+        product,
+        allocation,
+        live,
+        lambda revision: kinds.get(revision, service_kind),
+        previews=previews,
     )
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(child.resource, child.key) for child in children}) < len(children):
@@ -92,7 +99,10 @@ def _manifests(
     allocation: Allocation,
     live: Mapping[str, DeploymentRecord],
     kind_of: Callable[[str], ServiceKind],
+    *,
+    previews: bool,
 ) -> Iterator[tuple[Resource, Manifest]]:
+    has_preview = previews and product.spec.rollout.preview is not None
     for placement in allocation.placements:
         version, service = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, service)
@@ -103,8 +113,8 @@ def _manifests(
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if allocation.placements:
         yield SERVICES, build_stable_service(product, allocation.selected)
-        if product.spec.rollout.mirror is not None:
-            yield SERVICES, build_candidate_service(product, allocation.mirrored_to)
+        if product.spec.rollout.mirror is not None or has_preview:
+            yield SERVICES, build_candidate_service(product, allocation.tried)
         yield from _scaling(product, allocation.placements[0])
     if product.spec.route is not None and allocation.weights:
         name = product.metadata.name
@@ -113,6 +123,9 @@ def _manifests(
         ]
         if (draws := build_draw_route(product, product.spec.route, backends)) is not None:
             yield HTTP_ROUTES, draws
+        preview = build_preview_route(product, product.spec.route) if has_preview else None
+        if preview is not None:
+            yield HTTP_ROUTES, preview
         yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
 
 

@@ -75,6 +75,7 @@ LOG = {"sample": 10, "to": {"file": {"claimName": "predictions"}}}
 SHADOW = {"command": ["python", "-m", "shadow"], "intervalSeconds": 86_400}
 GOAL = {"name": "conversion", "target": "0.032"}
 WEB = {"name": "web", "namespace": "gateway"}
+PREVIEW = {"parentRefs": [WEB | {"sectionName": "internal"}]}
 CONSUMERS = {
     "names": ["ranking", "finance/financing"],
     "parentRefs": [WEB | {"sectionName": "internal"}],
@@ -556,6 +557,34 @@ RULES = (
         },
         "spec.route",
         "match another header",
+    ),
+    Case(
+        "previews come by a listener of the route",
+        {"spec.rollout.preview": PREVIEW, "spec.route": ROUTED},
+        {
+            "spec.rollout.preview": PREVIEW,
+            "spec.route": ROUTED | {"parentRefs": [WEB | {"sectionName": "public"}]},
+        },
+        "spec.rollout",
+        "rollout.preview.parentRefs must be listeners of the route",
+        ({"spec.rollout.preview": PREVIEW, "spec.route": REMOVED},),
+    ),
+    Case(
+        "no rule of the user matches the header of previews",
+        {"spec.rollout.preview": PREVIEW, "spec.route": ROUTED | {"rules": [header("country")]}},
+        {
+            "spec.rollout.preview": PREVIEW,
+            "spec.route": ROUTED | {"rules": [header("Sluicegate-Preview")]},
+        },
+        "spec.route",
+        "match another header",
+    ),
+    Case(
+        "references of previews name a listener once",
+        {"spec.rollout.preview": PREVIEW, "spec.route": ROUTED},
+        {"spec.rollout.preview": {"parentRefs": [WEB, WEB]}, "spec.route": ROUTED},
+        "spec.rollout.preview.parentRefs",
+        "must each name another sectionName",
     ),
     Case(
         "references of consumers name a listener once",

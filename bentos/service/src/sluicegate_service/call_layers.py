@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sluicegate_service.environment import CONSUMERS, NAMESPACE, PRODUCT, REVISION, VERSION
+from sluicegate_service.previews import Previews, has_preview
 from sluicegate_service.upstream_outcomes import UpstreamMetrics, upstream_outcomes
 from sluicegate_service.upstreams import CountedCalls
 from sluicegate_service.version_marks import UpstreamVersion, VersionMarks, products_in
@@ -20,12 +21,22 @@ if TYPE_CHECKING:
 def with_marks(application: Application) -> Application:
     """Return the application with marks of its version, if the operator names consumers."""
     consumers = products_in(os.environ, CONSUMERS)
-    revision = os.environ.get(REVISION)
-    if not consumers or not revision:
+    if not consumers or not os.environ.get(REVISION):
         return application
+    return VersionMarks(application, _own_version(), consumers)
+
+
+def with_previews(application: Application, paths: frozenset[str]) -> Application:
+    """Return the application with previews, if the product has them."""
+    if not has_preview(os.environ):
+        return application
+    return Previews(application, paths, _own_version())
+
+
+def _own_version() -> UpstreamVersion:
     product = f"{os.environ.get(NAMESPACE, 'local')}/{os.environ.get(PRODUCT, 'local')}"
-    made_by = UpstreamVersion(product, os.environ.get(VERSION, "local"), revision)
-    return VersionMarks(application, made_by, consumers)
+    version, revision = os.environ.get(VERSION, "local"), os.environ.get(REVISION, "local")
+    return UpstreamVersion(product, version, revision)
 
 
 def with_callers(application: Application, paths: frozenset[str]) -> Application:

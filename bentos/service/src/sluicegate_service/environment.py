@@ -33,6 +33,8 @@ LOG: Final = "SLUICEGATE_LOG"
 """JSON: `serving.log`; also in training Jobs and those of a shadow phase."""
 MIRROR: Final = "SLUICEGATE_MIRROR"
 """JSON: `rollout.shadow.mirror`, and the URL of the candidate."""
+PREVIEW: Final = "SLUICEGATE_PREVIEW"
+"""`true` if `rollout.preview` is set: requests with its header count for nothing."""
 CONSUMERS: Final = "SLUICEGATE_CONSUMERS"
 """JSON: consumers, as NAMESPACE/NAME, whose requests get answers with the mark of the version."""
 UPSTREAMS: Final = "SLUICEGATE_UPSTREAMS"
@@ -64,7 +66,7 @@ DEFAULT_CANDIDATE: Final = "/candidate"
 
 # ---- between pods of two versions --------------------------------------------------------
 MIRRORED_PATH: Final = "/-/mirrored"
-"""Prefix of the path of a mirrored request in BentoML's metrics, so that no indicator counts it."""
+"""Prefix of the path of a mirrored request or a preview in BentoML's metrics, so that no indicator counts it."""
 
 # ---- metrics -----------------------------------------------------------------------------
 LABELLED_METRIC: Final = "sluicegate_predictions_labelled_total"

@@ -1,4 +1,4 @@
-"""The applications around a service's API, in their order: marks, limits, mirrors, markets, calls, tokens.
+"""The applications around a service's API, in their order: marks, limits, previews, mirrors, markets, calls, tokens.
 
 Each reads the operator's variables of its own, and is left out if the product doesn't have what it
 does. Several import modules whose counters read the environment when they are imported, so they are
@@ -65,6 +65,7 @@ def layered(
         with_callers,
         with_calls,
         with_marks,
+        with_previews,
     )
 
     paths = declared - {feedback.path}
@@ -75,6 +76,7 @@ def layered(
         application = _with_tokens(application, paths)
     application = with_callers(with_calls(application, paths), paths)
     application = _mirrored(_by_market(application, paths), paths, feedback.keys)
+    application = with_previews(application, paths)
     limits = Limits.from_environment(os.environ)
     route = feedback if has_feedback else None
     return with_marks(RequestLimits(application, limits, route, _count_refusals()))

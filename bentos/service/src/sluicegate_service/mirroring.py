@@ -122,7 +122,10 @@ class Sent:
 
 @dataclass(slots=True)
 class Received:
-    """A mirrored request to this pod, with the predictions of its answer."""
+    """A request to this pod that counts for nothing, with the predictions of its answer.
+
+    It is a mirrored one, or a preview.
+    """
 
     predictions: list[Any] | None = None
 
@@ -287,7 +290,7 @@ class MirroredRequests:
 
         token = current_request.set(received)
         try:
-            await self.application(_mounted_apart(scope), replayed(message, receive), swallow)
+            await self.application(mounted_apart(scope), replayed(message, receive), swallow)
         finally:
             current_request.reset(token)
         if status != HTTPStatus.OK or received.predictions is None:
@@ -330,7 +333,7 @@ def _read(text: bytes) -> Sequence[ShadowPrediction]:
             raise ValueError("not the answer to a mirrored request")
 
 
-def _mounted_apart(scope: Scope) -> Scope:
+def mounted_apart(scope: Scope) -> Scope:
     """Return the request under a path of its own, as for an application that is mounted there."""
     raw = scope.get("raw_path", scope["path"].encode())
     return {

@@ -93,6 +93,8 @@ class ProductService:
         request. With `header`, the token is also put into the header `sluicegate-token`, so that
         the answer's JSON may stay as it is.
         """
+        if self.is_mirrored:
+            return None
         return self._feedback.token(prediction, market=market, header=header)
 
     async def tokens(
@@ -110,7 +112,7 @@ class ProductService:
         the header `sluicegate-token`, separated by commas.
         """
         request = current_request.get()
-        if isinstance(request, Received):  # the answer goes to another pod only
+        if isinstance(request, Received):  # no label of the answer is to count
             request.predictions = list(predictions)
             return [None] * len(predictions)
         if (answer := current_answer.get()) is not None:
@@ -126,11 +128,11 @@ class ProductService:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether this request is a copy without an answer to a user: omit side effects."""
+        """Whether this request is a copy without an answer to a user, or a preview: omit side effects."""
         return isinstance(current_request.get(), Received)
 
     def count(self, indicator: str, *, good: bool) -> None:
-        """Count one event of an indicator of this version; nothing for a mirrored request."""
+        """Count one event of an indicator of this version; nothing for a mirrored request or a preview."""
         if self.is_mirrored:
             return
         self._counters.count_event(

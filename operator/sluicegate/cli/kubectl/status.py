@@ -24,7 +24,7 @@ from sluicegate.views.plain_text import clean_text
 SHOWN: Final = frozenset(
     {
         ("Stalled", "True"), ("Ready", "False"), ("OperatorOverlap", "True"), ("ReviewDue", "True"), ("ActionsLate", "True"),
-        ("EvidenceOneSided", "True"), ("DegradesDependents", "True"),
+        ("EvidenceOneSided", "True"), ("DegradesDependents", "True"), ("PreviewRefused", "True"),
     }
 )  # fmt: skip
 """Conditions that are shown, each with its status."""

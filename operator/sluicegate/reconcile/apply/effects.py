@@ -62,6 +62,7 @@ class Effects:
             observation.live,
             service_kind=self.services,
             services=self.observer.services(record),
+            previews=observation.previews,
         )
         return Desired(children, inputs_digest)
 

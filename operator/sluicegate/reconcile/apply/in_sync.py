@@ -57,7 +57,7 @@ class InSyncCache:
             indexed_versions,
             allocation.weights,
             allocation.selected,
-            allocation.mirrored_to,
+            allocation.tried,
             [
                 (child.key, child.version)
                 for cache in self._caches

@@ -5,7 +5,7 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL_WEIGHT, Candidate, SplitMode, VersionBase
+from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase, SplitMode, VersionBase
 from sluicegate.manifests.version_annotations import read_identity
 from sluicegate.policy.rollout.decision_status import accepted_version
 from sluicegate.reconcile.observe.observation import Observation
@@ -95,6 +95,17 @@ def _is_reached(observation: Observation, candidate: Candidate) -> bool:
     if not candidate.shares:
         return False
     return observation.now - candidate.shares[-1].start_time >= FOLLOW_SECONDS
+
+
+def preview_end_time(observation: Observation, status: DataProductStatus) -> int | None:
+    """Return when a starting candidate may take traffic, in seconds; None if that isn't ahead."""
+    candidate, preview = status.candidate, observation.product.spec.rollout.preview
+    if preview is None or not observation.previews or status.stable is None:
+        return None
+    if candidate is None or candidate.phase is not CandidatePhase.STARTING:
+        return None
+    end_time = candidate.start_time + preview.duration_seconds
+    return end_time if observation.now < end_time else None
 
 
 def route_removal_time(observation: Observation) -> int | None:

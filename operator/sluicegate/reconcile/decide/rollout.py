@@ -25,6 +25,7 @@ from sluicegate.reconcile.decide.layout import (
     FOLLOW_SECONDS,
     allocation,
     is_route_gone,
+    preview_end_time,
     return_seconds,
 )
 from sluicegate.reconcile.live.failure_attribution import GRACE_SECONDS, attribution_of
@@ -50,17 +51,20 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     pod = problem_of(pods_of_revision(observation.pods, candidate.revision))
     split = observation.split
     weights_in_force = split is None or (_is_accepted(observation) and not split.mismatched)
+    ready_pods = _ready(observation, candidate.revision)
+    is_previewed = ready_pods > 0 and preview_end_time(observation, status) is not None
+    desired_weight = FULL_WEIGHT if promoting else weight
     waits_since = max(candidate.wait_start_time or candidate.start_time, observation.term)
     return replace(
         _WAITING if frozen else _next_progress(observation, status, candidate),
         frozen=frozen,
-        wants_share=candidate.weight < FULL_WEIGHT if promoting else candidate.weight != weight,
+        wants_share=candidate.weight != desired_weight and not is_previewed,
         waited_seconds=attended_seconds(status, waits_since, now),
         deadline=observation.product.spec.serving.progress_deadline_seconds,
         problem=None if pod is None else Failure(pod.reason, pod.problem),
         unrecoverable=pod is not None and pod.unrecoverable,
         attribution=_attribution(observation, status, candidate),
-        serves=_ready(observation, candidate.revision) > 0,
+        serves=ready_pods > 0,
         stable_serves=stable is not None and _ready(observation, stable.revision) > 0,
         given_since=attended_seconds(status, _changed_at(candidate), now),
         not_followed="" if weights_in_force or split is None else split.message,
@@ -83,7 +87,8 @@ def _next_progress(
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             weight = target_weight(observation.product.spec, candidate)
-            share = weight if weight != candidate.weight else None
+            is_due = weight != candidate.weight and preview_end_time(observation, status) is None
+            share = weight if is_due else None
         case CandidatePhase.PROMOTING if candidate.weight == FULL_WEIGHT:
             return _promotion_progress(
                 observation, status, candidate, stable=status.stable.revision

@@ -5,10 +5,13 @@ don't start, the old ones keep serving. What an autoscaler does, or a pod that i
 no change of the spec.
 """
 
+from sluicegate.api.base import rfc3339
+from sluicegate.api.names import PREVIEW_HEADER
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, Truth, find_condition
+from sluicegate.reconcile.decide.layout import preview_end_time
 from sluicegate.reconcile.live.pods import pods_of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -78,3 +81,16 @@ def _was_rolling(observation: Observation) -> bool:
         and stalled_condition.reason == Reason.PROGRESS_DEADLINE_EXCEEDED
     )
     return deadline_exceeded or find_condition(conditions, Type.RECONCILING) is not None
+
+
+def preview_wait_text(observation: Observation, status: DataProductStatus) -> str:
+    """Return until when a candidate answers previews alone, and how to reach it; empty without a wait."""
+    candidate, meta = status.candidate, observation.product.metadata
+    end_time = preview_end_time(observation, status)
+    if candidate is None or end_time is None:
+        return ""
+    return (
+        f"{candidate.version} takes no traffic before {rfc3339(end_time)}"
+        " (rollout.preview.durationSeconds); it answers requests with the header"
+        f" {PREVIEW_HEADER}: {meta.namespace}/{meta.name}."
+    )

@@ -87,6 +87,7 @@ class Observation:
     shadow_job : of the shadow phase; None while it isn't there.
     shadow_refusal : why it isn't there; empty when nothing is known.
     max_training_seconds : that a training may take, whatever the product asks for.
+    previews : whether the operator's settings allow previews.
     reviews : conditions of its reviews: missing signatures, late actions; empty without either.
     """
 
@@ -126,6 +127,7 @@ class Observation:
     shadow_job: JobRecord | None = None
     shadow_refusal: str = ""
     max_training_seconds: int = 604_800
+    previews: bool = False
     reviews: tuple[Finding, ...] = ()
 
     @property

@@ -87,6 +87,7 @@ class Observer:
     share_states: bool
     refusals: MutableMapping[Key, JobRefusal] = field(default_factory=dict)
     max_training_seconds: int = 604_800
+    previews: bool = False
     reviews: Callable[[DataProduct], tuple[Finding, ...]] = lambda _: ()
 
     async def observe(
@@ -200,6 +201,7 @@ class Observer:
             ),
             refusal=refusal.message if refusal else "",
             max_training_seconds=self.max_training_seconds,
+            previews=self.previews,
             reviews=self.reviews(product),
             shadow_job=shadow,
             shadow_refusal=shadow_refusal.message if shadow_refusal else "",

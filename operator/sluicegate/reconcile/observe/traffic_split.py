@@ -8,7 +8,7 @@ from sluicegate.api.route import ParentRef
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.kube.managed_fields import fingerprint
 from sluicegate.kube.resources import Key
-from sluicegate.manifests.draw_route import build_draw_route, draw_parents
+from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.route import Backend
 from sluicegate.measurement.canary_blocks import Requests
@@ -99,7 +99,7 @@ def _verified_draws(
     if desired is None or consumers is None:
         return verify_draws(live.draws, None, ())
     parents = _present_parents(
-        draw_parents(consumers, route), product.metadata.namespace, live.gateways
+        route.listeners_among(consumers.parent_refs), product.metadata.namespace, live.gateways
     )
     return verify_draws(live.draws, fingerprint(desired), parents, live.gateways)
 

@@ -20,7 +20,13 @@ from sluicegate.conditions import Finding
 from sluicegate.policy import probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
 from sluicegate.policy.rollout.new_versions import rollout_obstacle
-from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck, rolling_text, words_of
+from sluicegate.reconcile.decide.serving_rollout import (
+    is_rolling,
+    is_stuck,
+    preview_wait_text,
+    rolling_text,
+    words_of,
+)
 from sluicegate.reconcile.live.pods import pods_of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.report.hints import first_reason, way_out
@@ -63,6 +69,10 @@ _BY_PEOPLE: Final = frozenset(
     }
 )
 """Reasons of a rejection by persons or their silence; the message says more than the reason."""
+_NO_PREVIEWS: Final = (
+    "spec.rollout.preview has no effect, as SLUICEGATE_PREVIEWS of the operator is false: its"
+    " administrator sets it to true (settings.previews of the chart), or remove the field"
+)
 _NOT_MISSED_NOW: Final = frozenset({SloState.MET, SloState.UNKNOWN})
 
 
@@ -85,6 +95,8 @@ def findings(
     if observation.one_sided:
         text = "; ".join(observation.one_sided)
         yield Finding(Type.EVIDENCE_ONE_SIDED, "True", Reason.EVIDENCE_NOT_COUNTED, text)
+    if observation.product.spec.rollout.preview is not None and not observation.previews:
+        yield Finding(Type.PREVIEW_REFUSED, "True", Reason.PREVIEWS_NOT_ALLOWED, _NO_PREVIEWS)
     yield _pinned_finding(observation)
     if observation.overlap:
         yield Finding(Type.OPERATOR_OVERLAP, "True", Reason.OPERATOR_OVERLAP, observation.overlap)
@@ -333,6 +345,9 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
         return Finding(kind, "False", Reason.SUSPENDED, _suspended(candidate))
     if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
+    if preview_text := preview_wait_text(observation, status):
+        problem = words_of(observation, candidate.revision)
+        return Finding(kind, "True", Reason.PREVIEWING, f"{preview_text} {problem}".strip())
     return _in_progress(observation, candidate)
 
 

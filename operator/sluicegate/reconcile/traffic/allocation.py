@@ -72,14 +72,14 @@ class Allocation:
     needed : ready pods that the candidate needs before it takes its next share.
     part : percent that it takes then, where there is no room yet for the pods of all of it; 0 where
         it takes all that was decided.
-    mirrored_to : revision that mirrored requests go to; empty while no candidate is tried.
+    tried : revision that mirrored requests and previews go to; empty while no candidate is tried.
     """
 
     placements: tuple[Placement, ...]
     weights: tuple[tuple[str, int], ...]
     selected: str | None
     needed: int = 0
-    mirrored_to: str = ""
+    tried: str = ""
     part: int = 0
 
     def replicas(self, revision: str) -> int:
@@ -305,8 +305,8 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
         pairs = ((stable.revision, FULL_WEIGHT - weight), (candidate.revision, weight))
         weights = [pair for pair in pairs if pair[1]]
     placements += _previous_placements(status)
-    mirrored_to = _mirrored_to(product, status)
-    return Allocation(tuple(placements), tuple(weights), stable.revision, pods, mirrored_to)
+    tried = _tried(product, status)
+    return Allocation(tuple(placements), tuple(weights), stable.revision, pods, tried)
 
 
 def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Placement:
@@ -341,7 +341,7 @@ def _beside_autoscaled(
     pods = max(needed, _surge_pods(candidate.weight, stable_pods))
     placements = (stable_allocation, Placement(candidate, pods), *_previous_placements(status))
     selected = {FULL_WEIGHT: candidate.revision, 0: stable.revision}.get(share_in_force(candidate))
-    return Allocation(placements, (), selected, needed, _mirrored_to(product, status))
+    return Allocation(placements, (), selected, needed, _tried(product, status))
 
 
 def _surge_pods(weight: int, stable_pods: int) -> int:
@@ -418,8 +418,8 @@ def _by_replicas(
         Placement(candidate, candidate_number),
         *_previous_placements(status),
     )
-    mirrored_to = _mirrored_to(product, status)
-    return Allocation(placements, (), selected, needed, mirrored_to, part)
+    tried = _tried(product, status)
+    return Allocation(placements, (), selected, needed, tried, part)
 
 
 def _forward(
@@ -471,10 +471,12 @@ def _draining(candidate: Candidate, stable_pods: int, serving: ServingPods | Non
     return min(pods_before, max_pods(stable_pods) - stable_pods)
 
 
-def _mirrored_to(product: DataProduct, status: DataProductStatus) -> str:
-    """Return the revision that receives mirrored requests; empty without a mirror or a candidate under trial."""
-    is_mirrored = product.spec.rollout.mirror is not None and is_tried(status)
-    return status.trial.revision if is_mirrored and status.trial is not None else ""
+def _tried(product: DataProduct, status: DataProductStatus) -> str:
+    """Return the revision for mirrored requests and previews; empty without either, or a candidate under trial."""
+    rollout = product.spec.rollout
+    is_reached = rollout.mirror is not None or rollout.preview is not None
+    candidate = status.trial if is_reached and is_tried(status) else None
+    return "" if candidate is None else candidate.revision
 
 
 def share_in_force(candidate: Candidate) -> int:

@@ -187,6 +187,6 @@ def test_requests_are_mirrored_to_a_candidate_during_its_rollout(scaled, routed,
             "Parked",
         )
     }
-    tried = {phase for phase, layout in found.items() if layout.mirrored_to == "b"}
+    tried = {phase for phase, layout in found.items() if layout.tried == "b"}
     assert tried == ({"Starting", "Stepping", "AwaitingApproval"} if mirrored else set())
-    assert all(layout.mirrored_to == "" for phase, layout in found.items() if phase not in tried)
+    assert all(layout.tried == "" for phase, layout in found.items() if phase not in tried)
