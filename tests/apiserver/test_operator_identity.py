@@ -420,6 +420,51 @@ def test_a_namespace_limits_the_accounts_secrets_and_claims_of_its_products(plan
     assert volume_of(persistentVolumeClaim={"claimName": "models"})(plane).allowed
 
 
+READS_KEY: dict[str, Any] = {
+    "env": [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "other", "key": "k"}}}]
+}
+READS_ALL: dict[str, Any] = {"envFrom": [{"secretRef": {"name": "other"}}]}
+WAYS_TO_A_SECRET: dict[str, Callable[[dict[str, Any]], object]] = {
+    "volume": lambda pod: pod["volumes"].append({"name": "x", "secret": {"secretName": "other"}}),
+    "pull": lambda pod: pod["imagePullSecrets"].append({"name": "other"}),
+    "variable": lambda pod: pod["containers"][0].update(READS_KEY),
+    "variables": lambda pod: pod["containers"][0].update(READS_ALL),
+    "variable of an init container": lambda pod: add_init_container(pod, READS_KEY),
+    "variables of an init container": lambda pod: add_init_container(pod, READS_ALL),
+}
+"""Each way by which a pod reads the Secret named `other`."""
+
+
+def add_init_container(pod: dict[str, Any], fields: dict[str, Any]) -> None:
+    container = copy.deepcopy(pod["containers"][0]) | {"name": "x"}
+    container.pop("lifecycle", None)
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        container.pop(probe, None)
+    pod["initContainers"] = [*pod.get("initContainers", ()), container | fields]
+
+
+@pytest.mark.parametrize("way", WAYS_TO_A_SECRET)
+def test_the_secrets_of_a_namespace_are_bounded_by_each_way_into_a_pod(plane, way):
+    body = changed(plane, "Deployment", WAYS_TO_A_SECRET[way])
+    allowed = {"sluicegate.dev/allowed-secrets": "registry, search-ranking-feedback, feature-store"}
+    patch = ("patch", "namespace", OPEN, "--type=merge", "-p")
+    plane.kubectl(*patch, json.dumps({"metadata": {"annotations": allowed}}))
+    eventually(lambda: "allowed-secrets" in write(plane, body).refusal, what="the Secrets' limit")
+    assert write(plane, written(plane, "Deployment")).allowed, "its own Secrets"
+    allowed["sluicegate.dev/allowed-secrets"] = "*"
+    plane.kubectl(*patch, json.dumps({"metadata": {"annotations": allowed}}))
+    eventually(lambda: write(plane, body).allowed, what="the Secret to be allowed")
+
+
+def test_a_route_of_previews_leads_to_the_service_of_candidates(plane):
+    route = written(plane, "HTTPRoute")
+    (rule,) = route["spec"]["rules"]
+    rule["backendRefs"] = [rule["backendRefs"][0] | {"name": "search-ranking-candidate"}]
+    assert write(plane, route).allowed
+    rule["backendRefs"] = [rule["backendRefs"][0] | {"name": "search-ranking-other"}]
+    assert "Services of their DataProduct" in write(plane, route).refusal
+
+
 def test_a_product_serves_under_the_admission_policy_and_names_a_missing_namespace_label(
     plane, tmp_path
 ):

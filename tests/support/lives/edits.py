@@ -331,6 +331,15 @@ def _consumers(dice: random.Random, spec: Body) -> Body | None:
     return {"names": names, "parentRefs": dice.sample(parents, dice.randint(1, len(parents)))}
 
 
+def _preview(dice: random.Random, spec: Body) -> Body | None:
+    """Previews by some of the route's listeners."""
+    parents = (spec.get("route") or {}).get("parentRefs") or ()
+    if not parents or dice.random() < 0.25:
+        return None
+    listeners = dice.sample(parents, dice.randint(1, len(parents)))
+    return {"parentRefs": listeners, "durationSeconds": dice.choice((0, 600, 86_400))}
+
+
 def _shadow(dice: random.Random, spec: Body) -> Body | None:
     if dice.random() < 0.25:
         return None
@@ -368,6 +377,7 @@ DRAWS: Final[dict[str, Any]] = {
     "rollout.steps": lambda dice, _: dice.choice((None, *map(list, STEPS), [1, 99])),
     "rollout.maxDurationSeconds": lambda dice, _: dice.choice((None, 10, 3600, 7200, 2_678_400)),
     "rollout.consumers": _consumers,
+    "rollout.preview": _preview,
     "rollout.shadow": _shadow,
 }
 """Groups whose values mean something to the virtual world; any other value is drawn by its schema."""
