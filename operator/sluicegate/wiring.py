@@ -30,7 +30,7 @@ from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.live.children import watched
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.attendance import Attendance
-from sluicegate.reconcile.observe.carried_spec import SpecReader
+from sluicegate.reconcile.observe.effective_spec import SpecReader
 from sluicegate.reconcile.observe.first_starts import FirstStarts
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation

@@ -19,7 +19,7 @@ from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.decide.requeue import requeue_after
 from sluicegate.reconcile.decide.status_recovery import Children, recovered_status
 from sluicegate.reconcile.live.product import Pass, ProductRecord
-from sluicegate.reconcile.observe.carried_spec import CarriedSpec
+from sluicegate.reconcile.observe.effective_spec import EffectiveSpec
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.observe.pass_reader import PassReader
 from sluicegate.reconcile.report.reporter import Reporter
@@ -76,9 +76,9 @@ class ProductReconciler:
 
     async def _reconcile(self, record: ProductRecord) -> Result:
         """Run one pass: observe, decide, build, record the status, apply; return when to requeue."""
-        carried_spec = self.reader.specs.read(record)
+        effective_spec = self.reader.specs.read(record)
         with self.spans("observe"):
-            observation = await self._observed(record, carried_spec)
+            observation = await self._observed(record, effective_spec)
         with self.spans("decide") as span:
             plan = self.plan(observation)
             observation = await self._routed(observation, plan)
@@ -98,12 +98,12 @@ class ProductReconciler:
         conflicted = self.effects.is_hindered(record.key)
         return requeue_after(observation, plan, conflicted=conflicted, deferred=deferred)
 
-    async def _observed(self, record: ProductRecord, carried_spec: CarriedSpec) -> Observation:
+    async def _observed(self, record: ProductRecord, effective_spec: EffectiveSpec) -> Observation:
         """Read the observation of a pass; a lost status is restored first."""
         now, read = int(self.wall()), self.reader.observer
         product, events = recovered_status(
-            carried_spec.product,
-            carried_spec.desired,
+            effective_spec.product,
+            effective_spec.desired,
             Children(
                 partial(read.live, record), partial(read.route, record), partial(read.kinds, record)
             ),
@@ -112,11 +112,11 @@ class ProductReconciler:
             now=now,
         )
         self.reporter.writer.emit(record, events)
-        carried_spec, status_lost = (
-            replace(carried_spec, product=product),
+        effective_spec, status_lost = (
+            replace(effective_spec, product=product),
             record.key in self.lost_keys,
         )
-        return await self.reader.observe(record, carried_spec, now=now, status_lost=status_lost)
+        return await self.reader.observe(record, effective_spec, now=now, status_lost=status_lost)
 
     async def _routed(self, observation: Observation, plan: Plan) -> Observation:
         """Return the observation with the traffic split of a new stable version, if its route isn't refused."""

@@ -9,7 +9,7 @@ from sluicegate.policy.model.terms import terms_of
 from sluicegate.reconcile.fleet.operator_overlap import OperatorOverlaps
 from sluicegate.reconcile.fleet.slot_reservation import JobRefusal, training_job_key
 from sluicegate.reconcile.live.product import ProductRecord
-from sluicegate.reconcile.observe.carried_spec import CarriedSpec, SpecReader
+from sluicegate.reconcile.observe.effective_spec import EffectiveSpec, SpecReader
 from sluicegate.reconcile.observe.first_starts import FirstStarts
 from sluicegate.reconcile.observe.invalid_spec import with_problems, with_reused_version
 from sluicegate.reconcile.observe.observation import Observation
@@ -37,16 +37,16 @@ class PassReader:
     obstacles: Mapping[Key, WriteObstacle]
 
     async def observe(
-        self, record: ProductRecord, carried_spec: CarriedSpec, *, now: int, status_lost: bool
+        self, record: ProductRecord, effective_spec: EffectiveSpec, *, now: int, status_lost: bool
     ) -> Observation:
         """Return the observation of a product for a pass.
 
         Parameters
         ----------
-        carried_spec : as the pass carries it out, with its status, or one that was rebuilt.
+        effective_spec : as the pass carries it out, with its status, or one that was rebuilt.
         now : in seconds. lost : it once had a stable version, of which nothing is left.
         """
-        key, product = record.key, carried_spec.product
+        key, product = record.key, effective_spec.product
         # Before anything is read: a new product's past may be there by the end of the pass.
         self.observer.measurements.follow(product, now)
         contends_for_route = product.status.stable is not None and not product.spec.suspend
@@ -56,7 +56,7 @@ class PassReader:
             record,
             kept_route or product,
             terms=terms_of(product, self.specs.settings.hour_seconds),
-            desired=carried_spec.desired,
+            desired=effective_spec.desired,
             now=now,
         )
         observation = with_reused_version(with_obstacle(observation, self.obstacles.get(key)))
@@ -72,7 +72,7 @@ class PassReader:
         if refusal is not None and observation.route is None:
             # Without a route there is no split to wait for: a rollback is complete.
             observation = replace(observation, split=None)
-        return with_problems(with_shadowed_route(observation, refusal), carried_spec.problems)
+        return with_problems(with_shadowed_route(observation, refusal), effective_spec.problems)
 
     async def _with_permission(
         self, record: ProductRecord, observation: Observation

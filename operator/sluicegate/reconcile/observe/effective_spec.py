@@ -1,8 +1,8 @@
-"""The spec that a pass carries out: as it is, or, where it has a mistake, the nearest valid one.
+"""The effective spec of a pass: the stored one, or the nearest valid one if it has a mistake.
 
-A product with a mistake in its spec goes on: its pods serve, what is in progress ends, requests of
-people act. Each field with a mistake has its nearest valid value; a new spec.model waits. As this
-follows from the spec and status alone, a restart changes nothing of it.
+A product with a mistake in its spec continues: its pods serve, rollouts and trainings end, requests
+of people are carried out. Each invalid field has its nearest valid value; a new spec.model waits. As
+this follows from the spec and status alone, a restart changes nothing of it.
 """
 
 import math
@@ -27,8 +27,8 @@ _RUNTIME_FIELD = "spec.serving.runtimeImage"
 
 
 @dataclass(frozen=True, slots=True)
-class CarriedSpec:
-    """A product with the spec that a pass carries out.
+class EffectiveSpec:
+    """A product with the spec of a pass.
 
     Attributes
     ----------
@@ -49,19 +49,19 @@ class SpecReader:
     settings: Settings
     lengths: BlockLengths
 
-    def read(self, record: ProductRecord) -> CarriedSpec:
-        """Return the spec to carry out.
+    def read(self, record: ProductRecord) -> EffectiveSpec:
+        """Return the effective spec.
 
         Raises
         ------
         InvalidProduct
             It can't be read, or it has a mistake and no version is stable yet.
         """
-        carried_spec = self._read(record)
+        effective_spec = self._read(record)
         self.lengths.wake_relieved(record.key.namespace)
-        return carried_spec
+        return effective_spec
 
-    def _read(self, record: ProductRecord) -> CarriedSpec:
+    def _read(self, record: ProductRecord) -> EffectiveSpec:
         product = record.parse()
         seconds = self._block_seconds(product.spec)
         self.lengths.record(record.key, seconds, record.created)
@@ -76,7 +76,7 @@ class SpecReader:
             spec = self._usable_length(record.key, product.spec, product.status, problems)
             product = product.replace(spec=spec)
         desired = spec_version(product, runtime_image(product.spec, self.settings))
-        return CarriedSpec(product, desired, problems)
+        return EffectiveSpec(product, desired, problems)
 
     def _block_seconds(self, spec: DataProductSpec) -> int:
         """Return the block length of the product, at least the minimum that the scrape interval permits."""
