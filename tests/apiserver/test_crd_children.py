@@ -51,7 +51,7 @@ PASSED_ON = {
         "name": "fetch-weights", "image": "registry.example/fetch:1", "command": ["fetch"],
         "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
         "volumeMounts": [{"name": "weights", "mountPath": "/weights"}],
-    }],
+    }, {"name": "cache", "image": "registry.example/cache:1", "restartPolicy": "Always"}],
 }  # fmt: skip
 """A product that gives parts of its pods."""
 PRODUCTS = {"mounted": {}, "scaled": SCALED, "fetched": FETCHED, "with parts of its own": PASSED_ON}

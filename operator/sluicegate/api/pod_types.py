@@ -98,6 +98,7 @@ _TYPE_BOUNDS: Final[dict[str, Any]] = {
     "Quantity": Quantity,
     "Resources": Resources,
     "Seconds": Annotated[int, Field(ge=0, le=2**31)],
+    "SidecarPolicy": Literal["Always"],
     "TolerationOperator": Literal["Exists", "Equal"],
     "UserId": Annotated[int, Field(ge=0, le=2**31 - 1)],
     "Values": Annotated[tuple[_PlainWord, ...], Field(max_length=32)],
@@ -130,6 +131,13 @@ class _OneContainer(Passed):
             cel="size(self.containers) == 1",
             holds=lambda self: len(self.containers) == 1,
             message="give exactly one container, which trains: more go to initContainers",
+            field="containers",
+        ),
+        Rule(
+            cel="!self.containers.exists(one, has(one.restartPolicy))",
+            holds=lambda self: all(one.restart_policy is None for one in self.containers),
+            message="only initContainers have a restartPolicy (Always: a sidecar); remove it from the"
+            " container that trains",
             field="containers",
         ),
     )

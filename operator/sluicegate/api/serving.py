@@ -236,7 +236,7 @@ class Serving(ApiModel):
     """Mounts of these volumes in the serving container."""
     init_containers: Annotated[tuple[InitContainer, ...], Field(max_length=4)] = ()
     """Containers that run to completion before the serving container starts, under the restricted
-    profile."""
+    profile. One with restartPolicy Always is a sidecar, which runs beside it."""
 
     def pod_fields(self) -> dict[str, Any]:
         """Return the parts that are passed on to pods as they are, as JSON, without those not given."""

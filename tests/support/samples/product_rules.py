@@ -385,6 +385,13 @@ RULES = (
         ({"spec.retraining.command": REMOVED}, {"spec.retraining.command": []}),
     ),
     Case(
+        "the container that trains is no sidecar",
+        template(containers=[{"name": "a"}], initContainers=[{"name": "b", "restartPolicy": "Always"}]),
+        template(containers=[{"name": "a", "restartPolicy": "Always"}]),
+        "spec.retraining.podTemplate.spec.containers",
+        "only initContainers have a restartPolicy",
+    ),
+    Case(
         "one container trains",
         template(initContainers=[{"name": "a"}, {"name": "b"}]),
         template(containers=[{"name": "a"}, {"name": "b"}]),

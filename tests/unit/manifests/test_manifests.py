@@ -25,6 +25,7 @@ from sluicegate.api.versions import (
     revision_of,
 )
 from sluicegate.manifests import names as derived
+from sluicegate.manifests.container import container_security
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.plan import example_training, spec_version
 from sluicegate.manifests.pod import build_pod_template, inputs_hash
@@ -243,6 +244,15 @@ def test_an_init_container_of_a_product_is_built_as_the_api_server_stores_it():
     node, cpus = (variable["valueFrom"] for variable in own["env"])
     assert node == {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}
     assert cpus == {"resourceFieldRef": {"divisor": "0", "resource": "limits.cpu"}}
+
+
+def test_a_sidecar_starts_before_the_check_of_the_bento_and_keeps_to_the_restricted_profile():
+    sidecar = {"name": "proxy", "image": "registry.example/proxy:1", "restartPolicy": "Always"}
+    product = DataProduct.parse(changed({"spec.serving.initContainers": [sidecar]}))
+    init = build_pod_template(product, spec_version(product, RUNTIME))["spec"]["initContainers"]
+    assert [one["name"] for one in init][-2:] == ["proxy", "runtime-check"]
+    assert init[-2]["restartPolicy"] == "Always"
+    assert init[-2]["securityContext"] == container_security()
 
 
 def test_parts_of_servers_that_are_too_large_are_refused_with_their_size():
