@@ -135,6 +135,28 @@ def test_a_previous_version_that_was_no_better_is_not_restored():
     assert ["v1 isn't known to do better in accuracy" in one["message"] for one in told] == [True]
 
 
+def test_a_fall_right_after_a_promotion_is_rolled_back_and_not_retrained_first():
+    """The probation counts whole sums of blocks; the SLO is missed before the first one is complete."""
+    fallen = 70
+
+    def script(index):
+        counts = {"v1": version(0.1 if index < fallen else 0.3, labels=1000)}
+        if index > 54:
+            counts["v2"] = version(0.1 if index < fallen else 0.3, labels=1000)
+        return counts
+
+    change = {"version": "v2", "evaluation": {"accuracy": count(500, 5000)}}
+    events = [{"at": 54 * BLOCK, "modelChanged": change}]
+    accuracy = {**ACCURACY, "objective": "0.85", "onDegraded": "Auto"}
+    desired = product(EASY, QUICK, accuracy, rollout={"steps": [50]})
+    lines = run(scenario(script, 130, product=desired, events=events))
+    assert acts(lines)[:3] == [
+        ("StartRollout", "ModelChanged"),
+        ("Promote", "CanaryNotWorse"),
+        ("Rollback", "ProbationFailed"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("busy", "end"), [(True, ("Alert", "NodeBusy")), (False, ("Rollback", "ProbationFailed"))]
 )

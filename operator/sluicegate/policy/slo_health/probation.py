@@ -19,7 +19,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.attended_time import attended_seconds, without_probation
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.drift import drift_of
+from sluicegate.policy.slo_health.drift import Drift, drift_of
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.burn_rate import Level
@@ -42,12 +42,16 @@ def judge(
         return result
     drift = drift_of(result.terms, series, baseline, now=now, since=since, mean=PROBATION_BLOCKS)
     if drift is None or drift.level is not Level.MISSED:
-        decides = drift is not None and drift.level is Level.MET
         complete = now - now % BLOCKS_PER_HOUR  # the test has counted nothing that came later
-        decides = decides and _has_enough_events(
-            result.terms, baseline, series, now=complete, since=since
+        decides = (
+            drift is not None
+            and drift.level is Level.MET
+            and complete - since >= result.terms.lag_blocks
+            and _tested_events(drift, baseline) >= _planned_events(result.terms, baseline)
         )
         return replace(result, as_before=True) if decides else result
+    if _had_passed(result.terms, drift, baseline, since):
+        return replace(result, as_before=True)
     if result.state is SloState.MISSED:
         return replace(result, as_before=False)
     if result.state is SloState.UNKNOWN and result.reason is not Reason.INSUFFICIENT_DATA:
@@ -63,6 +67,29 @@ def judge(
         probation=True,
         as_before=False,
     )
+
+
+def _tested_events(drift: Drift, baseline: Baseline) -> float:
+    """Return the events of all whole sums that the test has counted."""
+    return drift.count_after.total + _events_before(drift, baseline)
+
+
+def _events_before(drift: Drift, baseline: Baseline) -> float:
+    """Return the events of the version on probation before the stretch that decides."""
+    return drift.count_before.total - baseline.count.total
+
+
+def _had_passed(slo: SloTerms, drift: Drift, baseline: Baseline, since: int) -> bool:
+    """Return whether answers were as before for as long as a probation lasts, and fell later.
+
+    What falls then has another cause than the release, and the previous version would answer no better.
+    """
+    if not slo.measures_quality or drift.change_block is None:
+        return False
+    min_blocks, _ = probation_limits(slo.calendar)
+    return drift.change_block - since >= min_blocks and _events_before(
+        drift, baseline
+    ) >= _planned_events(slo, baseline)
 
 
 def without_ended_probation(
@@ -124,6 +151,11 @@ def _has_enough_events(
 ) -> bool:
     if series is None:
         return False
+    planned_events = _planned_events(slo, baseline)
+    return now - since >= slo.lag_blocks and series.between(since, now).total >= planned_events
+
+
+def _planned_events(slo: SloTerms, baseline: Baseline) -> float:
+    """Return the events by which a version that is worse by the margin is found."""
     ratio = min(ratio_of(baseline.count), 1 - slo.margin - 1e-6)
-    planned = events_to_roll_back(ratio, slo.margin) * baseline.phi
-    return now - since >= slo.lag_blocks and series.between(since, now).total >= planned
+    return events_to_roll_back(ratio, slo.margin) * baseline.phi

@@ -59,6 +59,22 @@ def test_a_version_on_probation_equal_to_the_previous_one_keeps_its_slo_state(st
     assert judged(before, GOOD * 60) in {before, replace(before, as_before=True)}
 
 
+def test_a_probation_decides_nothing_before_its_first_whole_sum():
+    before = SloResult(SLO, SloState.MET, Reason.WITHIN_OBJECTIVE)
+    assert judged(before, GOOD * 23).as_before is None
+    assert judged(before, GOOD * 24).as_before is True
+
+
+@pytest.mark.parametrize(("good", "passed"), [(12, False), (48, True)])
+def test_a_fall_after_a_whole_probation_of_equal_answers_is_not_suspected_of_the_release(
+    good, passed
+):
+    before = SloResult(SLO, SloState.MISSED, Reason.BASELINE_DROPPED)
+    result = judged(before, GOOD * good + WORSE * 24)
+    assert result.as_before is passed
+    assert not result.probation
+
+
 @pytest.mark.parametrize("requests", [600, 0])
 def test_an_increase_of_client_errors_is_confirmed_only_by_blocks_with_requests(requests):
     slo = client_errors(TERMS)
