@@ -16,6 +16,7 @@ from sluicegate.api.engine import ProductState
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
+from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.review import ReviewState
 from sluicegate.api.slo_status import MarketStatus, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
@@ -483,20 +484,49 @@ def _degradation_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     diagnosis = status.diagnosis
     is_transient = diagnosis is not None and diagnosis.cause in _TRANSIENT_CAUSES
     has_candidate = status.candidate is not None
-    is_training = retraining is not None and (retraining.trigger or retraining.pending) is not None
+    is_training = retraining is not None and (
+        retraining.trigger is not None
+        or (retraining.pending is not None and not _waits_after_failure(status, retraining))
+    )
     if not (is_transient or has_candidate or is_training) or is_manual:
+        is_waiting = retraining is not None and retraining.pending is not None and not is_manual
         condition = find_condition(status.conditions, ConditionType.DEGRADED)
         message = diagnosis.message if diagnosis is not None else ""
         if status.state is not ProductState.DEGRADED:
             present_text = message or (condition.message if condition is not None else "")
             message = f"{_LAST_MEASURED}: {present_text}" if present_text else _LAST_MEASURED
+        elif is_waiting:
+            message = _waiting_remedy_text(status, message)
         yield _condition_need(
             NeedKind.DEGRADED,
             condition,
             reason=str(DecisionReason.MANUAL_MODE) if is_manual else "",
             message=message,
-            command=command if is_manual else "",
+            command=command if is_manual or is_waiting else "",
         )
+
+
+def _waits_after_failure(status: DataProductStatus, retraining: RetrainingStatus) -> bool:
+    """Return whether a due training waits for the end of a pause, or beside a spec.model that was rejected.
+
+    No step of the operator improves a degraded product then, and a person may have a better remedy.
+    """
+    stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
+    return retraining.waiting_for == DecisionReason.COOLING_DOWN or (
+        stalled_condition is not None
+        and stalled_condition.status == "True"
+        and stalled_condition.reason == ConditionReason.MODEL_REJECTED
+    )
+
+
+def _waiting_remedy_text(status: DataProductStatus, cause: str) -> str:
+    """Return the numbers of a degradation, its cause, and what its training waits for."""
+    parts = (
+        find_condition(status.conditions, type_)
+        for type_ in (ConditionType.DEGRADED, ConditionType.RETRAINING_ACTIVE)
+    )
+    numbers, wait = ("" if part is None else part.message for part in parts)
+    return "; ".join(filter(None, (numbers, cause, wait)))
 
 
 def _dependent_needs(status: DataProductStatus) -> Iterator[Need]:

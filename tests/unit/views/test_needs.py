@@ -114,7 +114,17 @@ TABLE = {
     "labels end the pause": (
         degraded() | {"retraining": PAUSED | {"lastReason": "WorseOnHoldOut"},
                       "conditions": [idle("CoolingDown")]},
-        [],
+        [NeedKind.DEGRADED],
+    ),
+    "a training waits for the age of its version": (
+        degraded() | {"retraining": PAUSED | {"waitingFor": "VersionTooYoung"}}, [],
+    ),
+    "a training waits for the age of its version beside a rejected spec.model": (
+        degraded() | {
+            "retraining": PAUSED | {"waitingFor": "VersionTooYoung", "lastReason": "NotShownBetter"},
+            "conditions": [condition("Stalled", "True", "ModelRejected", "v2 was not promoted")],
+        },
+        [NeedKind.STALLED, NeedKind.DEGRADED],
     ),
     "its Job is refused": (
         TRAINING | {"conditions": [idle("JobRefused")]}, [NeedKind.TRAINING_BLOCKED],
@@ -127,7 +137,9 @@ TABLE = {
         {"retraining": PAUSED, "conditions": [idle("ChallengersFail")]}, [NeedKind.TRAINING_BLOCKED],
     ),
     "the cluster lost a Job": (
-        degraded() | {"retraining": PAUSED | {"lostJobs": 1}, "conditions": [idle("WaitingToRetry")]}, [],
+        degraded() | {"retraining": PAUSED | {"waitingFor": "Infrastructure", "lostJobs": 1},
+                      "conditions": [idle("WaitingToRetry")]},
+        [],
     ),
     "the cluster lost three Jobs": (
         degraded() | {"retraining": PAUSED | {"lostJobs": 3}, "conditions": [idle("WaitingToRetry")]},
@@ -192,6 +204,16 @@ def test_a_need_for_a_manual_training_has_its_command():
     assert need.command == "kubectl sluicegate retrain pricing/pricing"
     [need] = needs_of(product(status=degraded()))
     assert need.command == ""
+
+
+def test_a_degradation_whose_training_is_paused_has_its_numbers_the_wait_and_a_command():
+    status = degraded()
+    status |= {"conditions": [*status["conditions"], idle("CoolingDown")]}
+    paused = PAUSED | {"lastReason": "NotShownBetter", "unsuccessfulAttempts": 0}
+    [need] = needs_of(product(status=status | {"retraining": paused}))
+    assert "84.2 % (n=1,200)" in need.message
+    assert need.message.endswith("; its words")
+    assert need.command == "kubectl sluicegate retrain pricing/pricing"
 
 
 def test_the_command_of_a_need_names_the_version_and_is_shell_safe():
