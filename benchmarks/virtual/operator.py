@@ -320,8 +320,8 @@ class World:
         """Change parts of a product's spec; None removes one."""
         return self.server.write(DATA_PRODUCTS, key, {"spec": spec})
 
-    def annotate(self, key: Key, **annotations: str) -> Body:
-        """Set annotations of a product."""
+    def annotate(self, key: Key, **annotations: str | None) -> Body:
+        """Set annotations of a product; None removes one."""
         return self.server.write(DATA_PRODUCTS, key, {"metadata": {"annotations": annotations}})
 
     def product(self, key: Key) -> Body:

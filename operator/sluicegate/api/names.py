@@ -418,6 +418,8 @@ class DecisionReason(StrEnum):
     """A party of spec.rollout.approvals refuses the candidate."""
     APPROVAL_MISSING = "ApprovalMissing"
     """A party hasn't answered in time, and its silence counts as a refusal."""
+    ANSWER_REMOVED = "AnswerRemoved"
+    """A party's answer to the candidate was removed from its annotation, and counts no longer."""
     API_CHANGED = "ApiChanged"
     MAX_DURATION = "MaxDuration"
     METRICS_LOST = "MetricsLost"

@@ -16,6 +16,7 @@ from sluicegate.policy.model.observed import (
 from sluicegate.policy.model.terms import SloTerms, Terms
 from sluicegate.policy.retraining import challenger, holdout_gate, pauses
 from sluicegate.policy.rollout.new_versions import start_obstacle
+from sluicegate.policy.slo_health.messages import capitalised
 from sluicegate.policy.slo_health.serving_skew import SkewComparison, compare, score_of
 from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.lift import change_text
@@ -235,7 +236,11 @@ def _hold_out_verdict(
         )
     degraded = [slo.name for slo in _slos_to_remedy(terms, status)]
     if objection := holdout_gate.no_remedy(result.pairs, degraded):
-        text = f"{name} isn't rolled out: {objection}: {_comparison_text(verdict)}"
+        text = f"{name} isn't rolled out: {objection}. {capitalised(_comparison_text(verdict))}"
+        if status.training is not None and status.training.cause == Reason.REQUESTED:
+            text += (
+                ". A request has the same gate; as spec.model the version gets a canary without it"
+            )
         return _ended_attempt(terms, status, Reason.NOT_SHOWN_BETTER, text, now=now, failed=False)
     return _start_trained(terms, status, observed, result, verdict=verdict)
 

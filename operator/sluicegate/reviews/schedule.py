@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from zlib import crc32
 
@@ -74,11 +74,20 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A review that waits for signatures: its product, due date, and condition."""
+    """A review that waits for signatures: its product, due date, condition, and how many wait beside it."""
 
     uid: str
     due: int
     finding: Finding
+    others: int = 0
+
+    @property
+    def product_finding(self) -> Finding:
+        """Return the condition of the product."""
+        if not self.others:
+            return self.finding
+        text = f"{self.others} more {'waits' if self.others == 1 else 'wait'} for signatures"
+        return replace(self.finding, message=f"{self.finding.message}; {text}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +119,14 @@ class Overview:
         self.states[followed_review.state] += 1
         if followed_review.waiting is None:
             return
-        earlier_review = self.waiting.get(followed_review.product)
-        if earlier_review is None or followed_review.waiting.due < earlier_review.due:
-            self.waiting[followed_review.product] = followed_review.waiting
+        waiting_review, earlier_review = (
+            followed_review.waiting,
+            self.waiting.get(followed_review.product),
+        )
+        if earlier_review is not None:
+            first_review = min(earlier_review, waiting_review, key=lambda review: review.due)
+            waiting_review = replace(first_review, others=earlier_review.others + 1)
+        self.waiting[followed_review.product] = waiting_review
 
 
 class Reviews:
@@ -165,7 +179,7 @@ class Reviews:
         key, uid = Key(*product.metadata.key), product.metadata.uid
         waiting_review = self.overview.waiting.get(key)
         due = (
-            waiting_review.finding
+            waiting_review.product_finding
             if waiting_review is not None and waiting_review.uid == uid
             else None
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sluicegate.cli.kubectl.needs import of_user, rows
-from tests.support.portfolio.products import document, waiting_for_approval
+from tests.support.portfolio.products import condition, document, waiting_for_approval
 
 NOW = datetime(2026, 11, 28, 11, tzinfo=UTC)
 
@@ -44,3 +44,38 @@ def test_needs_me_lists_approvals_of_consumers_beyond_the_size_limit_of_status()
 
 def test_needs_me_lists_no_approval_of_another_team():
     assert of_user([asked(waitingFor=["search/ranking"]), ranking("kim")], "ana") == []
+
+
+def test_needs_me_lists_the_answer_of_the_own_role_only():
+    team = {
+        "members": [
+            {"username": "riva", "role": "RiskOfficer"},
+            {"username": "kim", "role": "DataScientist"},
+        ]
+    }
+    product = asked(waitingFor=["DataProductManager", "RiskOfficer", "search/ranking"])
+    product["spec"]["team"] = team
+    (row,) = rows(of_user([product], "riva"), NOW, "riva")
+    assert row[4].endswith("--for RiskOfficer")
+    assert rows(of_user([product], "kim"), NOW, "kim") == []
+
+
+def test_needs_me_names_the_review_to_sign_and_the_command_of_a_rejected_version():
+    team = {"members": [{"username": "riva", "role": "RiskOfficer"}]}
+    due = condition(
+        "ReviewDue",
+        "True",
+        "ToReview",
+        "pricing/pricing-2026-10 waits for a signature as RiskOfficer",
+    )
+    stalled = condition("Stalled", "True", "ModelRejected", "v2 was not promoted")
+    refused = {
+        "version": "v2", "image": "v2@sha256:0", "runtimeImage": "r@sha256:0", "outcome": "RolledBack",
+        "reason": "ApprovalRefused", "outcomeTime": "2026-11-28T10:00:00Z",
+    }  # fmt: skip
+    status = {"conditions": [due, stalled], "specModel": refused}
+    product = document("pricing", "pricing", status=status, spec={"team": team})
+    assert [row[4] for row in rows(of_user([product], "riva"), NOW, "riva")] == [
+        "kubectl sluicegate promote pricing/pricing v2",
+        "kubectl sluicegate review sign pricing/pricing-2026-10",
+    ]

@@ -9,12 +9,14 @@ from prometheus_client import REGISTRY
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import ConditionType
+from sluicegate.api.review import ReviewState
 from sluicegate.conditions import Finding, find_condition, is_true
 from sluicegate.kube.resources import DATA_PRODUCT_REVIEWS
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.report.status import report
 from sluicegate.reviews.events import export_overview
 from sluicegate.reviews.journal import LATE_DAYS
+from sluicegate.reviews.schedule import Overview, Waiting, _FollowedReview
 from sluicegate.reviews.seal import digest_of
 from sluicegate.reviews.signing import signing_sentence, signing_state_of
 from tests.support.decisions.ledger_world import KEY, counted, world
@@ -66,6 +68,20 @@ async def test_a_seal_emits_one_event_and_the_product_has_a_condition_until_the_
         assert stored["metadata"]["labels"]["sluicegate.dev/review"] == "closed"
         assert it.told[2:] == [(SEPTEMBER, "Reviewed")]
         assert it.woken == [KEY] * 3
+
+
+def test_the_condition_of_several_due_reviews_names_the_first_and_the_number_of_the_others():
+    overview = Overview()
+    for review, due in (("w48", 30), ("w46", 10), ("w47", 20)):
+        due_finding = Finding(ConditionType.REVIEW_DUE, "True", "ToReview", f"{review} waits")
+        overview.add(
+            _FollowedReview(
+                "1", KEY, "uid", ReviewState.TO_REVIEW, Waiting("uid", due, due_finding)
+            )
+        )
+    waiting = overview.waiting[KEY]
+    assert waiting.due == 10
+    assert waiting.product_finding.message == "w46 waits; 2 more wait for signatures"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from sluicegate.kube.resources import DATA_PRODUCTS
+from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS
 from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_annotation
 from tests.support.virtual.stories import (
     HOUR,
@@ -109,11 +109,22 @@ async def test_a_candidate_waits_for_two_roles_and_a_consumer_and_is_promoted_wh
     assert given["evidence"].startswith("at 50 % of the traffic: availability: ")
     answer(world, pricing, ENGINEER, "jlb")
     await world.until(lambda: approvals(world, pricing)["waitingFor"] == [CONSUMER], seconds=60)
+    world.annotate(pricing, **{role_annotation(ENGINEER): None})
+    await world.until(
+        lambda: approvals(world, pricing)["waitingFor"] == [ENGINEER, CONSUMER], seconds=60
+    )
+    removal = world.status(pricing)["decision"]
+    assert (removal["type"], removal["reason"]) == ("Alert", "AnswerRemoved")
+    assert f"Agree of jlb ({ENGINEER}), read at " in removal["message"]
+    answer(world, pricing, ENGINEER, "jlb")
+    await world.until(lambda: approvals(world, pricing)["waitingFor"] == [CONSUMER], seconds=60)
     for replica in world.replicas:
         replica.kill()
     await world.run(300)
     world.start(**RARELY)
     await world.run(900)
+    events = [one for one in world.server.all(EVENTS) if one["reason"] == "AnswerRemoved"]
+    assert len(events) == 1
     assert approvals(world, pricing)["waitingFor"] == [CONSUMER]
     assert weight(world, pricing) == 50
 

@@ -45,6 +45,15 @@ def in_team(product: facts.Body, user: str) -> bool:
     )
 
 
+def roles_in(product: facts.Body, user: str) -> set[str]:
+    """Return the roles of a user in spec.team."""
+    return {
+        str(member.get("role"))
+        for member in facts.entries(product, "spec", "team", "members")
+        if member.get("username") == user
+    }
+
+
 def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
     """Return the products whose team lists a user, and those that await an answer of such a product."""
     own_products = [product for product in products if in_team(product, user)]
@@ -91,7 +100,7 @@ def rows(products: Sequence[facts.Body], now: datetime, user: str = "") -> list[
         for product in products
         for product_facts in (read_facts(product),)
         for need in product_facts.needs
-        if not user or in_team(product, user) or need.party in parties
+        if not user or _concerns(need, product, user, parties)
     ]
     needs.sort(key=lambda pair: (pair[0].kind.rank, pair[0].since or 0, pair[1].key))
     return [
@@ -106,14 +115,26 @@ def rows(products: Sequence[facts.Body], now: datetime, user: str = "") -> list[
     ]
 
 
+def _concerns(need: Need, product: facts.Body, user: str, parties: set[str]) -> bool:
+    """Return whether a need of a product waits for a user: an answer to a candidate only for its party."""
+    if need.party in parties:
+        return True
+    if not in_team(product, user) or "/" in need.party:
+        return False
+    return not need.party or need.party in roles_in(product, user)
+
+
 def _command(need: Need, key: tuple[str, str]) -> Iterator[str]:
-    if need.kind is NeedKind.DEGRADED and need.command:  # spec.retraining.mode is Manual
-        yield from ("kubectl sluicegate retrain", "/".join(key))
-    elif need.kind is NeedKind.APPROVAL and (not need.command or " approve " in need.command):
+    if (need.kind in {NeedKind.DEGRADED, NeedKind.STALLED} and need.command) or (
+        need.kind is NeedKind.APPROVAL and (not need.command or " approve " in need.command)
+    ):
         yield need.command
     elif need.kind in COMMANDS:
         yield from ("kubectl sluicegate", COMMANDS[need.kind], "/".join(key))
     elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:
         yield "kubectl sluicegate review sign"
+        review_name = need.message.partition(" ")[0]
+        if review_name.startswith(f"{key[0]}/"):
+            yield review_name
     elif need.kind is NeedKind.ACTIONS_LATE:
         yield need.command

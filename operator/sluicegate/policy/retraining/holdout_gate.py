@@ -16,7 +16,14 @@ from typing import Final
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.stats.intervals import Z95, Difference, newcombe_difference
-from sluicegate.stats.paired import Pairs, is_shown_better, paired_difference
+from sluicegate.stats.paired import (
+    BETTER_ALPHA,
+    Pairs,
+    is_shown_better,
+    paired_difference,
+    probability_of_better_by_chance,
+)
+from sluicegate.views.numbers import percent
 
 _MAX_TIMES: Final = 30
 """A hold-out that is a thousand times as large is out of reach."""
@@ -154,5 +161,16 @@ def no_remedy(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
             f" all {number:,}"
         )
     if degraded and not any(is_shown_better(pairs[slo]) for slo in degraded):
-        return "it isn't shown to be a remedy"
+        return f"it isn't shown to be a remedy: {_chance_text(pairs, degraded)}"
     return ""
+
+
+def _chance_text(pairs: Mapping[str, Pairs], degraded: Collection[str]) -> str:
+    """Return how likely an equal version is to do as well, of the SLO that is nearest to a remedy."""
+    slo = min(degraded, key=lambda name: probability_of_better_by_chance(pairs[name]))
+    rows, chance = pairs[slo], probability_of_better_by_chance(pairs[slo])
+    return (
+        f"of {rows.discordant:,} rows in which one version alone is right in {slo} it is right in"
+        f" {rows.only_stable_wrong:,}, as an equal version is with a probability of {percent(chance)};"
+        f" a remedy has at most {percent(BETTER_ALPHA)}"
+    )

@@ -28,7 +28,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, CandidatePhase
-from sluicegate.policy.model.decision import Rollback
+from sluicegate.policy.model.decision import Alert, Rollback
 from sluicegate.policy.model.observed import Observed, PartyAnswer
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate
@@ -208,6 +208,35 @@ def objection(
         return None
     text = f"{name} {state.wait}; nothing was answered for {duration(now - state.since)}; {return_text}"
     return roll_back_candidate(status, Reason.APPROVAL_MISSING, text)
+
+
+def withdrawal(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Alert | None:
+    """Return the alert about recorded answers that were removed; an answer that replaces another is none.
+
+    `now` is in seconds. The object doesn't have who removes an annotation.
+    """
+    state, candidate = approval_state(terms, status, observed, now), status.trial
+    if state is None or candidate is None or candidate.approvals is None:
+        return None
+    answering_parties = {answer.party for answer in state.answers}
+    removed_answers = [
+        answer
+        for answer in candidate.approvals.answers
+        if answer.party in set(state.waiting) - answering_parties - set(state.absent)
+    ]
+    if not removed_answers or candidate.approvals.id != rollout_id(candidate):
+        return None
+    words = ", ".join(
+        f"{answer.verdict} of {_person(answer)}, read at {rfc3339(answer.answer_time)}"
+        for answer in removed_answers
+    )
+    text = (
+        f"an answer to {candidate.version} was removed and counts no longer: {words}; the audit log of the"
+        f" API server has who removed it; {candidate.version} {state.wait}"
+    )
+    return Alert(reason=Reason.ANSWER_REMOVED, message=text)
 
 
 # ---- parties ----------------------------------------------------------------------------------

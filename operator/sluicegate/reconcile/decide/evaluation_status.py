@@ -1,6 +1,7 @@
 """The numbers behind a state and a decision, as status shows them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import chain
 from math import isfinite
 
@@ -28,7 +29,8 @@ from sluicegate.policy import (
     step_rule_text,
 )
 from sluicegate.policy.evaluate import Evaluation
-from sluicegate.policy.rollout.approvals import with_approvals
+from sluicegate.policy.model.decision import Hold
+from sluicegate.policy.rollout.approvals import with_approvals, withdrawal
 from sluicegate.reconcile.decide.market_status import with_markets
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.slo.budget import budget_remaining
@@ -91,6 +93,15 @@ def with_new_share(status: DataProductStatus, now: int) -> DataProductStatus:
 def with_answers(observation: Observation, status: DataProductStatus) -> DataProductStatus:
     """Return the status with the answers of the required parties."""
     return with_approvals(observation.terms, status, observation.observed, observation.now)
+
+
+def with_removed_answers(observation: Observation, evaluation: Evaluation) -> Evaluation:
+    """Return the evaluation with an alert about answers that were removed, if it has no other decision."""
+    if not isinstance(evaluation.decision, Hold):
+        return evaluation
+    previous_status = observation.product.status
+    alert = withdrawal(observation.terms, previous_status, observation.observed, observation.now)
+    return evaluation if alert is None else replace(evaluation, decision=alert)
 
 
 def _slo(

@@ -28,6 +28,7 @@ from sluicegate.reconcile.decide.evaluation_status import (
     with_answers,
     with_figures,
     with_new_share,
+    with_removed_answers,
 )
 from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import allocation
@@ -92,7 +93,9 @@ def make_plan(observation: Observation) -> Plan:
     events += shadow_events
     if status.stable is not None and not status.carried_out:
         status = with_answers(observation, status)  # a decision keeps those that it is made by
-        evaluation = _evaluated(observation, status, None if events else progress)
+        evaluation = with_removed_answers(
+            observation, _evaluated(observation, status, None if events else progress)
+        )
         status, shadow_events = _apply_decision(observation, status, evaluation)
         events += shadow_events
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from sluicegate.api.base import StatusModel
 from sluicegate.api.names import ConditionReason, ConditionType
+from sluicegate.api.review import ReviewState
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 from sluicegate.api.versions import Candidate
@@ -135,9 +136,12 @@ _NAMED_REASONS: Final = frozenset(
         ConditionReason.NAME_CONFLICT,
         ConditionReason.EVIDENCE_NOT_COUNTED,
         ConditionReason.WAITING_TO_RETRY,
+        ReviewState.TO_REVIEW,
+        ReviewState.OVERDUE,
     }
 )
-"""Reasons whose message contains no numbers that grow: another message is another cause or end of a wait."""
+"""Reasons whose message contains no numbers that grow: another message is another cause, end of a wait or
+review."""
 _MENTIONED_KINDS: Final = frozenset(
     {
         ConditionType.READY,

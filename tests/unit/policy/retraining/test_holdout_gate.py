@@ -29,3 +29,11 @@ def test_a_version_without_changed_rows_or_a_better_degraded_slo_is_no_remedy(
     found = no_remedy(pairs, degraded)
     assert says in found
     assert bool(found) is bool(says)
+
+
+def test_a_version_that_is_no_remedy_names_its_chance_beside_that_of_a_remedy():
+    """The interval of its difference excludes 0, at a confidence that a remedy doesn't have."""
+    assert no_remedy({"accuracy": Pairs(519, 10, 3, 8)}, ["accuracy"]) == (
+        "it isn't shown to be a remedy: of 13 rows in which one version alone is right in accuracy it is"
+        " right in 10, as an equal version is with a probability of 4.6 %; a remedy has at most 1.0 %"
+    )

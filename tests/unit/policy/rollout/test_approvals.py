@@ -17,6 +17,7 @@ from sluicegate.policy.rollout.approvals import (
     objection,
     rollout_id,
     with_approvals,
+    withdrawal,
 )
 from sluicegate.views.approval_notes import ApprovalNote
 from sluicegate.views.needs import needs_of_status
@@ -111,6 +112,20 @@ def test_the_decision_of_a_promotion_has_the_reasons_of_those_who_agreed():
 def test_a_product_without_consumers_waits_for_no_consumer_approval():
     assert state({"consumers": ["All"]}, consumers=()).agreed
     assert state({"roles": [MANAGER], "consumers": ["Any"]}, consumers=()).waiting == (MANAGER,)
+
+
+def test_a_removed_answer_is_reported_once_and_an_edited_one_is_not():
+    judged, agreed = terms(**BOTH), answer(MANAGER, "acb")
+    known = with_approvals(judged, serving(candidate=PASSED), read(agreed), NOW)
+    assert withdrawal(judged, known, read(agreed), NOW) is None
+    edited = read(answer(MANAGER, "acb", reason="other words"))
+    assert withdrawal(judged, known, edited, NOW) is None
+    made = withdrawal(judged, known, read(), NOW)
+    assert made is not None
+    assert made.reason is Reason.ANSWER_REMOVED
+    assert f"Agree of acb ({MANAGER}), read at 1970-02-04T19:20:00Z" in made.message
+    after = with_approvals(judged, known, read(), NOW + 60)
+    assert withdrawal(judged, after, read(), NOW + 60) is None
 
 
 REFUSED = {

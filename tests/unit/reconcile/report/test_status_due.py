@@ -60,6 +60,21 @@ def test_any_other_status_change_has_another_meaning(other):
     assert with_fresh_numbers(status(), other, now=LATER, refresh_seconds=0) != status()
 
 
+def test_the_condition_of_a_due_review_that_names_another_review_has_another_meaning():
+    first, second = (
+        status(
+            conditions=report_conditions(
+                (),
+                [Finding(ConditionType.REVIEW_DUE, "True", "ToReview", f"shop/iris-{week} waits")],
+                generation=1,
+                now=NOON,
+            )
+        )
+        for week in ("w47", "w48")
+    )
+    assert not same_meaning(first, second)
+
+
 def test_a_status_change_of_numbers_alone_is_written_hourly():
     before = status(last_refresh_time=NOON)
     soon, late = NOON + 59 * 60, NOON + 61 * 60
