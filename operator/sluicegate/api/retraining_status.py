@@ -84,6 +84,16 @@ class AttemptResult(StatusModel):
     completion_time: Time
     """Time at which the attempt ended."""
 
+    @property
+    def is_refused(self) -> bool:
+        """Return whether a version was made that its hold-out kept from a rollout."""
+        return bool(self.version) and self.reason in HOLD_OUT_REASONS
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:<hex>` of the bento that was made."""
+        return f"sha256:{self.image.rpartition('sha256:')[2]}"
+
 
 class EndedTraining(StatusModel):
     """A training that has ended, whatever became of it, and the resources that its pod requested."""

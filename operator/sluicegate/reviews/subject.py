@@ -18,8 +18,8 @@ from sluicegate.api.review import (
     ReviewVersion,
 )
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.verdict import CanaryVerdict
-from sluicegate.api.versions import VersionBase
+from sluicegate.api.verdict import ArmCounts, CanaryVerdict
+from sluicegate.api.versions import VersionBase, VersionSource
 from sluicegate.kube.resources import Key
 from sluicegate.measurement.store import target_of
 from sluicegate.prometheus.targets import Target
@@ -94,7 +94,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         checks=readiness_checks(product.spec),
         requests=product.spec.serving.resources.reserved(),
         training=status.retraining.last_job if status.retraining else None,
-        candidates=tuple(_review_candidates(status)),
+        candidates=(*_review_candidates(status), *_rejected_trainings(product)),
         missed_markets=tuple(_missed_markets(status)),
         renewal=renewal_of(status),
     )
@@ -193,6 +193,33 @@ def _review_candidate(
             end_time=end_time,
             slos=verdict.slos,
         )
+
+
+def _rejected_trainings(product: DataProduct) -> Iterator[ReviewCandidate]:
+    """Yield the version of the newest training if its hold-out refused it, with the rows of the hold-out."""
+    retraining = product.status.retraining
+    result = retraining.last_result if retraining is not None else None
+    if result is None or not result.is_refused:
+        return
+    yield ReviewCandidate(
+        version=result.version,
+        digest=result.digest,
+        source=str(VersionSource.RETRAINING),
+        outcome=str(Outcome.REJECTED),
+        reason=result.reason,
+        end_time=result.completion_time,
+        slos=tuple(
+            ArmCounts(
+                name=slo.name,
+                indicator=slo.indicator.kind.value,
+                candidate=result.evaluation[slo.name],
+                stable=result.stable_evaluation[slo.name],
+                hold_out=True,
+            )
+            for slo in product.spec.slos
+            if slo.name in result.evaluation and slo.name in result.stable_evaluation
+        ),
+    )
 
 
 def _decision(status: DataProductStatus) -> ReviewDecision | None:

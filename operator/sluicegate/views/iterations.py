@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
+_HOLD_OUT_REASONS: Final = frozenset(
+    {"WorseOnHoldOut", "HoldOutTooSmall", "NotShownBetter", "ServingSkew", "CodeNotData"}
+)
+"""Reasons of trainings whose version got no rollout; a test compares them with those of the API."""
 COLUMNS: Final = (
     "endTime", "version", "hypothesis", "author", "ticket", "gitRevision", "origin", "outcome",
     "reason", "slo", "gain", "lower", "upper", "digest",
@@ -55,6 +59,7 @@ def _versions_of_status(status: Body) -> Iterator[Body]:
     candidate, stable = section(status, "candidate"), section(status, "stable")
     if candidate and not candidate.get("restoring"):
         yield candidate | {"outcome": candidate.get("phase"), "endTime": None}
+    yield from _rejected_training(section(status, "retraining", "lastResult"))
     for version in ([stable] if stable else []) + entries(status, "history"):
         verdict = section(version, "verdict")
         was_stable = bool(version.get("promotionTime"))
@@ -64,6 +69,28 @@ def _versions_of_status(status: Body) -> Iterator[Body]:
             "outcome": "Promoted" if was_stable else version.get("outcome"),
             "reason": verdict.get("reason") or (None if was_stable else version.get("reason")),
             "endTime": version.get("promotionTime") or version.get("endTime"),
+        }
+
+
+def _rejected_training(result: Body) -> Iterator[Body]:
+    """Yield the version of the newest training if its hold-out refused it."""
+    rows, stable_rows = section(result, "evaluation"), section(result, "stableEvaluation")
+    if result.get("version") and result.get("reason") in _HOLD_OUT_REASONS:
+        arms = [
+            {"name": slo, "candidate": rows[slo], "stable": stable_rows[slo], "holdOut": True}
+            for slo in rows.keys() & stable_rows.keys()
+        ]
+        yield {
+            "version": result["version"],
+            "image": result.get("image", ""),
+            "source": "Retraining",
+            "outcome": "Rejected",
+            "reason": result["reason"],
+            "endTime": result.get("completionTime"),
+            "verdict": {
+                "reason": result["reason"],
+                "slos": sorted(arms, key=lambda arm: arm["name"]),
+            },
         }
 
 

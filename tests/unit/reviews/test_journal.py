@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import EndedTraining
 from sluicegate.api.review import (
     DataProductReview,
@@ -14,6 +15,7 @@ from sluicegate.api.review import (
     ReviewDecision,
     ReviewVersion,
 )
+from sluicegate.prometheus.timing import Timing
 from sluicegate.reviews.journal import (
     DAY_SECONDS,
     DayCounts,
@@ -27,7 +29,9 @@ from sluicegate.reviews.journal import (
 from sluicegate.reviews.periods import Period, zone_of
 from sluicegate.reviews.seal import sealed_review
 from sluicegate.reviews.signing import signing_state_of, with_signing_state
+from sluicegate.reviews.subject import subject_of
 from sluicegate.stats.counts import Count
+from tests.support.portfolio.products import document
 
 SEPTEMBER = Period("2026-09", date(2026, 9, 1), date(2026, 10, 1), zone_of("UTC"))
 DAYS = list(SEPTEMBER.days())
@@ -202,3 +206,22 @@ def test_an_objection_is_kept_and_a_role_without_members_is_named():
     assert [(one.username, one.verdict) for one in where.signed] == [("acb", "Object")]
     assert (where.missing, where.unfilled) == (("EngineeringManager",), ("EngineeringManager",))
     assert with_signing_state(made.status, where).reviewed_by == ("acb",)
+
+
+def test_a_ledger_has_the_version_that_a_hold_out_refused_with_its_rows():
+    last = {
+        "outcome": "Rejected", "reason": "NotShownBetter", "version": "v4", "image": "r@sha256:v4",
+        "completionTime": "2026-11-28T10:00:00Z",
+        "evaluation": {"accuracy": {"bad": 9, "total": 540}},
+        "stableEvaluation": {"accuracy": {"bad": 60, "total": 540}},
+    }  # fmt: skip
+    slo = {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05"}
+    spec = {"review": {"startDate": "2026-11-01"}, "slos": [slo]}
+    body = document("pricing", "pricing", spec=spec, status={"retraining": {"lastResult": last}})
+    subject = subject_of(DataProduct.parse(body), Timing())
+    assert subject is not None
+    (candidate,) = subject.candidates
+    assert (candidate.version, candidate.digest) == ("v4", "sha256:v4")
+    assert (candidate.outcome, candidate.reason) == ("Rejected", "NotShownBetter")
+    (arms,) = candidate.slos
+    assert (arms.hold_out, arms.candidate, arms.stable) == (True, (9, 540), (60, 540))

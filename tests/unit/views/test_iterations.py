@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sluicegate.api.iteration import LONGEST_HYPOTHESIS, LONGEST_NAME, Iteration
-from sluicegate.views.iterations import COLUMNS, iterations, rows
+from sluicegate.api.retraining_status import HOLD_OUT_REASONS
+from sluicegate.views.iterations import _HOLD_OUT_REASONS, COLUMNS, iterations, rows
 from sluicegate.views.trials import tried_text
 
 STATED = {
@@ -109,6 +110,27 @@ def test_the_iteration_log_lists_each_version_once_with_its_change_newest_first(
     assert stable["gain"] == pytest.approx(0.05)
     assert (refused["reason"], refused["origin"]) == ("CanaryWorse", "pushed")
     assert "brought" not in refused
+
+
+def test_the_iteration_log_has_a_training_whose_version_its_hold_out_refused():
+    rows_of_hold_out = {"accuracy": {"bad": 9, "total": 540}}
+    last = {
+        "outcome": "Rejected", "reason": "NotShownBetter", "version": "v4", "image": "r@sha256:v4",
+        "completionTime": "2026-03-02T00:00:00Z", "evaluation": rows_of_hold_out,
+        "stableEvaluation": {"accuracy": {"bad": 60, "total": 540}},
+    }  # fmt: skip
+    (entry,) = iterations(body(retraining={"lastResult": last}), [])
+    assert (entry["version"], entry["outcome"], entry["reason"]) == (
+        "v4",
+        "Rejected",
+        "NotShownBetter",
+    )
+    assert entry["brought"].startswith("hold-out accuracy +9.4")
+    kept = ended("v4", "2026-03-02T00:00:00Z", "Rejected", reason="NotShownBetter")
+    assert len(iterations(body(retraining={"lastResult": last}), [review("u", kept)])) == 1
+    failed = last | {"outcome": "Failed", "reason": "JobFailed"}
+    assert iterations(body(retraining={"lastResult": failed}), []) == []
+    assert _HOLD_OUT_REASONS == HOLD_OUT_REASONS
 
 
 def test_a_row_of_the_iteration_log_has_a_cell_for_each_column():

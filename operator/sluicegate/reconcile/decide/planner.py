@@ -136,6 +136,8 @@ def _apply_decision(
     weight_decided = (
         isinstance(decision, Advance) and candidate and candidate.target == decision.weight
     )
+    if isinstance(decision, Hold) and evaluation.training_taken_up:
+        return status, (EventNote(str(decision.reason), str(decision.type), decision.message),)
     if isinstance(decision, Hold) or weight_decided:  # the pods for its share are on their way
         return status, ()
     handled_requests = observation.product.status.last_handled
