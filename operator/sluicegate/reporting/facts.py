@@ -39,6 +39,7 @@ from sluicegate.reporting.summary import (
     largest_move,
     margin_of,
     missed_markets_of,
+    whole_days_of,
 )
 from sluicegate.reviews.periods import local_day
 from sluicegate.reviews.resource_hours import hours_of
@@ -250,7 +251,7 @@ def facts_of(
         periods=lines_of(ledgers_to_compare, by_period=True),
         decisions=decisions,
         causes=causes,
-        missing_days=max(days_of(review) - len(status.days), 0) if status.seal_time else 0,
+        missing_days=max(whole_days_of(review) - len(status.days), 0),
         digest_holds=not differs_from_seal(review) if status.digest else None,
         hours=hours_of(status.days, status.trainings),
         delivery=delivery_of(review),

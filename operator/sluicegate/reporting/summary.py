@@ -245,6 +245,14 @@ def days_of(review: DataProductReview) -> int:
     return round((period.end - period.start) / 86_400)
 
 
+def whole_days_of(review: DataProductReview) -> int:
+    """Return the number of days of a period that were over when its ledger was sealed; 0 for one that isn't."""
+    period, seal_time = review.spec.period, review.status.seal_time
+    if seal_time is None:
+        return 0
+    return min(days_of(review), max(int((seal_time - period.start) // 86_400), 0))
+
+
 def counts_of(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
     """Return the counts of one SLO by date."""
     return [

@@ -81,6 +81,8 @@ def _head_lines(report: ReportFacts) -> Iterator[str]:
     yield f"Days and {words.zone_text(zone)}."
     for signature in report.objections:
         yield f"**{_name(signature.username)} ({escape_markup(signature.role)}) objects.**"
+    if ended_early_text := words.early_end_text(report):
+        yield ended_early_text
     if report.missing_days:
         yield f"{report.missing_days} days could not be read and are missing in all counts."
 

@@ -96,6 +96,20 @@ def test_a_sealed_report_without_events_does_not_claim_that_objectives_were_met(
     assert "had no events: check that its indicator is counted" in markdown([facts])
 
 
+@pytest.mark.parametrize("form", [markdown, lambda reports: page(reports, "Report")])
+def test_the_report_of_a_ledger_that_a_changed_cycle_ended_names_the_change_and_no_later_day(form):
+    document = month(11, wrong=0.08)
+    status = document["status"]
+    status |= {
+        "days": status["days"][:2],
+        "sealReason": "CycleChanged",
+        "sealTime": "2026-11-03T20:00:00Z",
+    }
+    report = form([facts_of(read_review(document), None)])
+    assert "The ledger ended on 2026-11-03: the cycle in spec.review was changed." in report
+    assert "could not be read" not in report
+
+
 def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of_each():
     moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
     assert re.fullmatch(
