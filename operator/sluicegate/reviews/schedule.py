@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from zlib import crc32
 
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionType
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewState
@@ -186,6 +187,7 @@ class Reviews:
         late = next((one.finding for one in self._late.get(key, ()) if one.uid == uid), None)
         if not self._followed:
             due = _earlier_finding(product, ConditionType.REVIEW_DUE)
+        due = _unknown_zone_finding(product) or due
         if not self._swept:
             late = _earlier_finding(product, ConditionType.ACTIONS_LATE)
         return tuple(finding for finding in (due, late) if finding is not None)
@@ -444,6 +446,19 @@ def _noted_failures(failures: list[str]) -> Iterator[None]:
         yield
     except _ERRORS_OF_ONE_PRODUCT as error:
         failures.append(str(error))
+
+
+def _unknown_zone_finding(product: DataProduct) -> Finding | None:
+    """Return the condition of a product whose reviews have a time zone that doesn't exist; None otherwise."""
+    cycle = product.spec.review
+    if cycle is None:
+        return None
+    try:
+        period_at(cycle, 0.0)
+    except UnknownZone as error:
+        text = f"no review is opened: {error}"
+        return Finding(ConditionType.REVIEW_DUE, "True", EventReason.REVIEW_MISCONFIGURED, text)
+    return None
 
 
 def _earlier_finding(product: DataProduct, kind: ConditionType) -> Finding | None:

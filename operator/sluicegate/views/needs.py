@@ -13,6 +13,7 @@ from sluicegate.api import names
 from sluicegate.api.approvals import CandidateApprovals
 from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
+from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason, ConditionType, DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.product import DataProduct
@@ -65,7 +66,7 @@ class NeedKind(StrEnum):
     ACTIONS_LATE = "ActionsLate"
     """Actions that were agreed in reviews are not done after their due dates."""
     REVIEW_DUE = "ReviewDue"
-    """A review waits for signatures."""
+    """A review waits for signatures, or can't be opened."""
 
     @property
     def rank(self) -> int:
@@ -114,8 +115,9 @@ LABELS: Final = {kind: label for kind, (label, *_) in _WORDS.items()}
 REVIEWS: Final[Mapping[str, NeedKind]] = {
     ReviewState.TO_REVIEW: NeedKind.REVIEW_DUE,
     ReviewState.OVERDUE: NeedKind.REVIEW_OVERDUE,
+    EventReason.REVIEW_MISCONFIGURED: NeedKind.REVIEW_DUE,
 }
-"""States of a sealed review that need a person; they are the reasons of the condition ReviewDue."""
+"""Needs by reason of the condition ReviewDue: states of a sealed review, or a mistake in spec.review."""
 REVIEW_NEEDS: Final = frozenset({*REVIEWS.values(), NeedKind.ACTIONS_LATE})
 """Needs of reviews: the column REASON has those of the product itself before them."""
 _BLOCKING_REASONS: Final = frozenset(
@@ -619,6 +621,8 @@ def _review_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
     product_label = f"{names.LABEL_PRODUCT}={key[1]}"
     if due_condition is not None and due_condition.status == "True":
         command = _reviews_command(key, f"{product_label},{names.LABEL_REVIEW}=sealed")
+        if due_condition.reason == EventReason.REVIEW_MISCONFIGURED:
+            command = ""
         yield _condition_need(
             REVIEWS.get(due_condition.reason, NeedKind.REVIEW_DUE), due_condition, command=command
         )

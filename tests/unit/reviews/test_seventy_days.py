@@ -207,6 +207,9 @@ async def test_at_most_the_configured_number_of_sealed_reviews_is_kept():
 async def test_an_unknown_time_zone_of_a_review_is_reported_once_with_an_example():
     async with world() as it:
         await it.pass_time(DAY, timeZone="Europe/Lutetia")
+        (due,) = it.reviews.conditions(it.product(timeZone="Europe/Lutetia"))
+        assert (due.type, due.reason) == ("ReviewDue", "ReviewMisconfigured")
+        assert "spec.review.timeZone 'Europe/Lutetia' isn't in the IANA database" in due.message
         assert len(it.wrong) == 1
         assert "Europe/Lutetia" in it.wrong[0]
         assert "Europe/Paris" in it.wrong[0]

@@ -154,6 +154,10 @@ TABLE = {
     "review due": (
         {"conditions": [condition("ReviewDue", "True", "ToReview")]}, [NeedKind.REVIEW_DUE],
     ),
+    "a review that can't be opened": (
+        {"conditions": [condition("ReviewDue", "True", "ReviewMisconfigured", "spec.review.timeZone")]},
+        [NeedKind.REVIEW_DUE],
+    ),
     "review late": (
         {"conditions": [condition("ReviewDue", "True", "Overdue")]}, [NeedKind.REVIEW_OVERDUE],
     ),

@@ -131,7 +131,7 @@ def _command(need: Need, key: tuple[str, str]) -> Iterator[str]:
         yield need.command
     elif need.kind in COMMANDS:
         yield from ("kubectl sluicegate", COMMANDS[need.kind], "/".join(key))
-    elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE}:
+    elif need.kind in {NeedKind.REVIEW_DUE, NeedKind.REVIEW_OVERDUE} and need.command:
         yield "kubectl sluicegate review sign"
         review_name = need.message.partition(" ")[0]
         if review_name.startswith(f"{key[0]}/"):
