@@ -4,7 +4,7 @@ Nothing but the cursor is stored, so that a restart at any time gives the same t
 in causal order: a cause comes before its effects.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
@@ -169,13 +169,21 @@ def transitions_between(
     return tuple(_with_need(change, open_needs) for change in changes)
 
 
-def _with_need(transition: Transition, open_needs: Iterable[Need]) -> Transition:
+def _answer_commands(party_needs: Iterable[Need]) -> str:
+    """Return a line with the command of each party whose answer is missing; empty for a single one."""
+    lines = [f"\nAs {need.party}: {need.command}" for need in party_needs if need.command]
+    return "".join(lines) if len(lines) > 1 else ""
+
+
+def _with_need(transition: Transition, open_needs: Sequence[Need]) -> Transition:
     """Return a transition with the need for a person that it reports, and the command that fulfils it."""
     entry = transition.kind.entry
     open_need = next((open_need for open_need in open_needs if entry.reports(open_need)), None)
     if open_need is None:
         return transition
     message = transition.message or _shortened_text(open_need.message)
+    if open_need.party:
+        message += _answer_commands(need for need in open_needs if entry.reports(need))
     return replace(transition, needs_person=True, command=open_need.command, message=message)
 
 

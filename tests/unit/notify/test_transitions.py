@@ -26,6 +26,7 @@ from sluicegate.notify.transitions import (
     transitions_between,
 )
 from sluicegate.stats.counts import Count
+from tests.support.portfolio.products import WHEN, product, waiting_for_approval
 from tests.support.receivers.told_product import ToldProduct
 
 if TYPE_CHECKING:
@@ -510,3 +511,17 @@ def test_a_failed_rollback_message_has_the_text_of_its_need():
     )
     (found,) = told.look(product.status)
     assert (found.kind, found.message) == (Kind.ROLLBACK_FAILED, "the rollback to v1 failed")
+
+
+def test_a_request_for_several_answers_has_the_command_of_each_party():
+    told, asked = Told(), waiting_for_approval()
+    told.look(product(status={}).status)
+    asked["candidate"]["approvals"] = {
+        "id": "0-1", "waitStartTime": WHEN, "waitingFor": ["RiskOfficer", "shop/labels"],
+    }  # fmt: skip
+    found = told.look(product(status=asked).status)
+    (request,) = [one for one in found if one.kind is Kind.APPROVAL_REQUESTED]
+    approve = "kubectl sluicegate approve catalog/search v15 --for"
+    assert request.message.endswith(
+        f"\nAs RiskOfficer: {approve} RiskOfficer\nAs shop/labels: {approve} shop/labels"
+    )

@@ -218,7 +218,11 @@ def person_overrules(case: CanaryCase) -> Promote | None:
         return None
     overruled_text = reason or "without evidence"
     requesters = REQUEST_PROMOTE if case.approvals is None else "its parties"
-    reason_text = f" as requested by {requesters}, {overruled_text}: {present_hold.message}{_agreement_text(case)}"
+    stays_text = f"{case.candidate.version} stays at {case.candidate.weight} %: "
+    state_text = present_hold.message.removeprefix(stays_text)  # the promotion ends the stay
+    reason_text = (
+        f" as requested by {requesters}, {overruled_text}: {state_text}{_agreement_text(case)}"
+    )
     return _promote(case, Reason.PROMOTE_REQUESTED, reason_text, numbers=present_hold.numbers)
 
 
