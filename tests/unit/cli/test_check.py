@@ -155,6 +155,36 @@ def test_check_reports_a_time_zone_of_reviews_that_does_not_exist(tmp_path: Path
     assert [line for line in lines if "spec.review.timeZone: is Mars/X, which isn't in" in line]
 
 
+def test_check_reports_settings_without_effect(tmp_path: Path, capsys):
+    accuracy = {
+        "name": "accuracy",
+        "indicator": {"outcomes": {}},
+        "maxDrop": "0.05",
+        "onDegraded": "Retrain",
+    }
+    worth = {"amount": "12000", "unit": "EUR a month"}
+    goal = {
+        "name": "sorted mail", "slo": "accuracy", "target": "0.95", "direction": "Equals",
+        "valuePerPoint": worth,
+    }  # fmt: skip
+    spec = {
+        "slos": [accuracy], "retraining": None, "businessGoals": [goal],
+        "review": {"every": "Month", "startDate": "2999-01-01"},
+        "rollout": {"approval": "Manual", "approvals": {"roles": ["DataProductManager"]}},
+        "team": {"members": [{"username": "acb", "role": "DataProductManager"}]},
+    }  # fmt: skip
+
+    _, lines = checked(capsys, a_bento(tmp_path / "b"), a_product(tmp_path, **spec))
+
+    for start in (
+        "spec.slos[accuracy].onDegraded: is Retrain, and spec.retraining is missing",
+        "spec.rollout.approval: is Manual, and decides nothing beside rollout.approvals",
+        "spec.businessGoals[sorted mail].valuePerPoint: has no effect with the direction Equals",
+        "spec.review.startDate: is 2999-01-01: no review is opened before that day",
+    ):
+        assert [line for line in lines if start in line], lines
+
+
 def test_check_reports_feedback_without_its_route(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "apis/openapi.yaml").write_text("paths: {/price: {post: {}}}\n")

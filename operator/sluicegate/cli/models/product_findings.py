@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,9 @@ import yaml
 
 from sluicegate.api.operator_checks import check_promql, check_spec_fields
 from sluicegate.api.product import DataProduct
+from sluicegate.api.product_info import Direction
+from sluicegate.api.rollout import Approval
+from sluicegate.api.slos import OnDegraded
 from sluicegate.cli.inputs.spec_gaps import slos_without_labels, too_short_rollout
 from sluicegate.reviews.periods import UnknownZone, zone_of
 from sluicegate.settings import parse_settings
@@ -42,6 +46,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
             f"has {' and '.join(unfilled)}, and no member of the team has that role, so no review is"
             " ever signed: add one to spec.team.members, or name a role of a member",
         )
+    yield from _settings_without_effect(product)
     if spec.review is not None:
         try:
             zone_of(spec.review.time_zone)
@@ -55,6 +60,35 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
         yield Finding.note(
             "spec.model.bento.image",
             "is a placeholder: replace it with the block that `sluicegate pack` prints",
+        )
+
+
+def _settings_without_effect(product: DataProduct) -> Iterator[Finding]:
+    """Yield the settings that do nothing beside the others, each with the field that it depends on."""
+    spec = product.spec
+    for slo in spec.slos:
+        if slo.on_degraded is OnDegraded.RETRAIN and spec.retraining is None:
+            yield Finding.warning(
+                f"spec.slos[{slo.name}].onDegraded",
+                "is Retrain, and spec.retraining is missing, so nothing is trained: set spec.retraining, or"
+                " another action",
+            )
+    if spec.rollout.approvals is not None and spec.rollout.approval is Approval.MANUAL:
+        yield Finding.warning(
+            "spec.rollout.approval",
+            "is Manual, and decides nothing beside rollout.approvals, whose parties have to agree: remove it",
+        )
+    for goal in spec.business_goals:
+        if goal.value_per_point is not None and goal.direction is Direction.EQUALS:
+            yield Finding.warning(
+                f"spec.businessGoals[{goal.name}].valuePerPoint",
+                "has no effect with the direction Equals, by which no change is a gain: remove it, or set"
+                " another direction",
+            )
+    start_date = spec.review.start_date if spec.review is not None else None
+    if start_date is not None and start_date > f"{datetime.now(UTC):%Y-%m-%d}":
+        yield Finding.note(
+            "spec.review.startDate", f"is {start_date}: no review is opened before that day"
         )
 
 
