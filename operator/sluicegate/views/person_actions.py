@@ -245,10 +245,14 @@ def _rollback_request(product: facts.Body, version: str) -> Request:
         (
             accepted_version
             for accepted_version in accepted_versions
-            if version in {"", accepted_version.get("version")}
+            if version == accepted_version.get("version")
+            or (not version and accepted_version.get("outcome") != "RolledBack")
         ),
         None,
     )
+    if chosen_version is None and accepted_versions and not version:
+        text = f"is missing, and each version of the history was rolled back: name one of {names}"
+        raise invalid("VERSION", text)
     if chosen_version is None:
         name = version or "an earlier version"
         text = f"{name} is not in the history of {_name(product)}, which keeps: {names}"

@@ -161,6 +161,8 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
     action = ACTIONS[verb]
     if verb == RETRAIN_ACTION.verb and not facts.section(product, "spec", "retraining"):
         return None
+    if verb == PROMOTE_ACTION.verb and _is_decided(product):
+        return None
     try:
         request = action.request_of(product, version)
     except SluicegateError:
@@ -173,6 +175,12 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
         moves_traffic=verb in _TRAFFIC_VERBS, retried=retried,
         state=(*state_of(product), verb, request.version, *action.identity_of(product), _annotation_value(product, action)),
     )  # fmt: skip
+
+
+def _is_decided(product: facts.Body) -> bool:
+    """Return whether the candidate is being promoted or rolled back."""
+    phase = facts.section(product, "status", "candidate").get("phase")
+    return phase in {"Promoting", "RollingBack"}
 
 
 def _retry_consequence(product: facts.Body) -> str:
@@ -192,7 +200,7 @@ def answer_verbs(roles: Iterable[str]) -> Iterator[str]:
 def _role_answer(product: facts.Body, verb: str, version: str) -> Intent | None:
     """Return the answer of a role that the candidate waits for; None for another one."""
     word, _, role = verb.partition("-")
-    if role not in missing_parties(product):
+    if role not in missing_parties(product) or _is_decided(product):
         return None
     try:
         request = answer_request(product, role, ANSWERS[word], version)
@@ -352,7 +360,9 @@ def _consumer_answer(
     approvals = approvals_of(upstream)
     waiting_parties = approvals.get("waitingFor")
     is_listed = isinstance(waiting_parties, list) and party in waiting_parties
-    if not (is_listed or (approvals.get("moreWaiting") and not _has_answered(upstream, party))):
+    if _is_decided(upstream) or not (
+        is_listed or (approvals.get("moreWaiting") and not _has_answered(upstream, party))
+    ):
         return None
     try:
         request = answer_request(upstream, party, verdict, version)

@@ -10,8 +10,9 @@ import pytest
 
 from sluicegate.api.names import REQUEST_NOTE
 from sluicegate.web.identity import AnonymousLogin, HeaderLogin, LocalLogin, Proxy
+from sluicegate.web.intents import intent_of, intents_of
 from tests.support.apiserver.access_reviews import AccessReviews
-from tests.support.portfolio.products import document, version, waiting_for_approval
+from tests.support.portfolio.products import WHEN, document, version, waiting_for_approval
 from tests.support.portfolio.served import served, store_of
 from tests.unit.web.test_signing import FORGED, SAME, Form, sent
 
@@ -455,6 +456,38 @@ async def test_a_refused_version_is_tried_again_and_not_approved(proxy, server):
     assert "Try v15 again" in text
     assert "Each party of spec.rollout.approvals has to agree again" in text
     assert "its last rollout: RolledBack ApprovalRefused" in text
+
+
+@pytest.mark.parametrize("phase", ["Promoting", "RollingBack"])
+def test_no_approval_of_a_candidate_is_offered_once_it_is_promoted_or_rolled_back(phase):
+    waiting = with_parties()
+    assert any(intent.answer is not None for intent in intents_of(waiting))
+    waiting["status"]["candidate"]["phase"] = phase
+    offered = intents_of(waiting)
+    assert all(intent.answer is None for intent in offered)
+    assert "promote" not in {intent.verb for intent in offered}
+    assert "abort" in {intent.verb for intent in offered} or phase == "RollingBack"
+
+
+def test_a_rollback_offers_no_version_first_that_was_rolled_back_itself():
+    product = pricing()
+    bad, good = (
+        {
+            "version": name,
+            "revision": name,
+            "image": name,
+            "promotionTime": WHEN,
+            "outcome": outcome,
+        }
+        for name, outcome in (("v13", "RolledBack"), ("v12", "Replaced"))
+    )
+    product["status"]["history"] = [bad, good]
+    rollback = intent_of(product, "rollback")
+    assert rollback is not None
+    assert (rollback.version, rollback.others) == ("v12", ("v13",))
+    product["status"]["history"] = [bad]
+    assert intent_of(product, "rollback") is None
+    assert intent_of(product, "rollback", "v13") is not None
 
 
 @pytest.mark.parametrize(
