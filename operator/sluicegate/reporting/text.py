@@ -290,6 +290,10 @@ def _first_periods(report: ReportFacts) -> Iterator[str]:
             text = f"{version.version} until the end of its first period, {days}: {'; '.join(words.first_period(version))}."
             yield ""
             yield escape_markup(text)
+        elif version.promotion_time >= report.review.spec.period.start:
+            absence = words.absent_first_period(report, version)
+            yield ""
+            yield escape_markup(f"{version.version} until the end of its first period: {absence}.")
 
 
 def _markets(report: ReportFacts) -> Iterator[str]:

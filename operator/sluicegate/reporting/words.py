@@ -176,6 +176,19 @@ def first_period(version: ReviewVersion) -> tuple[str, ...]:
     )
 
 
+def absent_first_period(report: ReportFacts, version: ReviewVersion) -> str:
+    """Return why a version has no events of a first period; empty for one that has them."""
+    status, period = report.review.status, report.review.spec.period
+    if version.first_period is not None:
+        return ""
+    if version.promotion_time < period.start:
+        return "it became stable before this period"
+    if status.seal_time is None and version.end_time is None:
+        end_text = local_day(period.end - 1, status.time_zone)
+        return f"not known yet: the period ends on {end_text}"
+    return "none: it was stable before, or on no whole day alone"
+
+
 def trial_text(version: Brought) -> str:
     """Return a version's trial in the words of its author; else its origin."""
     return tried_text(version.version.to_dict())

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from sluicegate.api.base import rfc3339
 from sluicegate.reporting.brought import first_period_lift
+from sluicegate.reporting.facts import facts_of
+from sluicegate.reporting.text import markdown
+from sluicegate.reporting.words import absent_first_period
 from sluicegate.reviews.seal import differs_from_seal, sealed_review
 from sluicegate.reviews.store import parse_review
 from tests.support.decisions.reviewed import document_of, month
@@ -67,3 +70,18 @@ def test_a_version_without_a_whole_day_alone_has_no_first_period():
     [alone] = sealed(("v14", 1, None)).status.versions
     assert alone.first_period.slos[0].before == (0, 0)
     assert first_period_lift(alone.first_period.slos[0]) is None
+
+
+def test_a_version_without_a_first_period_names_the_reason_in_the_report():
+    review = sealed(("v13", -3, 10.4), ("v14", 10.4, 29.5), ("v15", 29.5, None))
+    sealed_report = facts_of(review, None)
+    assert [absent_first_period(sealed_report, one) for one in review.status.versions] == [
+        "it became stable before this period",
+        "",
+        "none: it was stable before, or on no whole day alone",
+    ]
+    open_report = facts_of(review.replace(status=review.status.replace(seal_time=None)), None)
+    *_, newest = review.status.versions
+    absence = "not known yet: the period ends on 2026-11-30"
+    assert absent_first_period(open_report, newest) == absence
+    assert f"v15 until the end of its first period: {absence}." in markdown([open_report])
