@@ -312,10 +312,21 @@ class _Comparison:
             yield self._condition(Kind.ACTIONS_LATE, ConditionType.ACTIONS_LATE)
 
     def health(self) -> Iterator[Transition]:
-        """Yield degradations and recoveries of the product."""
-        if self.before.degraded != self.after.degraded:
+        """Yield degradations and recoveries of the product; also that a restored version is degraded, too."""
+        if self.before.degraded != self.after.degraded or self._has_restored_in_vain():
             kind = Kind.DEGRADED if self.after.degraded else Kind.RECOVERED
             yield self._condition(kind, ConditionType.DEGRADED)
+
+    def _has_restored_in_vain(self) -> bool:
+        """Return whether the version that a rollback restored during a degradation is degraded now."""
+        stable = self.status.stable
+        if (
+            stable is None
+            or not stable.restored
+            or not (self.before.degraded and self.after.degraded)
+        ):
+            return False
+        return self.before.since <= stable.promotion_time < self.after.since
 
     def markets(self) -> Iterator[Transition]:
         """Yield markets that miss an SLO, and that none does any more."""

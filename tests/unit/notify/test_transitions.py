@@ -283,6 +283,27 @@ def test_a_recovery_is_sent_once_the_slo_that_was_missed_is_measured_again():
         assert [one.kind for one in told.look(product.status)] == sent
 
 
+def test_a_restored_version_that_is_degraded_too_sends_a_second_message():
+    told, product = Told(), ToldProduct(NOW)
+    told.look(product.status)
+    missed, unknown = (
+        (SloStatus(name="accuracy", state=state),) for state in (SloState.MISSED, SloState.UNKNOWN)
+    )
+    product.degrade()
+    product.status = product.status.replace(slos=missed)
+    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED]
+    product.now += 60
+    restored = product.status.stable.replace(restored=True, promotion_time=product.now)
+    product.recover()
+    product.status = product.status.replace(stable=restored, slos=unknown)
+    assert [one.kind for one in told.look(product.status)] == []
+    product.now += 60
+    product.degrade()
+    product.status = product.status.replace(slos=missed)
+    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED]
+    assert told.look(product.status) == []
+
+
 def test_a_rollback_message_has_the_number_of_requests_of_the_version():
     told, product = Told(), ToldProduct(NOW)
     product.start()
