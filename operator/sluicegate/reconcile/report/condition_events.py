@@ -26,6 +26,7 @@ def new_condition_events(
     previous_status: DataProductStatus, next_status: DataProductStatus
 ) -> Iterator[EventNote]:
     """Yield the events of conditions that are new in the written status and have no event of a decision."""
+    yield from _passed_probation(previous_status, next_status)
     stalled_before, now = (
         find_condition(status.conditions, Type.STALLED) for status in (previous_status, next_status)
     )
@@ -67,6 +68,20 @@ def new_condition_events(
     first = previous_status.stable is None and now.reason == Reason.ROUTE_NOT_ACCEPTED
     if (first or now.reason in _EMITTED_AT_ONCE) and _differs_in_meaning(stalled_before, now):
         yield EventNote(now.reason, "Serve", now.message, warning=True)
+
+
+def _passed_probation(
+    previous_status: DataProductStatus, next_status: DataProductStatus
+) -> Iterator[EventNote]:
+    """Yield the event of a probation that ended while its version is still stable, without a rollback."""
+    probation, stable = previous_status.probation, next_status.stable
+    if probation is None or next_status.probation is not None or stable is None:
+        return
+    before, is_replaced = previous_status.stable, next_status.carried_out
+    if before is None or before.release != stable.release or is_replaced:
+        return
+    text = f"the probation of {probation.version} is over; it was compared with {probation.against}"
+    yield EventNote(EventReason.PROBATION_PASSED, "Promote", text)
 
 
 def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:

@@ -6,9 +6,11 @@ import pytest
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN, ConditionType, DecisionReason
+from sluicegate.api.versions import Probation
 from sluicegate.conditions import find_condition
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.decide.planner import Plan, make_plan
+from sluicegate.reconcile.report.condition_events import new_condition_events
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.report.status_due import same_meaning
@@ -209,3 +211,16 @@ def test_a_waiting_first_training_has_the_reason_for_its_wait(waits, cause, slo,
     assert found.message == message.format(ends=rfc3339(ends))
     seen = report(observation, Plan(status, make_plan(observation).allocation))
     assert seen.summary.reason == waits
+
+
+def test_the_end_of_a_probation_without_a_rollback_is_one_event():
+    promoted = serving_world(5).current
+    probation = Probation(version="v1", against="v0", start_time=0)
+    before = promoted.replace(probation=probation)
+    (event,) = new_condition_events(before, promoted)
+    assert (event.reason, event.warning) == ("ProbationPassed", False)
+    assert event.message == "the probation of v1 is over; it was compared with v0"
+    assert not list(new_condition_events(promoted, promoted))
+    assert promoted.stable is not None
+    other = promoted.stable.replace(version="v2", image="registry.example/v2@sha256:2")
+    assert not list(new_condition_events(before, promoted.replace(stable=other)))
