@@ -564,7 +564,7 @@ async def test_the_iteration_log_combines_reviews_and_status_as_csv(run):
     verdict = {"type": "Promote", "reason": "CanaryNotWorse", "slos": [
         {"name": "conversion", "candidate": {"bad": 900, "total": 1000}, "stable": {"bad": 950, "total": 1000}},
     ]}  # fmt: skip
-    run.keep(candidate=None, history=None, stable=VERSION | {
+    run.keep(candidate=None, history=None, retraining=None, stable=VERSION | {
         "version": "v3", "promotionTime": "2026-03-01T00:00:00Z", "iteration": stated, "verdict": verdict,
     })  # fmt: skip
     candidate = {
