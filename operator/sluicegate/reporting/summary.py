@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.reporting.brought import brought_of
+from sluicegate.reviews.seal import CYCLE_CHANGED, PRODUCT_GONE
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import Evolution, PeriodChange, day_scatter, period_change_between
@@ -19,6 +20,14 @@ _CACHE_SIZE: Final = 32_768
 """Changes in the cache, as lists compare the same periods again and again; a ledger changes once a day."""
 SINCE_PREVIOUS_PERIOD: Final = "against the period before"
 SINCE_FIRST_ACCEPTANCE: Final = "since the first acceptance"
+EARLY_END_TEXTS: Final = {
+    CYCLE_CHANGED: (
+        "the cycle in spec.review was changed. Days of both cycles' periods, and what was decided on them, may be"
+        " in two reviews"
+    ),
+    PRODUCT_GONE: "the product was deleted",
+}
+"""Why a ledger ended before its period, by the reason of its seal."""
 
 
 def share_of(count: Count) -> float | None:

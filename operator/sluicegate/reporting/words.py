@@ -16,9 +16,8 @@ from sluicegate.reporting.facts import (
     Quantile,
     ReportFacts,
 )
-from sluicegate.reporting.summary import Move, SloChange, Summarized
+from sluicegate.reporting.summary import EARLY_END_TEXTS, Move, SloChange, Summarized
 from sluicegate.reviews.periods import local_day, local_minute
-from sluicegate.reviews.seal import CYCLE_CHANGED, PRODUCT_GONE
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.lift import arms_text, lift_text, market_texts
@@ -58,16 +57,6 @@ VERDICTS: Final = {
 """Words for a signer's verdict."""
 
 
-_EARLY_END_TEXTS: Final = {
-    CYCLE_CHANGED: (
-        "the cycle in spec.review was changed. Days of both cycles' periods, and what was decided on them, may be"
-        " in two reviews"
-    ),
-    PRODUCT_GONE: "the product was deleted",
-}
-"""Why a ledger ended before its period, by the reason of its seal."""
-
-
 def period_text(start: int, end_seconds: int, zone: str) -> str:
     """Return the days from one time to another (exclusive), e.g. 1 to 30 November 2026."""
     first_day, last_day = (
@@ -92,9 +81,9 @@ def zone_text(zone: str) -> str:
 def early_end_text(report: ReportFacts) -> str:
     """Return when and why a ledger ended before its period; empty for one that did not."""
     status = report.review.status
-    if status.seal_time is None or status.seal_reason not in _EARLY_END_TEXTS:
+    if status.seal_time is None or status.seal_reason not in EARLY_END_TEXTS:
         return ""
-    return f"The ledger ended on {local_day(status.seal_time, status.time_zone)}: {_EARLY_END_TEXTS[status.seal_reason]}."
+    return f"The ledger ended on {local_day(status.seal_time, status.time_zone)}: {EARLY_END_TEXTS[status.seal_reason]}."
 
 
 def report_sentence(report: Summarized) -> str:
