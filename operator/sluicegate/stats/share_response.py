@@ -23,6 +23,7 @@ that of the quicker ones until the others have come. So a change by itself has t
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
+from operator import mul
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -191,7 +192,10 @@ class _Delay(NamedTuple):
     def share(self, interval: Bin, changes: Sequence[ShareChange]) -> float:
         """Return the mean traffic share at the time of the predictions whose labels arrived in an interval."""
         share_before = covered_share = 0.0
+        first_label = 0.0 if self.exponential else self.seconds
         for time, share in changes:
+            if interval.end <= time + first_label:
+                break  # Neither this change nor a later one has a label yet.
             covered_share += (share - share_before) * self._covered(
                 interval.start - time, interval.end - time
             )
@@ -244,17 +248,12 @@ class _Sample:
 
     def centred(self, values: Sequence[float]) -> tuple[float, list[float]]:
         """Return the weighted mean of values, and the values around it."""
-        mean_value = sum(
-            bin_weight * x for bin_weight, x in zip(self.weights, values, strict=True)
-        ) / sum(self.weights)
+        mean_value = sum(map(mul, self.weights, values)) / sum(self.weights)
         return mean_value, [x - mean_value for x in values]
 
     def product(self, left_values: Sequence[float], right_values: Sequence[float]) -> float:
         """Return the weighted sum of products."""
-        return sum(
-            bin_weight * x * y
-            for bin_weight, x, y in zip(self.weights, left_values, right_values, strict=True)
-        )
+        return sum(map(mul, map(mul, self.weights, left_values), right_values))
 
 
 class _Model(NamedTuple):
@@ -325,17 +324,22 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
 def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
     """Return the share at the mixture of the delays that explains most, by coordinate descent."""
     centred_shares = [sample.centred(effective_share)[1] for effective_share in shares]
-    squared_norms = [sample.product(share_values, share_values) for share_values in centred_shares]
+    weighted_shares = [
+        list(map(mul, sample.weights, share_values)) for share_values in centred_shares
+    ]
+    squared_norms = [
+        sum(map(mul, weighted, values))
+        for weighted, values in zip(weighted_shares, centred_shares, strict=True)
+    ]
     slopes, unexplained_ratios = [0.0] * len(shares), list(sample.ratios)
     for _ in range(_DESCENT_ROUNDS):
-        for version_index, (centred_share, square) in enumerate(
-            zip(centred_shares, squared_norms, strict=True)
+        for version_index, (centred_share, weighted, square) in enumerate(
+            zip(centred_shares, weighted_shares, squared_norms, strict=True)
         ):
             if square <= _SINGULAR_DETERMINANT:
                 continue
-            change = max(
-                sample.product(centred_share, unexplained_ratios) / square, -slopes[version_index]
-            )
+            covariance = sum(map(mul, weighted, unexplained_ratios))
+            change = max(covariance / square, -slopes[version_index])
             if change:
                 slopes[version_index] += change
                 unexplained_ratios = [
