@@ -1,11 +1,14 @@
 """The result of a training: discarded, refused by the hold-out, or rolled out."""
 
+from typing import Final
+
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.retraining import DEFAULT_HOLD_OUT_REGRESSION
 from sluicegate.api.retraining_status import MAX_FAILURES, RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Release, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Proposal, StartRollout
+from sluicegate.policy.model.excluded_blocks import BEFORE_BLOCKS
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
     Observed,
@@ -22,13 +25,16 @@ from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.lift import change_text
 from sluicegate.views.numbers import duration, events, percent, points
 
+_FOR_A_DEGRADED_SLO: Final = frozenset({Reason.MODEL_DECAY, Reason.MODEL_TOO_SLOW})
+
 
 def process_training_result(
     terms: Terms, status: DataProductStatus, observed: Observed, now: int
 ) -> Proposal | None:
     """Process the result of a training; discard a superseded one."""
     running = status.training
-    if running is not None and (reason_text := _superseded_reason(terms)):
+    reason_text = _superseded_reason(terms) or _degraded_upstream(terms, status, observed)
+    if running is not None and reason_text:
         next_status = status.with_retraining(trigger=None, last_reason=str(Reason.SUPERSEDED))
         text = f"the training under way is superseded: {reason_text}"
         alert = Alert(reason=Reason.SUPERSEDED, message=text)
@@ -49,6 +55,25 @@ def _superseded_reason(terms: Terms) -> str:
     if terms.retraining is None:
         return "spec.retraining was removed"
     return f"the product is {terms.lifecycle}" if terms.ended else ""
+
+
+def _degraded_upstream(terms: Terms, status: DataProductStatus, observed: Observed) -> str:
+    """Return the degraded upstream whose answers the running training learns from; empty without one.
+
+    A decay may be confirmed before its upstream is. If both began together, a training would adapt the product
+    to the answers of a degraded upstream. A decay that began at another time is trained for, however often an
+    upstream fails.
+    """
+    trigger, facts = status.training, observed.facts
+    if trigger is None or trigger.cause not in _FOR_A_DEGRADED_SLO:
+        return ""
+    if not facts.upstream_degraded or facts.upstream_since is None:
+        return ""
+    began = trigger.change_time or trigger.first_bad_block_time or trigger.trigger_time
+    if abs(facts.upstream_since - began) > BEFORE_BLOCKS * terms.block_seconds:
+        return ""
+    upstreams = ", ".join(facts.upstream_degraded)
+    return f"its upstream {upstreams} is degraded since the same time"
 
 
 def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now: int) -> Proposal:

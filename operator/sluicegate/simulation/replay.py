@@ -117,7 +117,7 @@ class Replay:
         now = self.take_in(block)
         previous_status = self.status
         evaluation = evaluate(self.terms, previous_status, self.observed(now), now)
-        if evaluation.training_taken_up:
+        if evaluation.training_taken_up and self._happened.results:
             self._happened.results.popleft()
             self._orphan = None
         self.status = self._carry_out(evaluation, now)

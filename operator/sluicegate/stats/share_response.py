@@ -43,8 +43,10 @@ _SINGULAR_DETERMINANT: Final = 1e-9
 _GROUP_SIZES: Final = (1, 4, 12)
 """Bins that are added up for a dispersion."""
 _MIN_GROUPS: Final = 6
-_DESCENT_ROUNDS: Final = 12
+_MAX_DESCENT_ROUNDS: Final = 500
 """Of the coordinate descent."""
+_MIN_EXPLAINED: Final = 1e-3
+"""Part of the weighted squares that a round of the descent has to explain for another one to follow."""
 
 
 class Bin(NamedTuple):
@@ -322,29 +324,38 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
 
 
 def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
-    """Return the share at the mixture of the delays that explains most, by coordinate descent."""
+    """Return the share at the mixture of the delays that explains most, by coordinate descent.
+
+    The descent works on the products of all pairs of shares and goes on until a round explains nothing more:
+    the shares of two delays are almost the same, so it takes many rounds, and a mixture that is left before
+    its end leaves a rest that looks like a change by itself where labels are many.
+    """
     centred_shares = [sample.centred(effective_share)[1] for effective_share in shares]
-    weighted_shares = [
-        list(map(mul, sample.weights, share_values)) for share_values in centred_shares
-    ]
-    squared_norms = [
-        sum(map(mul, weighted, values))
-        for weighted, values in zip(weighted_shares, centred_shares, strict=True)
-    ]
-    slopes, unexplained_ratios = [0.0] * len(shares), list(sample.ratios)
-    for _ in range(_DESCENT_ROUNDS):
-        for version_index, (centred_share, weighted, square) in enumerate(
-            zip(centred_shares, weighted_shares, squared_norms, strict=True)
-        ):
+    products = [[0.0] * len(shares) for _ in shares]
+    for row, left_values in enumerate(centred_shares):
+        weighted = list(map(mul, sample.weights, left_values))
+        for column in range(row + 1):
+            products[row][column] = products[column][row] = sum(
+                map(mul, weighted, centred_shares[column])
+            )
+    slopes = [0.0] * len(shares)
+    gradients = [sample.product(values, sample.ratios) for values in centred_shares]
+    for _ in range(_MAX_DESCENT_ROUNDS):
+        explained = 0.0
+        for index, row_products in enumerate(products):
+            square = row_products[index]
             if square <= _SINGULAR_DETERMINANT:
                 continue
-            covariance = sum(map(mul, weighted, unexplained_ratios))
-            change = max(covariance / square, -slopes[version_index])
+            change = max(gradients[index] / square, -slopes[index])
             if change:
-                slopes[version_index] += change
-                unexplained_ratios = [
-                    y - change * x for y, x in zip(unexplained_ratios, centred_share, strict=True)
+                slopes[index] += change
+                gradients = [
+                    gradient - change * product
+                    for gradient, product in zip(gradients, row_products, strict=True)
                 ]
+                explained += change * change * square
+        if explained < _MIN_EXPLAINED:
+            break
     total = sum(slopes)
     if not total:
         return list(shares[0])

@@ -302,6 +302,17 @@ def test_a_wait_for_the_state_of_an_upstream_ends_with_its_confirmation(state, d
     ]
 
 
+@pytest.mark.parametrize(("blocks", "reason"), [(3, "Superseded"), (60, "UpstreamDegraded")])
+def test_a_training_is_superseded_if_an_upstream_is_found_degraded_since_its_drop_began(blocks, reason):
+    retrain = first(run(scenario(decaying(), 200)), "Retrain")
+    known_at = retrain["at"] + blocks * BLOCK
+    facts = [{"at": known_at, "upstreamDegraded": ["pricing"]}]
+    decision = at(run(scenario(decaying(), 200, facts=facts)), known_at)["decision"]
+    assert decision["reason"] == reason
+    if reason == "Superseded":
+        assert decision["message"].endswith("its upstream pricing is degraded since the same time")
+
+
 def test_a_release_remains_the_cause_for_days_after_an_earlier_incident():
     """What is before the release is of a few hours, however old the release is."""
     incident, release = range(100, 160), 300

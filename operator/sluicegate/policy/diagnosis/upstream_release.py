@@ -22,7 +22,6 @@ from sluicegate.api.versions import Version
 from sluicegate.policy.model.excluded_blocks import (
     BEFORE_BLOCKS,
     BlockSpan,
-    excluded_after,
     spans_of,
 )
 from sluicegate.policy.model.observed import NO_TRAFFIC, Observed, UpstreamRelease
@@ -187,11 +186,11 @@ def _is_left_out(
     """Return whether the blocks since a release are left out, as it was the cause of an earlier degradation.
 
     A product that recovered for a while with the release in service, and degrades again, follows it still.
+    Blocks that are left out begin some hours before their cause, and merge with earlier ones.
     """
     begin_block = release.begin // terms.block_seconds
-    after = excluded_after(begin_block - BEFORE_BLOCKS)
     return any(
-        span.block_before_first == after and span.last > begin_block
+        begin_block - 2 * BEFORE_BLOCKS <= span.block_before_first <= begin_block < span.last
         for span in spans_of(status.engine.slo(slo), terms.block_seconds)
     )
 
