@@ -116,3 +116,26 @@ def test_a_version_as_old_as_the_data_has_no_share_response():
     bins = [Bin(i * BLOCK, (i + 1) * BLOCK, Count(30, 300)) for i in range(20)]
     first = [ShareChange(2 * BLOCK, 1.0)]
     assert share_response(bins, first, block_seconds=BLOCK, lag_seconds=0) is None
+
+
+def test_two_delays_of_many_labels_leave_no_change_by_itself():
+    """Half of the labels come after 15 minutes and half after an hour, and nothing scatters."""
+    changes = [
+        ShareChange(moment * BLOCK, share)
+        for moment, share in zip((0, 1, 3, 4), STEPS, strict=True)
+    ]
+
+    def share(block: int) -> float:
+        return max(
+            (change.share for change in changes if change.time <= block * BLOCK), default=0.0
+        )
+
+    def counted(block: int) -> Count:
+        ratio = USUAL + 0.09 * (share(block - 3) + share(block - 12)) / 2
+        return Count(round(2_400 * ratio), 2_400)
+
+    bins = [Bin(block * BLOCK, (block + 1) * BLOCK, counted(block)) for block in range(-28, 47)]
+    fitted = share_response(bins, changes, block_seconds=BLOCK, lag_seconds=0)
+    assert fitted is not None
+    assert fitted.own < 1
+    assert fitted.follows > 100

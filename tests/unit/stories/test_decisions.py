@@ -303,7 +303,9 @@ def test_a_wait_for_the_state_of_an_upstream_ends_with_its_confirmation(state, d
 
 
 @pytest.mark.parametrize(("blocks", "reason"), [(3, "Superseded"), (60, "UpstreamDegraded")])
-def test_a_training_is_superseded_if_an_upstream_is_found_degraded_since_its_drop_began(blocks, reason):
+def test_a_training_is_superseded_if_an_upstream_is_found_degraded_since_its_drop_began(
+    blocks, reason
+):
     retrain = first(run(scenario(decaying(), 200)), "Retrain")
     known_at = retrain["at"] + blocks * BLOCK
     facts = [{"at": known_at, "upstreamDegraded": ["pricing"]}]
