@@ -255,7 +255,7 @@ class _Sample:
 
     def product(self, left_values: Sequence[float], right_values: Sequence[float]) -> float:
         """Return the weighted sum of products."""
-        return sum(map(mul, map(mul, self.weights, left_values), right_values))
+        return float(sum(map(mul, map(mul, self.weights, left_values), right_values)))
 
 
 class _Model(NamedTuple):
