@@ -16,36 +16,46 @@ if TYPE_CHECKING:
 
 LATEST_ROWS: Final = 2_000
 """Rows of a training."""
+HELD_OUT_ROWS: Final = LATEST_ROWS // 5
+"""Newest rows that a policy with a hold-out doesn't train on."""
+ROLLOUT_ROWS: Final = 300
+"""Rows from such a training until its model serves, as many as a rollout of six blocks takes."""
 PERIODS: Final = {"every-500": 500, "every-2000": 2_000}
+HELD_PERIODS: Final = {"every-500-held": 500, "every-1000-held": 1_000}
 DETECTORS: Final = ("ADWIN", "DDM", "EDDM", "HDDM_A", "PageHinkley")
 NEVER: Final = "never"
-PEERS: Final = (NEVER, *PERIODS, *DETECTORS)
+PEERS: Final = (NEVER, *PERIODS, *HELD_PERIODS, *DETECTORS)
 
 
 def run(policy: str, trainer: Trainer, seed: int) -> Run:
-    """Run the whole stream under one of `PEERS`. A new model serves from the next row on."""
+    """Run the whole stream under one of `PEERS`.
+
+    A new model serves from the next row on. With a hold-out it is trained without the newest rows and serves
+    once a rollout would have ended; no model is refused.
+    """
     stream = trainer.stream
     rows = len(stream.labels)
+    held, delay = (HELD_OUT_ROWS, ROLLOUT_ROWS) if policy in HELD_PERIODS else (0, 0)
     model = trainer.train(0, FIRST_ROWS)
     alarm = _alarm(policy)
     served = model.wrong.copy()
-    serves_from, trainings = STREAM_START, []
+    trainings = []
     for row in range(STREAM_START, rows):
-        if alarm(bool(model.wrong[row])) and row + 1 < rows:
-            served[serves_from : row + 1] = model.wrong[serves_from : row + 1]
-            model = trainer.train(row + 1 - LATEST_ROWS, row + 1)
-            serves_from = row + 1
+        if alarm(bool(served[row])) and row + 1 < rows:
+            model = trainer.train(row + 1 - LATEST_ROWS, row + 1 - held)
+            serves_from = row + 1 + delay
+            served[serves_from:] = model.wrong[serves_from:]
             trainings.append(row + 1)
             alarm = _alarm(policy)
-    served[serves_from:] = model.wrong[serves_from:]
-    return run_of(stream, policy, seed, served, trainings=trainings, promotions=trainings)
+    promotions = [row + delay for row in trainings]
+    return run_of(stream, policy, seed, served, trainings=trainings, promotions=promotions)
 
 
 def _alarm(policy: str) -> Alarm:
     if policy == NEVER:
         return lambda _: False
-    if policy in PERIODS:
-        return _Period(PERIODS[policy])
+    if policy in {**PERIODS, **HELD_PERIODS}:
+        return _Period({**PERIODS, **HELD_PERIODS}[policy])
     return _Detector(policy)
 
 

@@ -36,6 +36,8 @@ there are at least 400), holds the newest fifth out, and reports evaluation, sta
 the next block. The settings are the defaults, but for a scrape interval of 15 s that is read at once, and rarer
 renewals of the Lease. The peers are detectors of [river](https://riverml.xyz) with their default settings, and fixed
 periods: they train on all of the latest 2,000 rows, serve the new model from the next row on, and have no hold-out.
+The periods with `-held` show what the data of the operator bound: they hold the newest fifth out as a training Job does,
+serve each model 300 rows later, about as long as a rollout takes, and refuse none.
 
 - `sluicegate-defaults`: a product with `maxDrop: "0.03"`, a training command and a route, and nothing else.
 - `sluicegate`: the same with `retraining.schedule: {everyLabels: 1000}`.
