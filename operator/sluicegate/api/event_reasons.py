@@ -10,7 +10,7 @@ class EventReason(StrEnum):
     """The traffic follows the candidate's new weight."""
     PROMOTED = "Promoted"
     """The candidate serves all traffic and is stable."""
-    PROBATION_PASSED = "ProbationPassed"
+    PROBATION_ENDED = "ProbationEnded"
     """The probation of the stable version is over, so a regression no longer restores the previous one by it."""
     ROLLED_BACK = "RolledBack"
     """An earlier version serves all traffic again."""

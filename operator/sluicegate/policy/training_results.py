@@ -60,7 +60,7 @@ def _superseded_reason(terms: Terms) -> str:
 def _degraded_upstream(terms: Terms, status: DataProductStatus, observed: Observed) -> str:
     """Return the degraded upstream whose answers the running training learns from; empty without one.
 
-    A decay may be confirmed before its upstream is. If both began together, a training would adapt the product
+    A decay may be confirmed before its upstream is. If both began within some hours, a training would adapt the product
     to the answers of a degraded upstream. A decay that began at another time is trained for, however often an
     upstream fails.
     """
@@ -73,7 +73,7 @@ def _degraded_upstream(terms: Terms, status: DataProductStatus, observed: Observ
     if abs(facts.upstream_since - began) > BEFORE_BLOCKS * terms.block_seconds:
         return ""
     upstreams = ", ".join(facts.upstream_degraded)
-    return f"its upstream {upstreams} is degraded since the same time"
+    return f"an upstream is degraded since about the time of the drop ({upstreams})"
 
 
 def _failed(terms: Terms, status: DataProductStatus, failed: TrainingFailed, now: int) -> Proposal:

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, Protocol
 
 from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.reporting.brought import brought_of
+from sluicegate.reviews.periods import midnight_seconds, zone_of
 from sluicegate.reviews.seal import CYCLE_CHANGED, PRODUCT_GONE
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
@@ -259,7 +261,13 @@ def whole_days_of(review: DataProductReview) -> int:
     period, seal_time = review.spec.period, review.status.seal_time
     if seal_time is None:
         return 0
-    return min(days_of(review), max(int((seal_time - period.start) // 86_400), 0))
+    zone = zone_of(review.status.time_zone or "UTC")
+    first_day = datetime.fromtimestamp(period.start, zone).date()
+    midnights = (
+        midnight_seconds(first_day + timedelta(days=number), zone)
+        for number in range(1, days_of(review) + 1)
+    )
+    return sum(midnight <= seal_time for midnight in midnights)
 
 
 def counts_of(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:

@@ -172,10 +172,10 @@ def absent_first_period(report: ReportFacts, version: ReviewVersion) -> str:
         return ""
     if version.promotion_time < period.start:
         return "it became stable before this period"
-    if status.seal_time is None and version.end_time is None:
+    if status.seal_time is None:
         end_text = local_day(period.end - 1, status.time_zone)
         return f"not known yet: the period ends on {end_text}"
-    return "none: it was stable before, or on no whole day alone"
+    return "none: it had been stable earlier and was restored, or was stable on no whole day alone"
 
 
 def trial_text(version: Brought) -> str:

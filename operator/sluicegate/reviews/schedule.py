@@ -187,7 +187,7 @@ class Reviews:
         late = next((one.finding for one in self._late.get(key, ()) if one.uid == uid), None)
         if not self._followed:
             due = _earlier_finding(product, ConditionType.REVIEW_DUE)
-        due = _unknown_zone_finding(product) or due
+        due = _with_unknown_zone(product, due)
         if not self._swept:
             late = _earlier_finding(product, ConditionType.ACTIONS_LATE)
         return tuple(finding for finding in (due, late) if finding is not None)
@@ -448,17 +448,21 @@ def _noted_failures(failures: list[str]) -> Iterator[None]:
         failures.append(str(error))
 
 
-def _unknown_zone_finding(product: DataProduct) -> Finding | None:
-    """Return the condition of a product whose reviews have a time zone that doesn't exist; None otherwise."""
+def _with_unknown_zone(product: DataProduct, due: Finding | None) -> Finding | None:
+    """Return the condition with a time zone that doesn't exist; a review that is due keeps its reason."""
     cycle = product.spec.review
     if cycle is None:
-        return None
+        return due
     try:
         period_at(cycle, 0.0)
     except UnknownZone as error:
         text = f"no review is opened: {error}"
-        return Finding(ConditionType.REVIEW_DUE, "True", EventReason.REVIEW_MISCONFIGURED, text)
-    return None
+        if due is None or due.reason == EventReason.REVIEW_MISCONFIGURED:
+            return Finding(ConditionType.REVIEW_DUE, "True", EventReason.REVIEW_MISCONFIGURED, text)
+        if text in due.message:
+            return due
+        return Finding(ConditionType.REVIEW_DUE, "True", due.reason, f"{due.message}; {text}")
+    return due
 
 
 def _earlier_finding(product: DataProduct, kind: ConditionType) -> Finding | None:

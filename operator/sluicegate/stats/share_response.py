@@ -46,7 +46,7 @@ _MIN_GROUPS: Final = 6
 _MAX_DESCENT_ROUNDS: Final = 500
 """Of the coordinate descent."""
 _MIN_EXPLAINED: Final = 1e-3
-"""Part of the weighted squares that a round of the descent has to explain for another one to follow."""
+"""Weighted squares that a round of the descent has to explain for another one to follow."""
 
 
 class Bin(NamedTuple):

@@ -78,10 +78,11 @@ def test_a_version_without_a_first_period_names_the_reason_in_the_report():
     assert [absent_first_period(sealed_report, one) for one in review.status.versions] == [
         "it became stable before this period",
         "",
-        "none: it was stable before, or on no whole day alone",
+        "none: it had been stable earlier and was restored, or was stable on no whole day alone",
     ]
     open_report = facts_of(review.replace(status=review.status.replace(seal_time=None)), None)
-    *_, newest = review.status.versions
     absence = "not known yet: the period ends on 2026-11-30"
-    assert absent_first_period(open_report, newest) == absence
+    _, replaced, newest = review.status.versions
+    for version in (replaced.replace(first_period=None), newest):
+        assert absent_first_period(open_report, version) == absence
     assert f"v15 until the end of its first period: {absence}." in markdown([open_report])

@@ -303,7 +303,7 @@ def test_a_wait_for_the_state_of_an_upstream_ends_with_its_confirmation(state, d
 
 
 @pytest.mark.parametrize(("blocks", "reason"), [(3, "Superseded"), (60, "UpstreamDegraded")])
-def test_a_training_is_superseded_if_an_upstream_is_found_degraded_since_its_drop_began(
+def test_a_training_is_superseded_if_an_upstream_is_confirmed_as_degraded_since_its_drop_began(
     blocks, reason
 ):
     retrain = first(run(scenario(decaying(), 200)), "Retrain")
@@ -312,7 +312,9 @@ def test_a_training_is_superseded_if_an_upstream_is_found_degraded_since_its_dro
     decision = at(run(scenario(decaying(), 200, facts=facts)), known_at)["decision"]
     assert decision["reason"] == reason
     if reason == "Superseded":
-        assert decision["message"].endswith("its upstream pricing is degraded since the same time")
+        assert decision["message"].endswith(
+            "an upstream is degraded since about the time of the drop (pricing)"
+        )
 
 
 def test_a_release_remains_the_cause_for_days_after_an_earlier_incident():

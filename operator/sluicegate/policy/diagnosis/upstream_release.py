@@ -186,7 +186,8 @@ def _is_left_out(
     """Return whether the blocks since a release are left out, as it was the cause of an earlier degradation.
 
     A product that recovered for a while with the release in service, and degrades again, follows it still.
-    Blocks that are left out begin some hours before their cause, and merge with earlier ones.
+    Blocks that are left out begin some hours before their cause, and merge with earlier ones. Where they begin
+    much earlier, their cause is an incident before the release.
     """
     begin_block = release.begin // terms.block_seconds
     return any(

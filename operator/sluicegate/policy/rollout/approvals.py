@@ -224,7 +224,8 @@ def withdrawal(
     removed_answers = [
         answer
         for answer in candidate.approvals.answers
-        if answer.party in set(state.waiting) - answering_parties - set(state.absent)
+        if not answer.problem
+        and answer.party in set(state.waiting) - answering_parties - set(state.absent)
     ]
     if not removed_answers or candidate.approvals.id != rollout_id(candidate):
         return None

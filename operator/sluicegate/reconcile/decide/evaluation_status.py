@@ -31,6 +31,7 @@ from sluicegate.policy import (
 from sluicegate.policy.evaluate import Evaluation
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.rollout.approvals import with_approvals, withdrawal
+from sluicegate.reconcile.decide.events import EventNote
 from sluicegate.reconcile.decide.market_status import with_markets
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.slo.budget import budget_remaining
@@ -95,13 +96,20 @@ def with_answers(observation: Observation, status: DataProductStatus) -> DataPro
     return with_approvals(observation.terms, status, observation.observed, observation.now)
 
 
-def with_removed_answers(observation: Observation, evaluation: Evaluation) -> Evaluation:
-    """Return the evaluation with an alert about answers that were removed, if it has no other decision."""
-    if not isinstance(evaluation.decision, Hold):
-        return evaluation
+def with_removed_answers(
+    observation: Observation, evaluation: Evaluation
+) -> tuple[Evaluation, tuple[EventNote, ...]]:
+    """Return the evaluation with an alert about answers that were removed, and its event beside another decision.
+
+    The result of a training is a decision of its own, also while a rollout holds.
+    """
     previous_status = observation.product.status
     alert = withdrawal(observation.terms, previous_status, observation.observed, observation.now)
-    return evaluation if alert is None else replace(evaluation, decision=alert)
+    if alert is None:
+        return evaluation, ()
+    if isinstance(evaluation.decision, Hold) and not evaluation.training_taken_up:
+        return replace(evaluation, decision=alert), ()
+    return evaluation, (EventNote(str(alert.reason), str(alert.type), alert.message),)
 
 
 def _slo(

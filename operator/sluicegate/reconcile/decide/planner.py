@@ -93,11 +93,11 @@ def make_plan(observation: Observation) -> Plan:
     events += shadow_events
     if status.stable is not None and not status.carried_out:
         status = with_answers(observation, status)  # a decision keeps those that it is made by
-        evaluation = with_removed_answers(
+        evaluation, removal_events = with_removed_answers(
             observation, _evaluated(observation, status, None if events else progress)
         )
         status, shadow_events = _apply_decision(observation, status, evaluation)
-        events += shadow_events
+        events += removal_events + shadow_events
         if isinstance(evaluation.decision, Advance | Promote):  # the pods may be there already
             status, shadow_events = advance(observation, status, progress_of(observation, status))
             events += shadow_events

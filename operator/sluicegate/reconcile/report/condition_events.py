@@ -26,7 +26,7 @@ def new_condition_events(
     previous_status: DataProductStatus, next_status: DataProductStatus
 ) -> Iterator[EventNote]:
     """Yield the events of conditions that are new in the written status and have no event of a decision."""
-    yield from _passed_probation(previous_status, next_status)
+    yield from _ended_probation(previous_status, next_status)
     stalled_before, now = (
         find_condition(status.conditions, Type.STALLED) for status in (previous_status, next_status)
     )
@@ -70,7 +70,7 @@ def new_condition_events(
         yield EventNote(now.reason, "Serve", now.message, warning=True)
 
 
-def _passed_probation(
+def _ended_probation(
     previous_status: DataProductStatus, next_status: DataProductStatus
 ) -> Iterator[EventNote]:
     """Yield the event of a probation that ended while its version is still stable, without a rollback."""
@@ -80,8 +80,8 @@ def _passed_probation(
     before, is_replaced = previous_status.stable, next_status.carried_out
     if before is None or before.release != stable.release or is_replaced:
         return
-    text = f"the probation of {probation.version} is over; it was compared with {probation.against}"
-    yield EventNote(EventReason.PROBATION_PASSED, "Promote", text)
+    text = f"the probation of {probation.version} is over; it is compared with {probation.against} no longer"
+    yield EventNote(EventReason.PROBATION_ENDED, "Promote", text)
 
 
 def reverted_scale(observation: Observation, plan: Plan) -> Iterator[EventNote]:

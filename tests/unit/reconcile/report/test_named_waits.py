@@ -218,8 +218,8 @@ def test_the_end_of_a_probation_without_a_rollback_is_one_event():
     probation = Probation(version="v1", against="v0", start_time=0)
     before = promoted.replace(probation=probation)
     (event,) = new_condition_events(before, promoted)
-    assert (event.reason, event.warning) == ("ProbationPassed", False)
-    assert event.message == "the probation of v1 is over; it was compared with v0"
+    assert (event.reason, event.warning) == ("ProbationEnded", False)
+    assert event.message == "the probation of v1 is over; it is compared with v0 no longer"
     assert not list(new_condition_events(promoted, promoted))
     assert promoted.stable is not None
     other = promoted.stable.replace(version="v2", image="registry.example/v2@sha256:2")
