@@ -8,7 +8,7 @@ from sluicegate.api.versions import VersionBase, VersionSource, revision_of
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.names import TRIGGER_LENGTH, shadow_job_name, version_name
-from sluicegate.manifests.preview_route import build_preview_route
+from sluicegate.manifests.preview_route import build_preview_route, with_allowed_preview
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
@@ -45,17 +45,18 @@ def initial_children(
     product: DataProduct, version: VersionBase, settings: Settings
 ) -> list[Manifest]:
     """Return the manifests of a product whose first version receives all of the traffic."""
+    product = with_allowed_preview(product, previews=settings.previews)
     spec = product.spec
     children = [
         build_deployment(product, version, replicas=spec.serving.base_replicas),
         build_stable_service(product, version.revision),
     ]
-    if spec.rollout.mirror or (settings.previews and spec.rollout.preview):
+    if spec.rollout.mirror or spec.rollout.preview:
         children.append(build_candidate_service(product, ""))
     if spec.route:
         children.append(build_version_service(product, version, kind=settings.service_kind))
         name = version_name(product.metadata.name, version.revision)
-        preview = build_preview_route(product, spec.route) if settings.previews else None
+        preview = build_preview_route(product, spec.route)
         children += [preview] if preview is not None else []
         children.append(build_route(product, spec.route, [Backend(name, 100)]))
     if needs_disruption_budget(product):

@@ -13,6 +13,17 @@ from sluicegate.manifests.names import candidate_name, preview_route_name
 from sluicegate.manifests.route import Backend, backend_ref, parent_ref, rules_of
 
 
+def with_allowed_preview(product: DataProduct, *, previews: bool) -> DataProduct:
+    """Return the product without its preview, unless the operator's settings allow `previews`.
+
+    Its pods would keep requests with the header out of the counts, also where no route has them.
+    """
+    rollout = product.spec.rollout
+    if previews or rollout.preview is None:
+        return product
+    return product.replace(spec=product.spec.replace(rollout=rollout.replace(preview=None)))
+
+
 def build_preview_route(product: DataProduct, route: Route) -> Manifest | None:
     """Return the route of previews; None without one, or if the route has none of its listeners.
 

@@ -22,7 +22,7 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.names import version_name
-from sluicegate.manifests.preview_route import build_preview_route
+from sluicegate.manifests.preview_route import build_preview_route, with_allowed_preview
 from sluicegate.manifests.route import Backend, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
@@ -80,11 +80,10 @@ def build_children(
         for revision, service in live_services.items()
     }
     manifests = _manifests(
-        product,
+        with_allowed_preview(product, previews=previews),
         allocation,
         live,
         lambda revision: kinds.get(revision, service_kind),
-        previews=previews,
     )
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(child.resource, child.key) for child in children}) < len(children):
@@ -99,10 +98,8 @@ def _manifests(
     allocation: Allocation,
     live: Mapping[str, DeploymentRecord],
     kind_of: Callable[[str], ServiceKind],
-    *,
-    previews: bool,
 ) -> Iterator[tuple[Resource, Manifest]]:
-    has_preview = previews and product.spec.rollout.preview is not None
+    rollout = product.spec.rollout
     for placement in allocation.placements:
         version, service = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, service)
@@ -113,7 +110,7 @@ def _manifests(
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if allocation.placements:
         yield SERVICES, build_stable_service(product, allocation.selected)
-        if product.spec.rollout.mirror is not None or has_preview:
+        if rollout.mirror is not None or rollout.preview is not None:
             yield SERVICES, build_candidate_service(product, allocation.tried)
         yield from _scaling(product, allocation.placements[0])
     if product.spec.route is not None and allocation.weights:
@@ -123,8 +120,7 @@ def _manifests(
         ]
         if (draws := build_draw_route(product, product.spec.route, backends)) is not None:
             yield HTTP_ROUTES, draws
-        preview = build_preview_route(product, product.spec.route) if has_preview else None
-        if preview is not None:
+        if (preview := build_preview_route(product, product.spec.route)) is not None:
             yield HTTP_ROUTES, preview
         yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
 

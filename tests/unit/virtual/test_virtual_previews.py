@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api.names import PREVIEW_ROUTE_SUFFIX
-from sluicegate.kube.resources import HTTP_ROUTES, SERVICES, Key
+from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, SERVICES, Key
+from sluicegate_service.environment import PREVIEW as PREVIEW_VARIABLE
 from tests.support.decisions.rollout_world import GATEWAY, image
 from tests.support.virtual.stories import (
     RARELY,
@@ -99,6 +100,10 @@ async def test_a_candidate_whose_pods_do_not_start_is_rolled_back_within_the_tim
 async def test_a_preview_that_the_platform_does_not_allow_is_named_and_changes_no_route(world):
     key = await served(world, product(rollout=ROLLOUT | {"preview": PREVIEW}), **RARELY)
     assert route(world, key) is None
+    (deployment,) = world.server.all(DEPLOYMENTS)
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert PREVIEW_VARIABLE not in {variable["name"] for variable in server["env"]}
+    generation = deployment["metadata"]["generation"]
     refused = world.condition(key, "PreviewRefused")
     assert (refused["status"], refused["reason"]) == ("True", "PreviewsNotAllowed")
     assert "SLUICEGATE_PREVIEWS" in refused["message"]
@@ -111,4 +116,6 @@ async def test_a_preview_that_the_platform_does_not_allow_is_named_and_changes_n
         seconds=60,
     )
     assert "PreviewRefused" in types
+    stable = world.server.find(DEPLOYMENTS, Key(key.namespace, deployment["metadata"]["name"]))
+    assert stable["metadata"]["generation"] == generation, "its pods are the same without a preview"
     assert weight(world, key) == 25, "an edit is no new version"
