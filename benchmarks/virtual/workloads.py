@@ -128,6 +128,8 @@ class Workloads:
     _serial: int = 0
     _progressed: dict[Key, tuple[str, str, str]] = field(default_factory=dict)
     """Time of a Deployment's last progress, and its state then."""
+    _available: dict[Key, tuple[bool, str]] = field(default_factory=dict)
+    """Whether all pods of a Deployment are ready, and since when."""
 
     def changed(self, before: Body | None, after: Body | None) -> None:
         """Handle a Deployment that was written or deleted."""
@@ -158,6 +160,7 @@ class Workloads:
             for pod in list(self.of(key)):
                 self._remove(pod)
             self._progressed.pop(key, None)
+            self._available.pop(key, None)
             self._templates.pop(key, None)
             return
         template = self._template_of(key, body)
@@ -308,7 +311,17 @@ class Workloads:
             "reason": "ProgressDeadlineExceeded" if late
             else "NewReplicaSetAvailable" if done else "ReplicaSetUpdated",
         }  # fmt: skip
-        conditions = [progressing]
+        available = ready >= replicas
+        if self._available.get(key, (None, ""))[0] is not available:
+            self._available[key] = available, stamp(now)
+        conditions = [
+            progressing,
+            {
+                "type": "Available",
+                "status": str(available),
+                "lastTransitionTime": self._available[key][1],
+            },
+        ]
         if refused:
             conditions.append(
                 {

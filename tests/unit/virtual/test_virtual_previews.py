@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api.names import PREVIEW_ROUTE_SUFFIX
 from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, SERVICES, Key
@@ -71,7 +73,8 @@ async def test_the_header_reaches_a_candidate_before_it_has_a_share_and_until_it
     assert previewed(world, key) == "v2"
     progressing = world.condition(key, "RolloutProgressing")
     assert progressing["reason"] == "Previewing"
-    assert "sluicegate-preview: catalog/search" in progressing["message"]
+    answers = "it answers requests with the header sluicegate-preview: catalog/search"
+    assert answers in progressing["message"]
     await world.run(700)
     assert weight(world, key) == 25
     await world.until(lambda: serving(world, key) == "v2", seconds=86_400)
@@ -94,6 +97,52 @@ async def test_a_candidate_whose_pods_do_not_start_is_rolled_back_within_the_tim
     world.edit(key, model=pushed("b", "v2"))
     await world.run(1800)
     assert world.status(key)["specModel"]["reason"] == "CanaryNotReady"
+
+
+@on_virtual_time
+@pytest.mark.parametrize("seconds", [300, 3600])
+async def test_pods_that_never_become_ready_have_one_deadline_despite_previews(world, seconds):
+    world.cluster.set_quality(image("b"), Quality(start=86_400.0))
+    serving_fields = {"replicas": 1, "progressDeadlineSeconds": 600}
+    preview = PREVIEW | {"durationSeconds": seconds}
+    body = product(serving=serving_fields, rollout=ROLLOUT | {"preview": preview})
+    key = await served(world, body, previews=True, **RARELY)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.run(580)
+    assert world.status(key)["candidate"]["phase"] == "Starting"
+    progressing = world.condition(key, "RolloutProgressing")
+    assert "answers requests" not in progressing["message"]
+    await world.until(
+        lambda: world.condition(key, "RolloutProgressing")["reason"] == "WaitingToRetry",
+        seconds=60,
+    )
+
+
+@on_virtual_time
+async def test_pods_that_restart_during_previews_have_the_deadline_of_a_start_again(world):
+    world.cluster.set_quality(image("b"), Quality(start=60.0))
+    serving_fields = {"replicas": 1, "progressDeadlineSeconds": 600}
+    preview = PREVIEW | {"durationSeconds": 3600}
+    body = product(serving=serving_fields, rollout=ROLLOUT | {"preview": preview})
+    key = await served(world, body, previews=True, **RARELY)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.run(1800)
+    (deployment,) = {
+        pod.deployment
+        for pod in world.cluster.pods_of(key)
+        if pod.labels["sluicegate.dev/version"] == "v2"
+    }
+    world.cluster.workloads.fail(deployment)
+    await world.run(30)
+    assert previewed(world, key) == ""
+    assert world.condition(key, "RolloutProgressing")["reason"] == "Previewing"
+    await world.run(1740)
+    assert previewed(world, key) == "v2"
+    world.cluster.workloads.fail(deployment)
+    await world.run(40)
+    assert world.status(key)["candidate"]["phase"] == "Starting", "previews ended without a pod"
+    assert weight(world, key) == 0
+    await world.until(lambda: weight(world, key) == 25, seconds=120)
 
 
 @on_virtual_time

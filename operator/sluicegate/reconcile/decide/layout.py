@@ -98,14 +98,21 @@ def _is_reached(observation: Observation, candidate: Candidate) -> bool:
 
 
 def preview_end_time(observation: Observation, status: DataProductStatus) -> int | None:
-    """Return when a starting candidate may take traffic, in seconds; None if that isn't ahead."""
+    """Return when a starting candidate may take traffic, in seconds; None without a time of previews."""
     candidate, preview = status.candidate, observation.product.spec.rollout.preview
-    if preview is None or not observation.previews or status.stable is None:
+    if preview is None or not preview.duration_seconds:
+        return None
+    if not observation.previews or status.stable is None:
         return None
     if candidate is None or candidate.phase is not CandidatePhase.STARTING:
         return None
-    end_time = candidate.start_time + preview.duration_seconds
-    return end_time if observation.now < end_time else None
+    return candidate.start_time + preview.duration_seconds
+
+
+def is_before_share(observation: Observation, status: DataProductStatus) -> bool:
+    """Return whether a candidate takes no traffic yet, as it answers previews alone."""
+    end_time = preview_end_time(observation, status)
+    return end_time is not None and observation.now < end_time
 
 
 def route_removal_time(observation: Observation) -> int | None:

@@ -24,6 +24,7 @@ from sluicegate.reconcile.decide.events import EventNote, decision_status
 from sluicegate.reconcile.decide.layout import (
     FOLLOW_SECONDS,
     allocation,
+    is_before_share,
     is_route_gone,
     preview_end_time,
     return_seconds,
@@ -52,9 +53,9 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     split = observation.split
     weights_in_force = split is None or (_is_accepted(observation) and not split.mismatched)
     ready_pods = _ready(observation, candidate.revision)
-    is_previewed = ready_pods > 0 and preview_end_time(observation, status) is not None
+    is_previewed = ready_pods > 0 and is_before_share(observation, status)
     desired_weight = FULL_WEIGHT if promoting else weight
-    waits_since = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    waits_since = _waits_since(observation, status, candidate)
     return replace(
         _WAITING if frozen else _next_progress(observation, status, candidate),
         frozen=frozen,
@@ -72,6 +73,18 @@ def progress_of(observation: Observation, status: DataProductStatus) -> RolloutP
     )
 
 
+def _waits_since(observation: Observation, status: DataProductStatus, candidate: Candidate) -> int:
+    """Return when the deadline of the candidate's pods began, in seconds.
+
+    Pods that were ready in the time of previews have their deadline from their loss, or from its end.
+    """
+    attempt_start = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    live, end_time = observation.live.get(candidate.revision), preview_end_time(observation, status)
+    if live is None or end_time is None:
+        return attempt_start
+    return max(attempt_start, live.unavailable_since or min(end_time, observation.now))
+
+
 _WAITING: Final = RolloutProgress()
 _COMPLETED: Final = RolloutProgress(completed=True)
 
@@ -87,7 +100,7 @@ def _next_progress(
     match candidate.phase:
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             weight = target_weight(observation.product.spec, candidate)
-            is_due = weight != candidate.weight and preview_end_time(observation, status) is None
+            is_due = weight != candidate.weight and not is_before_share(observation, status)
             share = weight if is_due else None
         case CandidatePhase.PROMOTING if candidate.weight == FULL_WEIGHT:
             return _promotion_progress(
@@ -210,13 +223,13 @@ def _attribution(
     if status.stable is None:
         return None
     live = observation.live.get(candidate.revision)
-    attempt_start = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    waits_since = _waits_since(observation, status, candidate)
     return attribution_of(
         live,
         pods_of_revision(observation.pods, candidate.revision),
         observation.live.get(status.stable.revision),
         grace_over=live is not None and observation.now - live.moved_at >= GRACE_SECONDS,
-        overdue=attended_seconds(status, attempt_start, observation.now)
+        overdue=attended_seconds(status, waits_since, observation.now)
         > observation.product.spec.serving.progress_deadline_seconds,
     )
 

@@ -11,7 +11,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.status import DataProductStatus
 from sluicegate.conditions import Finding, Truth, find_condition
-from sluicegate.reconcile.decide.layout import preview_end_time
+from sluicegate.reconcile.decide.layout import is_before_share, preview_end_time
 from sluicegate.reconcile.live.pods import pods_of_revision, problem_of
 from sluicegate.reconcile.observe.observation import Observation
 
@@ -87,10 +87,12 @@ def preview_wait_text(observation: Observation, status: DataProductStatus) -> st
     """Return until when a candidate answers previews alone, and how to reach it; empty without a wait."""
     candidate, meta = status.candidate, observation.product.metadata
     end_time = preview_end_time(observation, status)
-    if candidate is None or end_time is None:
+    if candidate is None or end_time is None or not is_before_share(observation, status):
         return ""
+    live = observation.live.get(candidate.revision)
+    verb = "answers" if live is not None and live.ready else "will answer, once a pod is ready,"
     return (
         f"{candidate.version} takes no traffic before {rfc3339(end_time)}"
-        " (rollout.preview.durationSeconds); it answers requests with the header"
+        f" (rollout.preview.durationSeconds); it {verb} requests with the header"
         f" {PREVIEW_HEADER}: {meta.namespace}/{meta.name}."
     )

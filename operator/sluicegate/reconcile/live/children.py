@@ -83,6 +83,8 @@ class DeploymentRecord(ChildRecord):
     rolling : the pods of the newest template aren't all up yet; as far as `current` shows.
     scaled : an autoscaler, or another client, sets the number of replicas.
     moved_at : when it was made, or a condition of it last changed or made progress, in seconds.
+    unavailable_since : when fewer pods than `replicas` were ready for the first time since all were, in
+        seconds; 0 while all are.
     refusal : why the API server takes no pod of it, a quota say; empty while it does.
     """
 
@@ -96,6 +98,7 @@ class DeploymentRecord(ChildRecord):
     scaled: bool
     rolling: bool = False
     moved_at: int = field(default=0, compare=False)
+    unavailable_since: int = field(default=0, compare=False)
     refusal: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -264,12 +267,19 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         rolling=progressing.get("reason") in ROLLING,
         scaled=_scaled(body),
         moved_at=_moved_at(body["metadata"], conditions.values()),
+        unavailable_since=_unavailable_since(body["metadata"], conditions.get("Available", {})),
         refusal=_refusal_text(conditions.get("ReplicaFailure", {})),
     )
 
 
 def _refusal_text(failure: Mapping[str, Any]) -> str:
     return failure.get("message", "") if failure.get("status") == "True" else ""
+
+
+def _unavailable_since(meta: Mapping[str, Any], available: Mapping[str, Any]) -> int:
+    if available.get("status") == "True":
+        return 0
+    return _moved_at({}, (available,)) or _moved_at(meta, ())
 
 
 def _moved_at(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) -> int:
