@@ -91,7 +91,7 @@ class PodState:
         empty when it lacked nothing, or isn't wanted.
     outside : the cause is outside the pod: its node, the scheduler, the registry, or an eviction.
     crashed : a container ended with an error, now or the last time.
-    waiting : no container of it has started.
+    waiting : no container of it has started, apart from sidecars among its init containers.
     is_starting : a container of it hasn't passed its startup probe.
     iteration : what the labels of its bento say was tried; None where they say nothing of it.
     restarts : those of the container that was restarted most; None without any.
@@ -152,6 +152,11 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
     elif not problems:
         unmounted = _unmounted(body.get("spec") or {}, status)
     app_statuses = list(_statuses(status, "containerStatuses"))
+    sidecars = {
+        container["name"]
+        for container in (body.get("spec") or {}).get("initContainers") or ()
+        if container.get("restartPolicy") == "Always"
+    }
     trainer = next(
         (container for container in app_statuses if container["name"] == TRAINER),
         app_statuses[0] if app_statuses else {},
@@ -179,7 +184,11 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
         iteration=_iteration(check_message),
         outside=bool(problems) and all(problem.outside for problem in problems),
         crashed=any(_terminated(container).get("exitCode") for container in containers),
-        waiting=not any("running" in (container.get("state") or {}) for container in containers),
+        waiting=not any(
+            "running" in (container.get("state") or {})
+            for container in containers
+            if container["name"] not in sidecars
+        ),
         is_starting=any(container.get("started") is False for container in app_statuses),
         restarts=restarts_of(app_statuses),
     )

@@ -188,6 +188,17 @@ def test_the_replacement_of_an_evicted_pod_has_the_full_start_deadline(
         assert attribution.own is overdue
 
 
+def test_a_pod_with_a_running_sidecar_alone_waits_for_its_containers():
+    init = {"initContainerStatuses": [{"name": "cache", "state": {"running": {}}}]}
+    body = pod(waiting("PodInitializing"), status=init)
+    spec = {"initContainers": [{"name": "cache", "restartPolicy": "Always"}]}
+    attribution = attribution_of(
+        deployment(), (pod_state(body | {"spec": spec}),), deployment(1), grace_over=True
+    )
+    assert attribution.reason is INFRASTRUCTURE
+    assert "don't start" in attribution.message
+
+
 def test_the_retry_pause_of_a_rollout_doubles_from_one_minute_to_thirty():
     waits = [retry_seconds(number) for number in (0, 1, 2, 3, 4, 5, 6, 1000)]
     assert waits == [60, 120, 240, 480, 960, 1800, 1800, 1800]
