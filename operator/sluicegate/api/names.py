@@ -9,10 +9,12 @@ from typing import Final
 
 GROUP: Final = "sluicegate.dev"
 DRAW_ROUTE_SUFFIX: Final = f"-draws.{GROUP}"
-PREVIEW_ROUTE_SUFFIX: Final = f"-preview.{GROUP}"
-PREVIEW_HEADER: Final = "sluicegate-preview"
 """What the name of a route of draws has beyond the product's. No product's name has a dot, and with the
 group none is the same where a gateway's counter has `-` for each dot."""
+PREVIEW_ROUTE_SUFFIX: Final = f"-preview.{GROUP}"
+"""The same, of the route of previews."""
+PREVIEW_HEADER: Final = "sluicegate-preview"
+"""Header by which a request reaches the candidate; its value is NAMESPACE/NAME."""
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 KIND: Final = "DataProduct"

@@ -34,7 +34,7 @@ from sluicegate.api.product_info import (
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.review import ReviewCycle
 from sluicegate.api.rollout import Rollout
-from sluicegate.api.route import ParentRef, Route
+from sluicegate.api.route import MAX_REMOVED_HEADERS, ParentRef, Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
 from sluicegate.api.slos import MAX_PROMQL_SLOS, Analysis, Slo
 from sluicegate.api.status import DataProductStatus
@@ -237,6 +237,32 @@ class DataProductSpec(ApiModel):
             ),
             message=f"route.rules matches the header {PREVIEW_HEADER}, which rollout.preview needs:"
             " match another header, or remove rollout.preview",
+            field="route",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.preview) || !has(self.route)"
+            " || !has(self.route.rules) || self.route.rules.all(rule, !has(rule.filters)"
+            " || rule.filters.all(one, !has(one.requestHeaderModifier)"
+            " || (!has(one.requestHeaderModifier.set) || one.requestHeaderModifier.set.all(header,"
+            f" header.name.lowerAscii() != '{PREVIEW_HEADER}'))"
+            " && (!has(one.requestHeaderModifier.add) || one.requestHeaderModifier.add.all(header,"
+            f" header.name.lowerAscii() != '{PREVIEW_HEADER}'))"
+            " && (!has(one.requestHeaderModifier.remove)"
+            f" || one.requestHeaderModifier.remove.size() < {MAX_REMOVED_HEADERS}"
+            " && one.requestHeaderModifier.remove.all(header,"
+            f" header.lowerAscii() != '{PREVIEW_HEADER}'))))",
+            holds=lambda self: (
+                self.rollout.preview is None
+                or self.route is None
+                or not any(
+                    PREVIEW_HEADER in modifier.headers
+                    or len(modifier.remove) >= MAX_REMOVED_HEADERS
+                    for modifier in self.route.request_modifiers
+                )
+            ),
+            message="a requestHeaderModifier of route.rules changes the header"
+            f" {PREVIEW_HEADER}, or removes {MAX_REMOVED_HEADERS} headers, and rollout.preview removes that"
+            f" header: leave it out, remove at most {MAX_REMOVED_HEADERS - 1}, or remove rollout.preview",
             field="route",
         ),
     )

@@ -56,7 +56,7 @@ class Preview(ApiModel):
     with the header `sluicegate-preview: NAMESPACE/NAME`."""
     duration_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
     """Time from the start of a candidate for which it takes no traffic and answers previews alone. It
-    counts as a part of maxDurationSeconds."""
+    comes before maxDurationSeconds. A retrained candidate has it too, so a remedy waits for it."""
 
 
 class Rollout(ApiModel):

@@ -223,6 +223,10 @@ class Header(ApiModel):
     """Value of the HTTP header."""
 
 
+MAX_REMOVED_HEADERS: Final = 16
+"""Headers that a filter of the Gateway API removes, at most."""
+
+
 class HeaderModifier(ApiModel):
     """Changes headers on their way."""
 
@@ -230,8 +234,14 @@ class HeaderModifier(ApiModel):
     """Headers to set, replacing existing ones."""
     add: Annotated[tuple[Header, ...], Field(max_length=16), Keyed("name")] = ()
     """Headers to add to existing ones."""
-    remove: Annotated[tuple[HeaderName, ...], Field(max_length=16), Unique()] = ()
+    remove: Annotated[tuple[HeaderName, ...], Field(max_length=MAX_REMOVED_HEADERS), Unique()] = ()
     """Names of headers to remove."""
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Return the lower-case names of the headers that are changed."""
+        names = (*(header.name for header in (*self.set, *self.add)), *self.remove)
+        return frozenset(name.lower() for name in names)
 
 
 class PathModifierType(StrEnum):
@@ -459,3 +469,13 @@ class Route(ApiModel):
         """Return the lower-case names of the headers that a match compares."""
         matches = (match for rule in self.rules for match in rule.matches)
         return frozenset(header.name.lower() for match in matches for header in match.headers)
+
+    @property
+    def request_modifiers(self) -> tuple[HeaderModifier, ...]:
+        """Return the changes of requests' headers by the filters of all rules."""
+        filters = (route_filter for rule in self.rules for route_filter in rule.filters)
+        return tuple(
+            route_filter.request_header_modifier
+            for route_filter in filters
+            if route_filter.request_header_modifier is not None
+        )

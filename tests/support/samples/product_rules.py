@@ -88,6 +88,17 @@ def header(name: str) -> dict[str, Any]:
     return {"matches": [{"headers": [{"name": name, "value": "a"}]}]}
 
 
+def removal(*names: str) -> dict[str, Any]:
+    """Return a rule of a route that removes headers of requests."""
+    return {"filters": [HEADERS | {"requestHeaderModifier": {"remove": list(names)}}]}
+
+
+def changed_header(kind: str, name: str) -> dict[str, Any]:
+    """Return a rule of a route that sets or adds a header of requests."""
+    modifier = {kind: [{"name": name, "value": "a"}]}
+    return {"filters": [HEADERS | {"requestHeaderModifier": modifier}]}
+
+
 INPUT = {"name": "prices", "promql": "time() - max(newest_row_seconds)"}
 RULES = (
     Case(
@@ -585,6 +596,41 @@ RULES = (
         },
         "spec.route",
         "match another header",
+    ),
+    Case(
+        "no filter of the user names the header of previews",
+        {"spec.rollout.preview": PREVIEW, "spec.route": ROUTED | {"rules": [removal("x-a")]}},
+        {
+            "spec.rollout.preview": PREVIEW,
+            "spec.route": ROUTED | {"rules": [removal("Sluicegate-Preview")]},
+        },
+        "spec.route",
+        "leave it out",
+    ),
+    Case(
+        "filters of the user leave room to remove the header of previews",
+        {
+            "spec.rollout.preview": PREVIEW,
+            "spec.route": ROUTED | {"rules": [removal(*(f"x-{n}" for n in range(15)))]},
+        },
+        {
+            "spec.rollout.preview": PREVIEW,
+            "spec.route": ROUTED | {"rules": [removal(*(f"x-{n}" for n in range(16)))]},
+        },
+        "spec.route",
+        "remove at most 15",
+        (
+            {
+                "spec.rollout.preview": PREVIEW,
+                "spec.route": ROUTED
+                | {"rules": [changed_header("set", "Sluicegate-Preview")]},
+            },
+            {
+                "spec.rollout.preview": PREVIEW,
+                "spec.route": ROUTED
+                | {"rules": [changed_header("add", "sluicegate-preview")]},
+            },
+        ),
     ),
     Case(
         "references of previews name a listener once",
