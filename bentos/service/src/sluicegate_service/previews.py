@@ -2,7 +2,7 @@
 
 The HTTPRoute of previews (`rollout.preview`) leads requests with the header to the candidate. They run
 the service's own code, and their answers are those of any request, with the mark of the version that
-gave them. They are in no counter, have no token, and aren't logged or mirrored (docs/adr/0029).
+gave them. They are in no indicator, have no token, and aren't logged or mirrored (docs/adr/0029).
 """
 
 from __future__ import annotations
