@@ -20,11 +20,16 @@ HELD_OUT_ROWS: Final = LATEST_ROWS // 5
 """Newest rows that a policy with a hold-out doesn't train on."""
 ROLLOUT_ROWS: Final = 300
 """Rows from such a training until its model serves, as many as a rollout of six blocks takes."""
-PERIODS: Final = {"every-500": 500, "every-2000": 2_000}
-HELD_PERIODS: Final = {"every-500-held": 500, "every-1000-held": 1_000}
+PERIODS: Final = {
+    "every-500": 500,
+    "every-2000": 2_000,
+    "every-500-held": 500,
+    "every-1000-held": 1_000,
+}
+WITH_HOLD_OUT: Final = frozenset({"every-500-held", "every-1000-held"})
 DETECTORS: Final = ("ADWIN", "DDM", "EDDM", "HDDM_A", "PageHinkley")
 NEVER: Final = "never"
-PEERS: Final = (NEVER, *PERIODS, *HELD_PERIODS, *DETECTORS)
+PEERS: Final = (NEVER, *PERIODS, *DETECTORS)
 
 
 def run(policy: str, trainer: Trainer, seed: int) -> Run:
@@ -35,7 +40,7 @@ def run(policy: str, trainer: Trainer, seed: int) -> Run:
     """
     stream = trainer.stream
     rows = len(stream.labels)
-    held, delay = (HELD_OUT_ROWS, ROLLOUT_ROWS) if policy in HELD_PERIODS else (0, 0)
+    held, delay = (HELD_OUT_ROWS, ROLLOUT_ROWS) if policy in WITH_HOLD_OUT else (0, 0)
     model = trainer.train(0, FIRST_ROWS)
     alarm = _alarm(policy)
     served = model.wrong.copy()
@@ -54,8 +59,8 @@ def run(policy: str, trainer: Trainer, seed: int) -> Run:
 def _alarm(policy: str) -> Alarm:
     if policy == NEVER:
         return lambda _: False
-    if policy in {**PERIODS, **HELD_PERIODS}:
-        return _Period({**PERIODS, **HELD_PERIODS}[policy])
+    if policy in PERIODS:
+        return _Period(PERIODS[policy])
     return _Detector(policy)
 
 
