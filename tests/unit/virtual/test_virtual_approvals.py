@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from sluicegate.api import names
 from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS
 from sluicegate.views.approval_notes import ApprovalNote, consumer_annotation, role_annotation
 from tests.support.virtual.stories import (
@@ -133,6 +134,20 @@ async def test_a_candidate_waits_for_two_roles_and_a_consumer_and_is_promoted_wh
     decision = world.status(pricing)["stable"]["verdict"]["message"]
     for person in (f"acb ({MANAGER})", f"jlb ({ENGINEER})", f"consumer-manager ({CONSUMER})"):
         assert person in decision
+
+
+@on_virtual_time
+async def test_an_answer_that_is_removed_beside_an_abort_is_reported_by_an_event_of_its_own(world):
+    pricing, _ = await waiting(world, roles=[MANAGER, ENGINEER])
+    answer(world, pricing, MANAGER, "acb")
+    await world.until(lambda: approvals(world, pricing)["waitingFor"] == [ENGINEER], seconds=60)
+    world.annotate(pricing, **{role_annotation(MANAGER): None, names.REQUEST_ABORT: "v2/ticket-7"})
+    await world.until(
+        lambda: world.status(pricing)["decision"]["reason"] == "AbortRequested", seconds=60
+    )
+    await world.run(60)
+    (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "AnswerRemoved"]
+    assert f"Agree of acb ({MANAGER}), read at " in event["note"]
 
 
 @pytest.mark.slow
