@@ -19,7 +19,7 @@ from sluicegate.views.approval_notes import (
 from sluicegate.views.person_actions import promotion_details, require_candidate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 DECIDED_PHASES: Final = frozenset({"Promoting", "RollingBack"})
@@ -68,6 +68,29 @@ def missing_parties(product: facts.Body) -> list[str]:
     """Return the parties whose answer to the candidate is missing."""
     waiting_parties = approvals_of(product).get("waitingFor")
     return [str(party) for party in waiting_parties] if isinstance(waiting_parties, list) else []
+
+
+def unhandled_answers(
+    product: facts.Body, consumer: facts.Body | None = None
+) -> Iterator[tuple[str, ApprovalNote]]:
+    """Yield the answers to the candidate that the operator has not read yet, by party.
+
+    Without a consumer those of the roles, which the product's own annotations hold.
+    """
+    meta, bearer = product["metadata"], product if consumer is None else consumer
+    annotations = facts.section(bearer, "metadata", "annotations")
+    if consumer is None:
+        names = {role: role_annotation(role) for role in missing_parties(product)}
+    else:
+        key = f"{consumer['metadata']['namespace']}/{consumer['metadata']['name']}"
+        given = {answer.get("party") for answer in facts.entries(approvals_of(product), "answers")}
+        name = consumer_annotation(str(meta["namespace"]), str(meta["name"]))
+        names = {} if key in given else {key: name}
+    candidate = (facts.candidate(product).get("version"), approvals_of(product).get("id"))
+    for party, name in names.items():
+        note = ApprovalNote.parse(annotations.get(name))
+        if note is not None and (note.version, note.rollout) == candidate:
+            yield party, note
 
 
 def roles_of(product: facts.Body, user: str) -> list[str]:

@@ -10,12 +10,14 @@ from sluicegate.errors import InvalidInput, SluicegateError
 from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
 from sluicegate.views.approval_actions import (
+    DECIDED_PHASES,
     AnswerRequest,
     answer_request,
     approvals_of,
     missing_parties,
+    unhandled_answers,
 )
-from sluicegate.views.approval_notes import AGREE, REFUSE
+from sluicegate.views.approval_notes import AGREE, REFUSE, ApprovalNote
 from sluicegate.views.needs import UNNAMED_PARTIES, Need
 from sluicegate.views.person_actions import (
     ABORT_ACTION,
@@ -242,20 +244,35 @@ def intents_of(product: facts.Body) -> list[Intent]:
     return [intent for intent in intents if intent is not None]
 
 
-def asked_of(product: facts.Body) -> Iterator[Asked]:
-    """Yield the requests that the operator has not handled yet, and why the product is suspended."""
+def asked_of(product: facts.Body, upstreams: Iterable[facts.Body] = ()) -> Iterator[Asked]:
+    """Yield the requests and answers that the operator has not handled yet, and why the product is suspended.
+
+    upstreams : products to whose candidates this one may have answered as a consumer.
+    """
     last_handled = facts.section(product, "status", "lastHandled")
     note = RequestNote.parse(facts.section(product, "metadata", "annotations").get(REQUEST_NOTE))
     for action in ACTIONS.values():
         value = _annotation_value(product, action)
         if value and last_handled.get(action.handled_field) != value:
             yield Asked(action.verb, value, note.text if note and note.value == value else "")
+    for party, answer in unhandled_answers(product):
+        yield _asked_answer(party, answer, answer.version)
+    for upstream in upstreams:
+        name = "/".join(key_of(upstream))
+        for party, answer in unhandled_answers(upstream, product):
+            yield _asked_answer(party, answer, f"{answer.version} of {name}")
     if (
         facts.section(product, "spec").get("suspend")
         and note
         and note.value.startswith(f"{SUSPEND}/")
     ):
         yield Asked(SUSPEND, "", note.text)
+
+
+def _asked_answer(party: str, answer: ApprovalNote, version: str) -> Asked:
+    word = next(word for word, verdict in ANSWERS.items() if verdict == answer.verdict)
+    note = f"{answer.user}: {answer.reason}" if answer.reason else answer.user
+    return Asked(f"{word} --for {party}", version, note)
 
 
 def _accepted_versions(product: facts.Body) -> tuple[str, ...]:
@@ -306,6 +323,15 @@ def awaiting_products(
         for need in product.needs
         if need.party == path or (need.party == UNNAMED_PARTIES and product.key in callee_keys)
     ]
+
+
+def requires_answer(upstream: facts.Body, consumer: ProductFacts) -> bool:
+    """Return whether the candidate of an upstream, at any of its steps, needs the answer of this consumer."""
+    path, candidate = "/".join(consumer.key), facts.candidate(upstream)
+    if not candidate or candidate.get("phase") in DECIDED_PHASES:
+        return False
+    is_unnamed = bool(approvals_of(upstream).get("moreWaiting"))
+    return path in missing_parties(upstream) or is_unnamed
 
 
 def consumer_intents(consumer: facts.Body, upstreams: Iterable[facts.Body]) -> Iterator[Intent]:

@@ -11,11 +11,12 @@ from sluicegate.kube.resources import Key
 from sluicegate.portfolio.affected import MAX_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORT_KEYS, Wanted, of_person, table_rows
+from sluicegate.views.product import candidate
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.acting import Acting
 from sluicegate.web.drawing import Picture, edges_of, picture_of
-from sluicegate.web.intents import asked_of, awaiting_products
+from sluicegate.web.intents import asked_of, awaiting_products, requires_answer
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.product_content import detail_of
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
@@ -203,16 +204,29 @@ class PortfolioPages:
             return request.csv(exports.detail_csv(detail), key[1])
         body = self._handling.store.products.body(Key(*key)) or {}
         awaiting = awaiting_products(request.portfolio.products, facts)
-        bodies = (
-            self._handling.store.products.body(Key(*upstream.key)) for upstream, _ in awaiting
-        )
-        upstreams = [upstream for upstream in bodies if upstream is not None]
+        waiting = {upstream.key for upstream, _ in awaiting}
+        bodies = {
+            upstream.key: self._handling.store.products.body(Key(*upstream.key))
+            for upstream in facts.upstream
+            if upstream.key in request.portfolio.by_key
+        }
+        upstreams = {
+            key: body
+            for key, body in bodies.items()
+            if body is not None and (key in waiting or requires_answer(body, facts))
+        }
+        early = [
+            (request.portfolio.by_key[key], candidate(body))
+            for key, body in upstreams.items()
+            if key not in waiting
+        ]
         offered_intents = (
-            await self._acting.offered(request.reader, body, upstreams) if self._acting else []
+            await self._acting.offered(request.reader, body, upstreams.values()) if self._acting else []
         )
         return request.html(
             "product.html", it=detail, names=_titles(request.portfolio.products),
-            offered=offered_intents, asked=list(asked_of(body)), awaited=awaiting,
+            offered=offered_intents, asked=list(asked_of(body, upstreams.values())), awaited=awaiting,
+            early=early,
         )  # fmt: skip
 
     async def reviews(self, request: ReaderRequest) -> web.Response:

@@ -403,6 +403,8 @@ async def test_a_required_role_approves_on_the_page_as_the_user(proxy, server):
     annotations = patch.body["metadata"]["annotations"]
     value = annotations["approval.sluicegate.dev/DataProductManager"]
     assert value == "Agree/v15/0000000000-1795860000\nacb\nthree markets agree"
+    assert "approve --for DataProductManager <code>v15</code>; the operator has not handled it yet" in text
+    assert "acb: three markets agree" in text
 
 
 async def test_an_answer_of_another_party_does_not_invalidate_the_form(proxy, server):
@@ -571,12 +573,27 @@ async def test_the_page_of_a_consumer_offers_the_approvals_that_wait_for_it(
         fields = filled(Form(text).fields, reason="no change for our ranking")
         answer = await client.post(address, data=fields, headers=sent() | SAME)
         assert answer.status == 200, await answer.text()
+        text = await answer.text()
+        assert f"{verb} --for search/ranking <code>v15 of pricing/pricing</code>; the operator has not" in text
     [patch] = server.patches
     assert patch.path == RANKING, "on the consumer's own object"
     assert ("Impersonate-User", "acb") in patch.headers
     assert patch.body["metadata"]["annotations"] == {
         "pricing.approval.sluicegate.dev/pricing": f"{verdict}/v15/0000000000-1795860000\nacb\nno change for our ranking"
     }  # fmt: skip
+
+
+async def test_the_page_of_a_consumer_offers_its_answer_before_the_candidate_waits_for_it(
+    proxy, server
+):
+    asked = with_parties(waitingFor=["search/ranking"])
+    asked["status"]["candidate"] |= {"phase": "Canary", "weight": 25}
+    async with consumers_page(proxy, server, consumer(), asked) as client:
+        text = await (await client.get(CONSUMER, headers=sent())).text()
+    assert "Its agreement is required</strong> before" in text
+    assert "promotes v15, at 25 % now" in text
+    assert 'href="/products/search/ranking/act/refuse.pricing.pricing"' in text
+    assert "Nothing waits for a person" not in text
 
 
 async def test_a_user_without_rights_on_the_consumer_has_the_command_and_no_form(proxy, server):
