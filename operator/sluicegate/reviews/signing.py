@@ -139,6 +139,11 @@ def roles_in(review: DataProductReview, username: str) -> tuple[str, ...]:
     return tuple(roles_of_user or roles_of(review))
 
 
+def is_member(review: DataProductReview, username: str) -> bool:
+    """Return whether a user has a role in the product's team."""
+    return any(member.username == username for member in review.status.team)
+
+
 def roles_of(review: DataProductReview) -> tuple[str, ...]:
     """Return all roles that a signature may have, by name."""
     status = review.status

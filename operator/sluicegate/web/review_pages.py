@@ -9,7 +9,7 @@ from sluicegate.kube.resources import Key
 from sluicegate.reporting.facts import ReportFacts, facts_of
 from sluicegate.reporting.text import as_csv, documents
 from sluicegate.reviews.seal import differs_from_seal
-from sluicegate.reviews.signing import roles_in, signing_state_of
+from sluicegate.reviews.signing import is_member, roles_in, signing_state_of
 from sluicegate.web.identity import AccessRefused
 from sluicegate.web.impersonation import (
     FORBIDDEN,
@@ -127,7 +127,7 @@ class ReviewPages:
             return None
         return {
             "roles": roles_in(review, reader.user), "verdicts": tuple(map(str, SignVerdict)),
-            "given": form, "token": signing.token(reader, key, review), "longest": LONGEST_NOTE,
+            "is_member": is_member(review, reader.user), "given": form, "token": signing.token(reader, key, review), "longest": LONGEST_NOTE,
         }  # fmt: skip
 
 

@@ -104,6 +104,16 @@ async def test_the_form_signs_as_the_user_with_all_groups_and_confirms_it(proxy,
     assert "<b>labels" not in text
 
 
+async def test_a_reader_outside_the_team_reads_which_right_a_signature_needs(proxy, server):
+    server.may["kim"] = {"pricing"}
+    async with served(store(), proxy, server, signing=True) as page:
+        text = await (await page.get(PATH, headers=sent("kim"))).text()
+        member_text = await (await page.get(PATH, headers=sent())).text()
+    assert "kim has no role in the team of the product" in text
+    assert Form(text).fields["role"] == "", "no role is preselected"
+    assert "has no role in the team" not in member_text
+
+
 async def test_a_token_login_impersonates_the_uid_and_extra_of_its_user(server):
     server.tokens["good"] = {
         "authenticated": True, "audiences": ["sluicegate-web"],
