@@ -198,6 +198,12 @@ class Configuration(FilePart):
     digests: tuple[DigestPlan, ...] = ()
     """Summaries once a day."""
 
+    @property
+    def sinks_without_messages(self) -> tuple[str, ...]:
+        """Return the names of the sinks that no route and no digest names."""
+        named_sinks = {name for part in (*self.routes, *self.digests) for name in part.to}
+        return tuple(name for name in self.sinks if name not in named_sinks)
+
 
 class InvalidConfiguration(InvalidInput):
     """The file can't be used; each problem names a field and the way out."""
@@ -247,7 +253,9 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
                     if other_error["loc"][: len(item["loc"])] == item["loc"])  # fmt: skip
         if item["type"] == "too_short" and has_inner:
             continue  # the errors of its items are reported instead
-        path = ".".join(str(location_part) for location_part in item["loc"])
+        # The third part of a sink's location is its kind, by which pydantic selects the type.
+        parts = item["loc"][:2] + item["loc"][3:] if item["loc"][0] == "sinks" else item["loc"]
+        path = ".".join(str(part) for part in parts)
         words = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         yield Problem(path, words[0].lower() + words[1:])
 
@@ -273,6 +281,9 @@ def _configuration_contradictions(configuration: Configuration) -> Iterator[Prob
     for name, sink in sinks.items():
         if isinstance(sink, HttpSink) and (sink.url is None) is (sink.url_file is None):
             yield Problem(f"sinks.{name}", "needs one of url and urlFile")
-    digests = [digest.name for digest in configuration.digests]
-    if len(set(digests)) < len(digests):
-        yield Problem("digests", "have the same name: give each a name of its own")
+    names_before: set[str] = set()
+    for index, digest in enumerate(configuration.digests):
+        if digest.name in names_before:
+            text = f'is "{digest.name}", as that of an earlier digest: set another name'
+            yield Problem(f"digests.{index}.name", text)
+        names_before.add(digest.name)

@@ -52,15 +52,15 @@ def test_the_example_on_the_page_is_a_valid_configuration():
         ({"routes": [{"to": ["nowhere"]}]}, "routes.0.to", 'names "nowhere", which is no sink: one of bus'),
         ({"sinks": {"bus": {"kind": "Carrier"}}}, "sinks.bus", "expected tags"),
         ({"sinks": {"bus": {"kind": "CloudEvents"}}}, "sinks.bus", "needs one of url and urlFile"),
-        ({"sinks": {"bus": BUS | {"url": "ftp://b"}}}, "sinks.bus.CloudEvents.url", "must begin with http"),
-        ({"sinks": {"bus": BUS | {"url": "http://u:p@b"}}}, "sinks.bus.CloudEvents.url", "put it into a file"),
+        ({"sinks": {"bus": BUS | {"url": "ftp://b"}}}, "sinks.bus.url", "must begin with http"),
+        ({"sinks": {"bus": BUS | {"url": "http://u:p@b"}}}, "sinks.bus.url", "put it into a file"),
         ({"routes": [{"to": ["bus"], "wen": {}}]}, "routes.0.wen", "is no field"),
         ({"routes": [{"to": ["bus"], "when": {"type": ["exploded"]}}]}, "routes.0.when.type.0", "should be"),
         ({"digests": [{"at": "25:00", "to": ["bus"]}]}, "digests.0.at", "should match"),
         ({"digests": [{"at": "08:00", "timeZone": "Mars", "to": ["bus"]}]}, "digests.0.timeZone", "IANA"),
         (
             {"digests": [{"at": "08:00", "to": ["bus"]}, {"at": "09:00", "to": ["bus"]}]},
-            "digests", "a name of its own",
+            "digests.1.name", 'is "daily", as that of an earlier digest: set another name',
         ),
     ],
 )  # fmt: skip
@@ -173,7 +173,11 @@ def test_a_messenger_dry_run_prints_the_messages(files, capsys):
 def test_the_check_of_a_messenger_configuration_reports_its_mistakes(files, capsys):
     config = files / "notify.yaml"
     assert main(["notify", "--config", str(config), "--check"]) == 0
-    assert "1 sink, 1 route" in capsys.readouterr().out
+    assert "1 sink, 1 route, 0 digests\n" in capsys.readouterr().out
+    whole = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump(whole | {"sinks": whole["sinks"] | {"mail": BUS}}))
+    assert main(["notify", "--config", str(config), "--check"]) == 0
+    assert "sinks.mail receives no message: no route and no digest" in capsys.readouterr().out
     config.write_text("sinks: {}\nroutes: []\n")
     assert main(["notify", "--config", str(config), "--check"]) == 2
     assert "sinks: " in capsys.readouterr().err

@@ -51,10 +51,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the selected mode."""
     configuration = load(args.config)
     if args.check:
-        sinks, routes = len(configuration.sinks), len(configuration.routes)
-        print(
-            f"{args.config}: {sinks} sink{'s' * (sinks != 1)}, {routes} route{'s' * (routes != 1)}"
-        )
+        parts = {
+            "sink": len(configuration.sinks),
+            "route": len(configuration.routes),
+            "digest": len(configuration.digests),
+        }
+        counted = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in parts.items())
+        print(f"{args.config}: {counted}")
+        for name in configuration.sinks_without_messages:
+            print(f"  sinks.{name} receives no message: no route and no digest names it")
         return 0
     if args.test is not None:
         return asyncio.run(_test(configuration, args.test))
