@@ -447,6 +447,15 @@ class DataProduct(ApiModel):
             " that calls this one",
             field="spec.rollout",
         ),
+        Rule(
+            cel="!has(self.spec.rollout) || !has(self.spec.rollout.approvals) ||"
+            " !has(self.spec.rollout.approvals.consumers) ||"
+            " !(self.metadata.name in self.spec.rollout.approvals.consumers)",
+            holds=lambda self: not self._approves_itself,
+            message="spec.rollout.approvals.consumers names the product itself: remove it, or name the"
+            " product that calls this one",
+            field="spec.rollout",
+        ),
     )
 
     api_version: Literal["sluicegate.dev/v1alpha1"] = "sluicegate.dev/v1alpha1"
@@ -480,6 +489,12 @@ class DataProduct(ApiModel):
         consumers = self.spec.rollout.consumers
         own_names = {self.metadata.name, str(self.metadata.key)}
         return consumers is not None and bool(own_names & set(consumers.names))
+
+    @property
+    def _approves_itself(self) -> bool:
+        approvals = self.spec.rollout.approvals
+        own_names = {self.metadata.name, str(self.metadata.key)}
+        return approvals is not None and bool(own_names & set(approvals.consumers))
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:

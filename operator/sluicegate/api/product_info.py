@@ -137,7 +137,8 @@ class Dependency(ApiModel):
     evidence: ConsumerEvidence = ConsumerEvidence.IGNORE
     """Whether this product's SLOs of outcomes and events count in a canary of the other product, whose
     spec.rollout.consumers has to name this one: Required holds its candidate at the last step until
-    they show that it isn't worse for this product, IfAvailable only if they can."""
+    they show that it isn't worse for this product, IfAvailable only if they can; with Ignore, the
+    default, they don't count."""
 
 
 JourneyName = Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=63)]

@@ -28,8 +28,11 @@ ReadinessResult = tuple[ReadinessCheck, str]
 """A check with the way out; an empty text if it passes."""
 
 
-def readiness_checks(spec: DataProductSpec) -> tuple[ReadinessResult, ...]:
-    """Return each check of a product."""
+def readiness_checks(spec: DataProductSpec, runtime_image: str) -> tuple[ReadinessResult, ...]:
+    """Return each check of a product; `runtime_image` is that of its stable version, if there is one.
+
+    A product without an image of its own runs in the operator's.
+    """
     team = spec.team.members if spec.team else ()
     has_product_manager = any(member.role == PRODUCT_MANAGER for member in team)
     description = spec.description
@@ -38,7 +41,7 @@ def readiness_checks(spec: DataProductSpec) -> tuple[ReadinessResult, ...]:
     )
     link_types = {link.type for link in spec.links}
     has_outcome_slo = any(INDICATORS[slo.indicator.kind].from_truths for slo in spec.slos)
-    is_image_pinned = "@sha256:" in (spec.serving.runtime_image or "")
+    is_image_pinned = "@sha256:" in (spec.serving.runtime_image or runtime_image)
     review_cycle = spec.review
     is_kept_long_enough = (
         review_cycle is not None

@@ -286,6 +286,13 @@ RULES = (
         "names the product itself",
     ),
     Case(
+        "no product agrees to its own candidate as a consumer",
+        {"spec.rollout.approvals": {"consumers": ["trade-in"]}},
+        {"spec.rollout.approvals": {"consumers": ["trade-in", "search-ranking"]}},
+        "spec.rollout",
+        "approvals.consumers names the product itself",
+    ),
+    Case(
         "a consumer that is heard counts outcomes or events",
         {"spec.dependsOn": [{"name": "pricing", "evidence": "IfAvailable"}]},
         {

@@ -46,7 +46,7 @@ LACKS = {
 }  # fmt: skip
 
 
-def found(changes, today="2026-06-01"):
+def found(changes, today="2026-06-01", runtime_image=""):
     document = changed(READY | changes)
     document["spec"]["serving"] = {
         name: one for name, one in document["spec"]["serving"].items() if one is not None
@@ -54,8 +54,15 @@ def found(changes, today="2026-06-01"):
     spec = DataProduct.parse(document).spec
     return {
         one.name: one
-        for one in checks_judged_on(readiness_checks(spec), spec.review.exemptions, today)
+        for one in checks_judged_on(readiness_checks(spec, runtime_image), spec.review.exemptions, today)
     }
+
+
+def test_the_runtime_of_the_operator_is_the_one_of_a_product_without_its_own():
+    changes = {"spec.lifecycle": "Development", "spec.serving.runtimeImage": None}
+    pinned = f"registry.example/rt@sha256:{'a' * 64}"
+    for image, state in ((pinned, "Met"), ("registry.example/rt:1", "Missing")):
+        assert str(found(changes, runtime_image=image)["RuntimeByDigest"].state) == state
 
 
 def test_a_complete_product_passes_each_readiness_check():
