@@ -201,7 +201,8 @@ class Configuration(FilePart):
     @property
     def sinks_without_messages(self) -> tuple[str, ...]:
         """Return the names of the sinks that no route and no digest names."""
-        named_sinks = {name for part in (*self.routes, *self.digests) for name in part.to}
+        lists = [*(route.to for route in self.routes), *(digest.to for digest in self.digests)]
+        named_sinks = {name for names in lists for name in names}
         return tuple(name for name in self.sinks if name not in named_sinks)
 
 

@@ -91,9 +91,7 @@ def subject_of(product: DataProduct, timing: Timing) -> ReviewSubject | None:
         versions=tuple(_review_versions(status)),
         decision=_decision(status),
         target=target_of(product, timing),
-        checks=readiness_checks(
-            product.spec, status.stable.runtime_image if status.stable else ""
-        ),
+        checks=readiness_checks(product.spec, status.stable.runtime_image if status.stable else ""),
         requests=product.spec.serving.resources.reserved(),
         training=status.retraining.last_job if status.retraining else None,
         candidates=(*_review_candidates(status), *_rejected_trainings(product)),

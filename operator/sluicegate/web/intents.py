@@ -325,13 +325,11 @@ def awaiting_products(
     ]
 
 
-def requires_answer(upstream: facts.Body, consumer: ProductFacts) -> bool:
-    """Return whether the candidate of an upstream, at any of its steps, needs the answer of this consumer."""
+def required_answer(upstream: facts.Body, consumer: ProductFacts) -> facts.Body:
+    """Return the candidate of an upstream that needs the answer of this consumer, at any of its steps; empty without one."""
     path, candidate = "/".join(consumer.key), facts.candidate(upstream)
-    if not candidate or candidate.get("phase") in DECIDED_PHASES:
-        return False
-    is_unnamed = bool(approvals_of(upstream).get("moreWaiting"))
-    return path in missing_parties(upstream) or is_unnamed
+    is_missing = path in missing_parties(upstream) or approvals_of(upstream).get("moreWaiting")
+    return candidate if is_missing and candidate.get("phase") not in DECIDED_PHASES else {}
 
 
 def consumer_intents(consumer: facts.Body, upstreams: Iterable[facts.Body]) -> Iterator[Intent]:

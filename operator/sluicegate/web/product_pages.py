@@ -11,12 +11,11 @@ from sluicegate.kube.resources import Key
 from sluicegate.portfolio.affected import MAX_CAUSES, Graph
 from sluicegate.portfolio.matrix import market_of, matrix_of
 from sluicegate.portfolio.overview import SORT_KEYS, Wanted, of_person, table_rows
-from sluicegate.views.product import candidate
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web import exports
 from sluicegate.web.acting import Acting
 from sluicegate.web.drawing import Picture, edges_of, picture_of
-from sluicegate.web.intents import asked_of, awaiting_products, requires_answer
+from sluicegate.web.intents import asked_of, awaiting_products, required_answer
 from sluicegate.web.layout_process import LayoutProcesses, NotDrawnError
 from sluicegate.web.product_content import detail_of
 from sluicegate.web.request_handling import CSV, JSON, ReaderRequest, RequestHandling
@@ -213,15 +212,17 @@ class PortfolioPages:
         upstreams = {
             key: body
             for key, body in bodies.items()
-            if body is not None and (key in waiting or requires_answer(body, facts))
+            if body is not None and (key in waiting or required_answer(body, facts))
         }
         early = [
-            (request.portfolio.by_key[key], candidate(body))
+            (request.portfolio.by_key[key], required_answer(body, facts))
             for key, body in upstreams.items()
             if key not in waiting
         ]
         offered_intents = (
-            await self._acting.offered(request.reader, body, upstreams.values()) if self._acting else []
+            await self._acting.offered(request.reader, body, upstreams.values())
+            if self._acting
+            else []
         )
         return request.html(
             "product.html", it=detail, names=_titles(request.portfolio.products),

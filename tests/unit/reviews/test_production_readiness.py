@@ -54,7 +54,9 @@ def found(changes, today="2026-06-01", runtime_image=""):
     spec = DataProduct.parse(document).spec
     return {
         one.name: one
-        for one in checks_judged_on(readiness_checks(spec, runtime_image), spec.review.exemptions, today)
+        for one in checks_judged_on(
+            readiness_checks(spec, runtime_image), spec.review.exemptions, today
+        )
     }
 
 

@@ -403,7 +403,10 @@ async def test_a_required_role_approves_on_the_page_as_the_user(proxy, server):
     annotations = patch.body["metadata"]["annotations"]
     value = annotations["approval.sluicegate.dev/DataProductManager"]
     assert value == "Agree/v15/0000000000-1795860000\nacb\nthree markets agree"
-    assert "approve --for DataProductManager <code>v15</code>; the operator has not handled it yet" in text
+    assert (
+        "approve --for DataProductManager <code>v15</code>; the operator has not handled it yet"
+        in text
+    )
     assert "acb: three markets agree" in text
 
 
@@ -574,7 +577,10 @@ async def test_the_page_of_a_consumer_offers_the_approvals_that_wait_for_it(
         answer = await client.post(address, data=fields, headers=sent() | SAME)
         assert answer.status == 200, await answer.text()
         text = await answer.text()
-        assert f"{verb} --for search/ranking <code>v15 of pricing/pricing</code>; the operator has not" in text
+        assert (
+            f"{verb} --for search/ranking <code>v15 of pricing/pricing</code>; the operator has not"
+            in text
+        )
     [patch] = server.patches
     assert patch.path == RANKING, "on the consumer's own object"
     assert ("Impersonate-User", "acb") in patch.headers

@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
             "route": len(configuration.routes),
             "digest": len(configuration.digests),
         }
-        counted = ", ".join(f"{number} {name}{'s' * (number != 1)}" for name, number in parts.items())
+        counted = ", ".join(
+            f"{number} {name}{'s' * (number != 1)}" for name, number in parts.items()
+        )
         print(f"{args.config}: {counted}")
         for name in configuration.sinks_without_messages:
             print(f"  sinks.{name} receives no message: no route and no digest names it")
