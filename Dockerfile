@@ -7,14 +7,20 @@
 # (Some packages ship files for other Pythons, which don't compile and are never imported.)
 # They hold what cluster/images/{runtime,operator}.toml describe; a test compares the two.
 
-FROM debian:bookworm-slim AS base
+# The runtime on another Python than Debian bookworm's 3.11:
+#   3.12: --build-arg BASE=python:3.12-slim-bookworm --build-arg PYTHON=
+#   3.13: --build-arg BASE=debian:trixie-slim
+ARG BASE=debian:bookworm-slim
+
+FROM $BASE AS base
 ARG SNAPSHOT=
+ARG PYTHON="python-is-python3 python3"
 RUN { [ -z "$SNAPSHOT" ] || { sed -i "/^URIs:/s|http://[^/]*/\(debian[a-z-]*\)|http://snapshot.debian.org/archive/\1/$SNAPSHOT|" \
             /etc/apt/sources.list.d/debian.sources \
         && echo 'Acquire::Check-Valid-Until "false";' > /etc/apt/apt.conf.d/10-snapshot; }; } \
     && apt-get update \
     && apt-get install --yes --no-install-recommends \
-        ca-certificates libgomp1 libstdc++6 python-is-python3 python3 usr-is-merged \
+        ca-certificates libgomp1 libstdc++6 $PYTHON usr-is-merged \
     && rm -rf /var/lib/apt/lists/*
 
 FROM base AS packages

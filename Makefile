@@ -241,7 +241,7 @@ crds: setup ## Generate crds/ from the API types, the types of pods, and the cha
 	$(RUN) sluicegate crds --directory charts/sluicegate/files/crds
 
 constraints: setup ## Generate the runtime's constraints from the lock file
-	@{ echo "# Packages of the runtime image (Python 3.11), for: uv pip install -c, pip install -c. Written by"; \
+	@{ echo "# Packages of the runtime images (Python 3.11 to 3.13), for: uv pip install -c, pip install -c. Written by"; \
 	  echo "# \`make constraints\` from uv.lock."; \
 	  $(UV) export --frozen --quiet --only-group=serving --no-hashes --no-annotate --no-header --no-emit-workspace; \
 	  echo "sluicegate-service==0.1.0"; echo "used-car-market==0.1.0"; } > bentos/service/src/sluicegate_service/runtime_constraints.txt

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sluicegate.__main__ import main
+from sluicegate_service.constraints import FILE, packages_of, python_of
 from tests.support.samples.bentos import write_bento, write_wheel
 from tests.support.samples.product_files import a_product
 
@@ -38,6 +39,21 @@ def test_check_of_a_matching_bento_has_no_finding(tmp_path: Path, capsys):
     assert checked(capsys, bento, a_product(tmp_path)) == (0, ["it fits"])
 
 
+@pytest.mark.parametrize("python", ["3.12", "3.13.5"])
+def test_check_compares_a_bento_with_the_packages_of_its_python(
+    python: str, tmp_path: Path, capsys
+):
+    numpy = packages_of(FILE.read_text(), python_of(python))["numpy"]
+    bento = a_bento(tmp_path / "b", requirements=f"numpy=={numpy}\n", python=python)
+
+    code, lines = checked(capsys, bento)
+
+    assert code == 0
+    assert "serving.runtimeImage must name the runtime image of Python 3.1" in lines[0]
+    other = a_bento(tmp_path / "c", requirements=f"numpy=={numpy}\n", python="3.11")
+    assert checked(capsys, other)[0] == 1
+
+
 @pytest.mark.parametrize(
     ("requirements", "python", "said"),
     [
@@ -45,8 +61,8 @@ def test_check_of_a_matching_bento_has_no_finding(tmp_path: Path, capsys):
         ("scikit-learn<1", "3.11", "requirements: scikit-learn: is <1, and the runtime has 1."),
         (
             "",
-            "3.12",
-            'is 3.12, and the runtime image has Python 3.11: set python_version to "3.11"',
+            "3.10",
+            'is 3.10, and there are runtime images of Python 3.11, 3.12, 3.13: set python_version to "3.13"',
         ),
         ("nu mpy", "3.11", "env/python: requirements.txt: 'nu mpy' is no requirement"),
     ],

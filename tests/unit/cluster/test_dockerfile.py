@@ -39,10 +39,15 @@ def stages(text: str) -> dict[str, Stage]:
     without_comments = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     found: dict[str, Stage] = {}
     current = Stage("")
+    arguments: dict[str, str] = {}
     for line in without_comments.replace("\\\n", " ").splitlines():
         if not line.strip():
             continue
         kind, _, value = line.strip().partition(" ")
+        if kind == "ARG":
+            name, _, default = value.partition("=")
+            arguments.setdefault(name, default.strip('"'))
+        value = re.sub(r"\$(BASE|PYTHON)\b", lambda match: arguments[match[1]], value)
         if kind == "FROM":
             base, _, name = value.partition(" AS ")
             current = found[name] = Stage(base)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cluster.addons.scraping import PRODUCT_LABEL, REVISION_LABEL, VERSION_LABEL, configuration
 from cluster.images import describe
 from cluster.versions import versions
 from sluicegate.api import names
+from sluicegate_service.constraints import PYTHON, PYTHONS
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,6 +32,26 @@ def test_our_images_have_the_projects_version_and_the_pinned_base(name: str):
     )
     assert image.debian.suite == versions().debian
     assert image.python.version == versions().python
+
+
+def test_the_runtime_of_a_later_python_differs_in_debian_and_python_alone():
+    usual, later = describe("runtime"), describe("runtime-python313")
+
+    assert (later.debian.suite, later.python.version) == ("trixie", "3.13")
+    assert later.python.version in PYTHONS
+    same_debian = replace(later.debian, suite=usual.debian.suite)
+    same_python = replace(later.python, version=usual.python.version)
+    assert replace(later, name="runtime", debian=same_debian, python=same_python) == usual
+
+
+def test_a_release_has_a_runtime_image_of_each_python():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+    entries = workflow["jobs"]["images"]["strategy"]["matrix"]["include"]
+    runtimes = {entry["image"] for entry in entries if entry["target"] == "runtime"}
+
+    assert runtimes == {"runtime"} | {
+        f"runtime-python{python.replace('.', '')}" for python in PYTHONS if python != PYTHON
+    }
 
 
 def test_prometheus_reads_the_labels_that_the_operator_writes():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from sluicegate_service.bentos import BentoInvalid, read_bento
-from sluicegate_service.constraints import FILE, MARKERS, packages_of
+from sluicegate_service.constraints import FILE, PYTHONS, markers, packages_of
 from sluicegate_service.requirements import (
     Mismatch,
     Requirements,
@@ -116,7 +117,7 @@ def test_requirements_of_an_extra_are_checked():
 
 def test_requirement_markers_are_evaluated_for_the_runtime_platform():
     assert (
-        parse_requirements("a ; sys_platform == 'win32'\nb ; python_version < '3.11'", MARKERS)
+        parse_requirements("a ; sys_platform == 'win32'\nb ; python_version < '3.11'", markers())
         == []
     )
 
@@ -133,3 +134,32 @@ def test_the_runtime_constraints_equal_the_lock_file():
 
     assert exported in FILE.read_text(), "run `make constraints`"
     assert packages_of(FILE.read_text())["bentoml"]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_runtime_constraints_have_one_wheel_of_each_package_for_each_python(python: str):
+    tags = {f"cp{python.replace('.', '')}", *(f"cp3{minor}" for minor in range(2, 12)), "py3"}
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    wheels = {
+        (package["name"], package["version"]): [one["url"] for one in package.get("wheels", ())]
+        for package in lock["package"]
+        if "registry" in package["source"]
+    }
+    packages = packages_of(FILE.read_text(), python)
+
+    assert set(packages) == set(packages_of(FILE.read_text()))
+    for name, version in packages.items():
+        if (name, version) in wheels:
+            found = {
+                tag
+                for url in wheels[name, version]
+                for tag in url.rsplit("-", 3)[1].split(".")
+                if "abi3" in url or "none" in url or tag == f"cp{python.replace('.', '')}"
+            }
+            assert found & tags, f"{name} {version} on Python {python}"
+
+
+def test_the_runtime_constraints_differ_by_python_where_the_lock_does():
+    numpy = [packages_of(FILE.read_text(), python)["numpy"] for python in PYTHONS]
+
+    assert numpy[0] < numpy[1] == numpy[2]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from packaging.tags import compatible_tags, cpython_tags
 
 from sluicegate_service.bentos import BentoInvalid, require_models
-from sluicegate_service.constraints import MARKERS, PYTHON
+from sluicegate_service.constraints import PYTHON, PYTHONS, markers, python_of
 from sluicegate_service.requirements import compare, requirements_in
 from sluicegate_service.wheels import versions, wheels_of
 
@@ -199,11 +199,20 @@ def _links(bento: Bento) -> Iterator[Finding]:
 
 
 def _python(bento: Bento) -> Iterator[Finding]:
-    if bento.python and bento.python.split(".")[:2] != PYTHON.split("."):
+    if not bento.python:
+        return
+    place, minor = "bento.yaml: image.python_version", ".".join(bento.python.split(".")[:2])
+    if minor not in PYTHONS:
         yield Finding.error(
-            "bento.yaml: image.python_version",
-            f"is {bento.python}, and the runtime image has Python {PYTHON}: set python_version to"
-            f' "{PYTHON}" (bentofile.yaml: docker.python_version) and build again',
+            place,
+            f"is {bento.python}, and there are runtime images of Python {', '.join(PYTHONS)}: set"
+            f' python_version to "{PYTHONS[-1]}" (bentofile.yaml: docker.python_version) and build again',
+        )
+    elif minor != PYTHON:
+        yield Finding.note(
+            place,
+            f"is {bento.python}: serving.runtimeImage must name the runtime image of Python {minor},"
+            f" unless it is the platform's default; that of the project has Python {PYTHON}",
         )
 
 
@@ -221,8 +230,8 @@ def _requirements(bento: Bento, packages: Mapping[str, str]) -> Iterator[Finding
 def lacking(bento: Bento, packages: Mapping[str, str]) -> list[Mismatch]:
     """Return the requirements of the bento beyond `packages` and its own wheels. Raises BentoInvalid."""
     wheels = wheels_of(bento.folder)
-    bundled = versions(wheels, runtime_tags())
-    requirements = requirements_in(bento, MARKERS)
+    bundled = versions(wheels, runtime_tags(python=python_of(bento.python)))
+    requirements = requirements_in(bento, markers(python_of(bento.python)))
     needed = [one for wheel in wheels if wheel.name in bundled for one in wheel.requires]
     return compare(
         replace(requirements, locked=(*requirements.locked, *needed)),
@@ -264,9 +273,9 @@ def _commands(path: Path) -> Iterator[str]:
             yield node.name
 
 
-def runtime_tags(machine: str = "x86_64") -> frozenset[Tag]:
+def runtime_tags(machine: str = "x86_64", python: str = PYTHON) -> frozenset[Tag]:
     """Return the tags of wheels that the runtime image can import, independent of this machine."""
-    version = tuple(map(int, PYTHON.split(".")))
+    version = tuple(map(int, python.split(".")))
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(GLIBC_MINOR, 4, -1)]
     platforms += [
         f"{old}_{machine}" for old in ("manylinux2014", "manylinux2010", "manylinux1", "linux")

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from sluicegate_service.base_image import read_base
 from sluicegate_service.bentos import BentoInvalid
-from sluicegate_service.constraints import MARKERS, PYTHON
+from sluicegate_service.constraints import markers, python_of
 from sluicegate_service.findings import GLIBC_MINOR
 from sluicegate_service.oci import digest_of
 from sluicegate_service.pack import write_layer
@@ -52,7 +52,8 @@ def packages_to_add(
     Locked requirements are unchanged; others are resolved now, with the image's packages as
     constraints. Raises BentoInvalid if that fails.
     """
-    requirements = requirements_in(bento, MARKERS)
+    python = python_of(bento.python)
+    requirements = requirements_in(bento, markers(python))
     required = {
         canonicalize_name(requirement.name): requirement
         for requirement in (*requirements.direct, *requirements.locked)
@@ -61,7 +62,7 @@ def packages_to_add(
         lines = [
             str(requirement) for requirement in required.values() if requirement.name not in OURS
         ]
-        resolved = _resolve(lines, packages, architecture)
+        resolved = _resolve(lines, packages, _platform(architecture, python), python)
         required = {canonicalize_name(requirement.name): requirement for requirement in resolved}
     return [
         str(requirement)
@@ -81,18 +82,19 @@ def local_environment(folder: Path, bento: Bento, packages: Mapping[str, str]) -
     architecture_name = {machine: name for name, machine in MACHINES.items()}.get(
         architecture, "amd64"
     )
+    version = python_of(bento.python)
     added = packages_to_add(bento, packages, architecture_name)
     replaced_packages = {
         canonicalize_name(requirement.name)
-        for requirement in parse_requirements("\n".join(added), MARKERS)
+        for requirement in parse_requirements("\n".join(added), markers(version))
     }
     kept_packages = {
         name: version for name, version in packages.items() if name not in OURS | replaced_packages
     }
     environment, uv = folder / "environment", _Uv.found()
     uv.run(
-        "venv", "--quiet", f"--python={PYTHON}", "--no-python-downloads", str(environment),
-        what=f"there is no Python {PYTHON}, which the runtime image has",
+        "venv", "--quiet", f"--python={version}", "--no-python-downloads", str(environment),
+        what=f"there is no Python {version}, which the runtime image has",
     )  # fmt: skip
     requirements_file = folder / "requirements.txt"
     requirements_file.write_text(
@@ -103,20 +105,29 @@ def local_environment(folder: Path, bento: Bento, packages: Mapping[str, str]) -
         "pip", "install", "--quiet", f"--python={python}", "--no-deps", f"--requirements={requirements_file}",
         what="the packages of the runtime image and the bento can't be installed",
     )  # fmt: skip
-    library = environment / f"lib/python{PYTHON}/site-packages/sluicegate_service"
+    library = environment / f"lib/python{version}/site-packages/sluicegate_service"
     shutil.copytree(Path(__file__).parent, library, ignore=shutil.ignore_patterns("__pycache__"))
     return python
 
 
 def build_and_push(
-    lines: list[str], source: Source, target: Target, *, architecture: str, auth: Path | None = None
+    lines: list[str],
+    source: Source,
+    target: Target,
+    *,
+    python: str,
+    architecture: str,
+    auth: Path | None = None,
 ) -> str:
-    """Add the packages to the image in `source`, push it, and return HOST/PATH@sha256:…."""
+    """Add the packages to the image in `source`, push it, and return HOST/PATH@sha256:….
+
+    `python` is that of the image, such as `3.13`.
+    """
     with tempfile.TemporaryDirectory(prefix="sluicegate-image-") as folder:
         scratch = Path(folder)
         base = read_base(source, architecture, scratch)
         root = scratch / "root"
-        _install(lines, root / PLACE, architecture)
+        _install(lines, root / PLACE, python, architecture)
         layer = write_layer(root, scratch / "layer.tar.gz", compiled=True)
         config, manifest, media_type = base.extended(
             layer, {"PYTHONPATH": _path(base)}, f"uv pip install {len(lines)} packages"
@@ -130,13 +141,13 @@ def build_and_push(
         return f"{target.repository}@{manifest.digest}"
 
 
-def dockerfile(base: str) -> str:
+def dockerfile(base: str, python: str) -> str:
     """Return the same image as a Dockerfile, to use with a requirements.txt of the packages."""
     return f"""\
 FROM {base}
 COPY requirements.txt /tmp/requirements.txt
 USER 0
-RUN uv pip install --python-version {PYTHON} --target /{PLACE} --no-deps -r /tmp/requirements.txt
+RUN uv pip install --python-version {python} --target /{PLACE} --no-deps -r /tmp/requirements.txt
 USER 1034:1034
 ENV PYTHONPATH=/opt/sluicegate:/{PLACE}:/opt/python
 """
@@ -166,42 +177,44 @@ class _Uv:
         return completed.stdout
 
 
-def _platform(architecture: str) -> tuple[str, ...]:
+def _platform(architecture: str, python: str) -> tuple[str, ...]:
     machine = MACHINES[architecture]
     return (
-        f"--python-version={PYTHON}",
+        f"--python-version={python}",
         f"--python-platform={machine}-manylinux_2_{GLIBC_MINOR}",
         "--only-binary=:all:",
     )
 
 
-def _resolve(lines: list[str], packages: Mapping[str, str], architecture: str) -> list[Requirement]:
+def _resolve(
+    lines: list[str], packages: Mapping[str, str], platform_options: tuple[str, ...], python: str
+) -> list[Requirement]:
     with tempfile.TemporaryDirectory() as folder:
         requirements, constraints = Path(folder) / "wanted.txt", Path(folder) / "constraints.txt"
         requirements.write_text("\n".join(lines) + "\n")
         constraints.write_text("".join(f"{name}=={one}\n" for name, one in packages.items()))
         output = _Uv.found().run(
             "pip", "compile", str(requirements), f"--constraints={constraints}", "--quiet",
-            "--no-header", "--no-annotate", *_platform(architecture),
+            "--no-header", "--no-annotate", *platform_options,
             what="the bento's packages don't go together with the runtime image's",
         )  # fmt: skip
-    return parse_requirements(output, MARKERS)
+    return parse_requirements(output, markers(python))
 
 
-def _install(lines: list[str], tree: Path, architecture: str) -> None:
+def _install(lines: list[str], tree: Path, python: str, architecture: str) -> None:
     tree.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         requirements_file = Path(folder) / "requirements.txt"
         requirements_file.write_text("\n".join(lines) + "\n")
         _Uv.found().run(
             "pip", "install", "--quiet", f"--target={tree}", "--no-deps",
-            f"--requirements={requirements_file}", *_platform(architecture),
+            f"--requirements={requirements_file}", *_platform(architecture, python),
             what="the bento's packages can't be installed",
         )  # fmt: skip
     # Scripts name the interpreter of this machine in their first line.
     shutil.rmtree(tree / "bin", ignore_errors=True)
     (tree / ".lock").unlink(missing_ok=True)
-    if sys.version_info[:2] == tuple(map(int, PYTHON.split("."))):
+    if sys.version_info[:2] == tuple(map(int, python.split("."))):
         _compile(tree)
 
 

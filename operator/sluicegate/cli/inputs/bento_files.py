@@ -56,11 +56,14 @@ def _exported(tag: str, archive: Path) -> Path:
     return archive
 
 
-def packages_in(constraints: Path | None) -> Mapping[str, str]:
-    """Return versions by name in a file of constraints; without a file, those of the project's runtime."""
+def packages_in(constraints: Path | None, python: str) -> Mapping[str, str]:
+    """Return versions by name in a file of constraints; without a file, those of the project's runtime.
+
+    `python` is that of the runtime image, such as `3.13`.
+    """
     path = constraints or FILE
     try:
-        return packages_of(path.read_text(encoding="utf-8"))
+        return packages_of(path.read_text(encoding="utf-8"), python)
     except (OSError, UnicodeDecodeError) as error:
         raise unreadable(str(path), error) from error
     except BentoInvalid as error:

@@ -1,8 +1,9 @@
 """`sluicegate check TARGET…`: checks of bentos and products without a cluster."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +18,12 @@ from sluicegate.cli.printing.junit import JUNIT, as_junit
 from sluicegate.cli.printing.output import add_output, write
 from sluicegate.errors import InvalidInput, invalid
 from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.constraints import python_of
 from sluicegate_service.findings import Finding, bento_findings
 
 PRODUCT_FILE: Final = "product.yaml"
+Packages = Callable[[str], Mapping[str, str]]
+"""Packages of the runtime image of a Python, such as `3.13`: versions by name."""
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
@@ -51,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if one of them prevents the bento from running."""
-    packages = packages_in(args.constraints)
+    packages = partial(packages_in, args.constraints)
     plain = args.output == "table"
     findings: list[Finding] = []
     for finding in _findings(args.targets, packages, serve=args.serve):
@@ -69,9 +73,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if is_blocked else 0
 
 
-def _findings(
-    targets: list[Path], packages: Mapping[str, str], *, serve: bool
-) -> Iterator[Finding]:
+def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterator[Finding]:
     products: list[DataProduct] = []
     bentos: list[Bento] = []
     with ExitStack() as stack:
@@ -102,9 +104,7 @@ def _product(path: Path, products: list[DataProduct]) -> Iterator[Finding]:
             yield Finding.error(problem.path or str(path), problem.message)
 
 
-def _project(
-    folder: Path, packages: Mapping[str, str], products: list[DataProduct]
-) -> Iterator[Finding]:
+def _project(folder: Path, packages: Packages, products: list[DataProduct]) -> Iterator[Finding]:
     if not is_project(folder):
         problem = (
             "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml, or a"
@@ -117,7 +117,7 @@ def _project(
 
 
 def _bento(
-    path: Path, packages: Mapping[str, str], stack: ExitStack, bentos: list[Bento]
+    path: Path, packages: Packages, stack: ExitStack, bentos: list[Bento]
 ) -> Iterator[Finding]:
     try:
         bento = stack.enter_context(opened(path))
@@ -125,4 +125,4 @@ def _bento(
         yield Finding.error(str(path), str(error))
         return
     bentos.append(bento)
-    yield from bento_findings(bento, packages)
+    yield from bento_findings(bento, packages(python_of(bento.python)))

@@ -8,6 +8,7 @@ from sluicegate.cli.inputs.bento_files import opened, packages_in
 from sluicegate.cli.printing.findings import blocking_findings
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.constraints import python_of
 from sluicegate_service.findings import bento_findings
 from sluicegate_service.push import PushError, pack_and_push
 
@@ -68,7 +69,7 @@ def bento_block(bento: Bento, image: str) -> str:
 
 
 def _check(bento: Bento, constraints: Path | None) -> None:
-    findings = list(bento_findings(bento, packages_in(constraints)))
+    findings = list(bento_findings(bento, packages_in(constraints, python_of(bento.python))))
     for finding in findings:
         print(finding.line(), file=sys.stderr)
     if blocking_findings(findings):

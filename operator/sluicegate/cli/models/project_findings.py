@@ -2,14 +2,14 @@
 
 import ast
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from sluicegate_service.bentos import BentoInvalid
-from sluicegate_service.constraints import MARKERS
+from sluicegate_service.constraints import markers, python_of
 from sluicegate_service.findings import Finding, image_command, old_services, own_servers
 from sluicegate_service.requirements import Requirements, compare, parse_requirements
 
@@ -23,8 +23,10 @@ def is_project(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (*BUILD_FILES, SERVICE_FILE))
 
 
-def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield problems of a bento that is built from `folder` in a runtime with `packages`."""
+def project_findings(
+    folder: Path, packages: Callable[[str], Mapping[str, str]]
+) -> Iterator[Finding]:
+    """Yield problems of a bento that is built from `folder`, in the runtime with `packages` of its Python."""
     name, options = _options(folder)
     if options is None:
         yield Finding.error(name, "can't be read: correct its syntax")
@@ -34,12 +36,13 @@ def project_findings(folder: Path, packages: Mapping[str, str]) -> Iterator[Find
         place = "image" if name == SERVICE_FILE else "docker"
         yield image_command(f"{name}: {place}.{field}", command)
     python = options.get("python") or {}
+    version = python_of(str((options.get("docker") or {}).get("python_version") or ""))
     try:
-        requirements = parse_requirements(_requirements(folder, python), MARKERS)
+        requirements = parse_requirements(_requirements(folder, python), markers(version))
     except (OSError, BentoInvalid) as error:
         yield Finding.error(f"{name}: python", f"{error}")
         return
-    for mismatch in compare(Requirements(tuple(requirements)), packages.get):
+    for mismatch in compare(Requirements(tuple(requirements)), packages(version).get):
         yield Finding.error(
             f"{name}: python.packages: {mismatch.name}",
             f"is {mismatch.required}, and the runtime has {mismatch.installed or 'nothing'}: use its"
@@ -77,7 +80,7 @@ def options_in_code(source: str) -> dict[str, Any]:
     """Return the build options in a service's `bentoml.images.Image`, named as in bentofile.yaml.
 
     Calls with literals are read: `python_packages`, `requirements_file`, `system_packages`, `run`, `run_script` and
-    `Image(lock_python_packages=…)`. Raises SyntaxError.
+    `Image(lock_python_packages=…, python_version=…)`. Raises SyntaxError.
     """
     python: dict[str, Any] = {}
     docker: dict[str, Any] = {}
@@ -95,10 +98,20 @@ def options_in_code(source: str) -> dict[str, Any]:
         elif callee in {"run", "run_script"} and words and _is_of_image(node):
             docker.setdefault(callee, []).extend(map(str, words))
         elif callee.rpartition(".")[2] == "Image":
-            for option in node.keywords:
-                if option.arg == "lock_python_packages" and isinstance(option.value, ast.Constant):
-                    python["lock_packages"] = option.value.value
+            literals = _literals(node)
+            if "lock_python_packages" in literals:
+                python["lock_packages"] = literals["lock_python_packages"]
+            if "python_version" in literals:
+                docker["python_version"] = literals["python_version"]
     return {"python": python, "docker": docker}
+
+
+def _literals(call: ast.Call) -> dict[str | None, Any]:
+    return {
+        option.arg: option.value.value
+        for option in call.keywords
+        if isinstance(option.value, ast.Constant)
+    }
 
 
 def _is_of_image(call: ast.Call) -> bool:

@@ -7,7 +7,7 @@ from sluicegate.cli.inputs.bento_files import opened, packages_in
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate_service.base_image import ArchiveSource, RegistrySource
 from sluicegate_service.bentos import Bento, BentoInvalid
-from sluicegate_service.constraints import PYTHON
+from sluicegate_service.constraints import PYTHON, PYTHONS, python_of
 from sluicegate_service.registry import PushError, Target
 from sluicegate_service.runtime_image import (
     MACHINES,
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--base",
         required=True,
         metavar="IMAGE|ARCHIVE",
-        help="the runtime image: HOST/PATH@sha256:…, or an OCI archive on disk",
+        help="the runtime image of the bento's Python: HOST/PATH@sha256:…, or an OCI archive on disk",
     )
     parser.add_argument(
         "--constraints", type=Path, help="packages of the base, if it isn't the project's own"
@@ -50,14 +50,15 @@ def run(args: argparse.Namespace) -> int:
         raise invalid("REF", "give either REF to push to, or --docker FOLDER")
     try:
         with opened(args.bento) as bento:
-            _same_python(bento)
-            lines = packages_to_add(bento, packages_in(args.constraints), args.architecture)
+            python = _python(bento)
+            packages = packages_in(args.constraints, python)
+            lines = packages_to_add(bento, packages, args.architecture)
             if not lines:
                 print(f"{args.base} has all that {bento.name}:{bento.version} asks for")
             elif args.docker:
-                _write(args.docker, args.base, lines)
+                _write(args.docker, dockerfile(args.base, python), lines)
             else:
-                print(_push(args, lines))
+                print(_push(args, python, lines))
     except BentoInvalid as error:
         raise invalid("", str(error)) from error
     except PushError as error:
@@ -65,15 +66,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _same_python(bento: Bento) -> None:
-    if bento.python and bento.python.split(".")[:2] != PYTHON.split("."):
+def _python(bento: Bento) -> str:
+    """Return the Python of the base, which is the bento's."""
+    python = python_of(bento.python)
+    if not (bento.python or PYTHON).startswith(python):
         raise SluicegateError(
-            f"the bento was built for Python {bento.python}, and the runtime image has {PYTHON},"
-            f' which packages do not change: set python_version to "{PYTHON}" and build it again'
+            f"the bento was built for Python {bento.python}, and there are runtime images of Python"
+            f' {", ".join(PYTHONS)}: set python_version to "{PYTHONS[-1]}" and build it again'
         )
+    return python
 
 
-def _push(args: argparse.Namespace, lines: list[str]) -> str:
+def _push(args: argparse.Namespace, python: str, lines: list[str]) -> str:
     base = Path(args.base)
     source = (
         ArchiveSource(base)
@@ -81,11 +85,11 @@ def _push(args: argparse.Namespace, lines: list[str]) -> str:
         else RegistrySource(args.base, plain_http=args.plain_http, auth=None)
     )
     target = Target.parse(args.reference, plain_http=args.plain_http)
-    return build_and_push(lines, source, target, architecture=args.architecture)
+    return build_and_push(lines, source, target, python=python, architecture=args.architecture)
 
 
-def _write(folder: Path, base: str, lines: list[str]) -> None:
+def _write(folder: Path, dockerfile_text: str, lines: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "Dockerfile").write_text(dockerfile(base), encoding="utf-8")
+    (folder / "Dockerfile").write_text(dockerfile_text, encoding="utf-8")
     print(f"docker build --tag IMAGE {folder}")

@@ -27,6 +27,7 @@ from sluicegate.policy.retraining.holdout_gate import GateVerdict
 from sluicegate.reconcile.observe.training_result import Report
 from sluicegate_service import environment as names
 from sluicegate_service.bentos import Bento, BentoInvalid
+from sluicegate_service.constraints import python_of
 from sluicegate_service.registry import PushError
 from sluicegate_service.runtime_image import local_environment
 
@@ -119,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
                 bento, product, args.slo, output.as_uri(), passed=frozenset(args.pass_env)
             )
             if args.isolated:
-                packages = packages_in(args.constraints)
+                packages = packages_in(args.constraints, python_of(bento.python))
                 python = local_environment(Path(scratch), bento, packages)
                 training = replace(training, python=str(python))
             return _train(training, Path(scratch))
