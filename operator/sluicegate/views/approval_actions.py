@@ -6,7 +6,7 @@ An object is read as the API server sends it; for page and plugin.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sluicegate.errors import invalid
 from sluicegate.views import product as facts
@@ -20,10 +20,6 @@ from sluicegate.views.person_actions import promotion_details, require_candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-
-DECIDED_PHASES: Final = frozenset({"Promoting", "RollingBack"})
-"""Phases of a candidate in which an answer changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +141,7 @@ def answer_request(
     candidate_status, meta = facts.candidate(product), product["metadata"]
     candidate = str(candidate_status.get("version"))
     require_candidate(product, candidate, version)
-    if candidate_status.get("phase") in DECIDED_PHASES:
+    if candidate_status.get("phase") in facts.DECIDED_PHASES:
         raise invalid(
             "NAME",
             f"the rollout of {candidate} is decided: {candidate_status.get('decisionMessage', '')}",

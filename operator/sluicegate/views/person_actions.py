@@ -8,7 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.api.names import REQUEST_ABORT, REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
+from sluicegate.api.names import (
+    REQUEST_ABORT,
+    REQUEST_PROMOTE,
+    REQUEST_RETRAIN,
+    REQUEST_ROLLBACK,
+    ConditionType,
+)
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.views import product as facts
 
@@ -150,13 +156,7 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
     if facts.section(product, "spec").get("suspend"):
         yield "spec.suspend is set: requests and answers of people act all the same"
     if candidate_status:
-        yield f"{candidate_status.get('phase')} at {facts.share_in_force(candidate_status)} % of the traffic"
-        if hold_text := facts.hold_line(candidate_status):
-            yield hold_text
-        if candidate_status.get("api"):
-            yield f"API compared with the stable version: {candidate_status['api']}"
-        evidence = list(facts.evidence_lines(candidate_status))
-        yield from evidence or ["no evidence was collected yet"]
+        yield from _candidate_details(product, candidate_status)
     elif model.get("outcome") in RETRYABLE_OUTCOMES:
         last_rollout = next(
             (
@@ -173,6 +173,35 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
         yield f"stable now: {slo.get('name')} {slo.get('state')} {slo.get('message', '')}".rstrip()
     if candidate_status:
         yield f"revision {candidate_status.get('revision')}, {_source_text(candidate_status)}, {candidate_status.get('image')}"
+
+
+def _candidate_details(product: facts.Body, candidate_status: facts.Body) -> Iterator[str]:
+    """Yield the step of a candidate, what speaks against it, and its evidence, a line each."""
+    yield f"{candidate_status.get('phase')} at {facts.share_in_force(candidate_status)} % of the traffic"
+    if hold_text := facts.hold_line(candidate_status):
+        yield hold_text
+    degrades = facts.condition(product, ConditionType.DEGRADES_DEPENDENTS)
+    if degrades.get("status") == "True":
+        yield str(degrades.get("message", ""))
+    if earlier_end := _earlier_end(product, candidate_status):
+        yield earlier_end
+    if candidate_status.get("api"):
+        yield f"API compared with the stable version: {candidate_status['api']}"
+    evidence = list(facts.evidence_lines(candidate_status))
+    yield from evidence or ["no evidence was collected yet"]
+
+
+def _earlier_end(product: facts.Body, candidate_status: facts.Body) -> str:
+    """Return how the last rollout of the same image ended; empty without one, or if it was promoted."""
+    image = candidate_status.get("image")
+    for entry in facts.entries(product, "status", "history"):
+        if image and entry.get("image") == image:
+            if entry.get("promotionTime"):
+                return ""
+            verdict = facts.section(entry, "verdict").get("message", "")
+            end = f"its last rollout: {entry.get('outcome')} {entry.get('reason', '')} at {entry.get('endTime')}"
+            return f"{end}: {verdict}" if verdict else end
+    return ""
 
 
 def _source_text(candidate_status: facts.Body) -> str:

@@ -91,6 +91,10 @@ def hold_line(candidate_status: Body) -> str:
     return f"held by {hold.get('check')} since {hold.get('startTime')}: {hold.get('message', '')}{request_note}"
 
 
+DECIDED_PHASES: Final = frozenset({"Promoting", "RollingBack"})
+"""Phases of a candidate in which an answer changes nothing."""
+
+
 def approval_lines(candidate_status: Body) -> list[str]:
     """Return the agreements to a candidate, their evidence, and the missing parties with their deadline, a line each."""
     approvals = section(candidate_status, "approvals")
@@ -105,6 +109,8 @@ def approval_lines(candidate_status: Body) -> list[str]:
             f"{text}; it doesn't count: {answer['problem']}" if answer.get("problem") else text
         )
     waiting_parties = approvals.get("waitingFor")
+    if candidate_status.get("phase") in DECIDED_PHASES:
+        return lines
     if isinstance(waiting_parties, list) and waiting_parties:
         wait_start, silence_time = approvals.get("waitStartTime"), approvals.get("silenceTime")
         more_waiting = approvals.get("moreWaiting")

@@ -10,7 +10,6 @@ from sluicegate.errors import InvalidInput, SluicegateError
 from sluicegate.kube.resources import key_of
 from sluicegate.views import product as facts
 from sluicegate.views.approval_actions import (
-    DECIDED_PHASES,
     AnswerRequest,
     answer_request,
     approvals_of,
@@ -329,7 +328,7 @@ def required_answer(upstream: facts.Body, consumer: ProductFacts) -> facts.Body:
     """Return the candidate of an upstream that needs the answer of this consumer, at any of its steps; empty without one."""
     path, candidate = "/".join(consumer.key), facts.candidate(upstream)
     is_missing = path in missing_parties(upstream) or approvals_of(upstream).get("moreWaiting")
-    return candidate if is_missing and candidate.get("phase") not in DECIDED_PHASES else {}
+    return candidate if is_missing and candidate.get("phase") not in facts.DECIDED_PHASES else {}
 
 
 def consumer_intents(consumer: facts.Body, upstreams: Iterable[facts.Body]) -> Iterator[Intent]:

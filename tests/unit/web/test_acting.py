@@ -410,6 +410,29 @@ async def test_a_required_role_approves_on_the_page_as_the_user(proxy, server):
     assert "acb: three markets agree" in text
 
 
+async def test_the_form_of_an_answer_shows_a_degraded_consumer_and_the_last_rollout_of_the_version(
+    proxy, server
+):
+    degrades = "search/ranking is degraded, and its SLO follows the release of pricing/pricing"
+    verdict = {"outcome": "Worse", "message": "v15 is worse in search/ranking / accuracy"}
+    product = server.reviews[OBJECT] = with_parties(**WAITS)
+    candidate = product["status"]["candidate"] | {"image": "registry.example/v15"}
+    earlier = version("v15", outcome="RolledBack", reason="CanaryWorse", endTime="2026-11-20T00:00:00Z",
+                      image="registry.example/v15", verdict=verdict)  # fmt: skip
+    product["status"] |= {"candidate": candidate, "history": [earlier]}
+    product["status"]["conditions"] = [
+        {"type": "DegradesDependents", "status": "True", "message": degrades}
+    ]
+    pages = consumers_page(proxy, server, consumer(), product)
+    async with pages as client:
+        answer = await client.get(f"{CONSUMER}/act/approve.pricing.pricing", headers=sent())
+        text = await answer.text()
+    assert degrades in text
+    assert (
+        "its last rollout: RolledBack CanaryWorse at 2026-11-20T00:00:00Z: v15 is worse in" in text
+    )
+
+
 async def test_an_answer_of_another_party_does_not_invalidate_the_form(proxy, server):
     product = server.reviews[OBJECT] = with_parties()
     store = store_of([product])

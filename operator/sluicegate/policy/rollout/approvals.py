@@ -56,6 +56,7 @@ class ApprovalState:
     meaning : what silence counts as. choice : with consumers `Any`, how many may agree; 0 otherwise.
     silence_seconds : from the begin of the wait until silence counts; 0 where it never does.
     held : silence counts now, and spec.suspend holds what follows. absent : parties that don't exist.
+    degraded : consumers that the candidate degrades by its release.
     """
 
     answers: tuple[ApprovalAnswer, ...]
@@ -70,6 +71,7 @@ class ApprovalState:
     silence_seconds: int = 0
     held: bool = False
     absent: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
 
     @property
     def agreed(self) -> bool:
@@ -100,6 +102,7 @@ class ApprovalState:
     def wait(self) -> str:
         """Return the awaited parties, those that agreed, invalid answers, and the meaning of silence."""
         parts = [f"waits for the agreement of {self._missing}"]
+        parts += [f"its release degrades {parties_text(self.degraded)}"] if self.degraded else []
         parts += [absent_consumer_text(party) for party in self.absent[:MAX_NAMED_PARTIES]]
         if self.held and self.until is not None and self.meaning is not None:
             time, parties = rfc3339(self.until), parties_text(self.waiting)
@@ -143,7 +146,13 @@ def approval_state(
     if candidate is None or candidate.is_parked or status.stable is None or approvals is None:
         return None
     parties = _Parties.of(terms, approvals, observed)
-    recorded = _recorded(candidate, observed.answers, parties.all, now)
+    degraded = tuple(
+        consumer.consumer
+        for consumer in observed.facts.degraded_consumers
+        if consumer.version == candidate.version
+    )
+    evidence = evidence_of(candidate, degraded)
+    recorded = _recorded(candidate, observed.answers, parties.all, evidence=evidence, now=now)
     answers = tuple(_judged(recorded, _represented(candidate, recorded)))
     agreed_parties = {answer.party for answer in answers if _counts(answer, AnswerVerdict.AGREE)}
     refused = tuple(answer for answer in answers if _counts(answer, AnswerVerdict.REFUSE))
@@ -160,6 +169,7 @@ def approval_state(
         silence_seconds=silence.after_seconds if silence is not None else 0,
         choice=len(frozenset(parties.choice) & frozenset(missing)),
         absent=tuple(party for party in missing if party in observed.absent_consumers),
+        degraded=degraded,
     )
     if until is None or silence is None or now < until or not missing:
         return state
@@ -289,7 +299,12 @@ def consumers_named(namespace: str, names: Iterable[str]) -> tuple[str, ...]:
 
 # ---- answers ----------------------------------------------------------------------------------
 def _recorded(
-    candidate: Candidate, party_answers: Iterable[PartyAnswer], parties: tuple[str, ...], now: int
+    candidate: Candidate,
+    party_answers: Iterable[PartyAnswer],
+    parties: tuple[str, ...],
+    *,
+    evidence: str,
+    now: int,
 ) -> list[ApprovalAnswer]:
     """Return the parties' answers to this rollout: those recorded in status, then new ones."""
     answers_before = candidate.approvals.answers if candidate.approvals is not None else ()
@@ -311,7 +326,7 @@ def _recorded(
             user=note.user[:LONGEST_ANSWER_USER],
             reason=note.reason[:LONGEST_ANSWER_REASON],
             answer_time=now,
-            evidence=evidence_of(candidate),
+            evidence=evidence,
         )
         answers.append(known_by_content.get(_content(new_answer), new_answer))
     return sorted(answers, key=lambda answer: (answer.answer_time, rank_by_party[answer.party]))
@@ -359,8 +374,8 @@ def _counts(answer: ApprovalAnswer, verdict: AnswerVerdict) -> bool:
     return not answer.problem and answer.verdict is verdict
 
 
-def evidence_of(candidate: Candidate) -> str:
-    """Return the present evidence on a candidate, in a sentence."""
+def evidence_of(candidate: Candidate, degraded: tuple[str, ...]) -> str:
+    """Return the present evidence on a candidate, in a sentence; `degraded` are consumers that it degrades."""
     if not candidate.weight:
         return "it has had no traffic"
     parts = [
@@ -369,6 +384,8 @@ def evidence_of(candidate: Candidate) -> str:
         for evidence in candidate.evidence
     ]
     text = f"at {candidate.weight} % of the traffic: {'; '.join(parts) or 'no evidence yet'}"
+    if degraded:
+        text = f"its release degrades {parties_text(degraded)}; {text}"
     return text[:LONGEST_ANSWER_EVIDENCE]
 
 

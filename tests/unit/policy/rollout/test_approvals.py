@@ -10,7 +10,12 @@ import pytest
 from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.versions import CandidatePhase
-from sluicegate.policy.model.observed import ManualRequest, PartyAnswer
+from sluicegate.policy.model.observed import (
+    DegradedConsumer,
+    Facts,
+    ManualRequest,
+    PartyAnswer,
+)
 from sluicegate.policy.rollout import request_decisions
 from sluicegate.policy.rollout.approvals import (
     approval_state,
@@ -193,6 +198,18 @@ def test_status_keeps_the_time_and_evidence_of_an_answer_over_a_restart():
     assert with_approvals(judged, after, given, NOW + 9000) == after
     withdrawn = with_approvals(judged, after, read(), NOW + 9000)
     assert withdrawn.candidate.approvals.answers == ()
+
+
+def test_an_answer_keeps_which_consumers_the_candidate_degrades_at_its_time():
+    degraded = DegradedConsumer(RANKING, "pricing/pricing", "v2", "accuracy fell")
+    of_another = DegradedConsumer(TRADE, "pricing/pricing", "v1", "accuracy fell")
+    facts = Facts(degraded_consumers=(degraded, of_another))
+    given = replace(read(answer(MANAGER, "acb")), facts=facts)
+    found = approval_state(terms(**BOTH), serving(candidate=PASSED), given, NOW)
+    assert found is not None
+    (kept,) = found.answers
+    assert kept.evidence.startswith("its release degrades search/ranking; at 50 % of the traffic")
+    assert f"{ENGINEER}; its release degrades search/ranking; agreed: acb" in found.wait
 
 
 def test_the_first_of_two_answers_of_one_person_counts():
