@@ -17,7 +17,8 @@ A ratio that has improved before the version came was bad by an incident. The bi
 no level without the version, so they are left out.
 
 Labels of right and of wrong answers may come after unequal times. Where the traffic changes, the ratio is
-that of the quicker ones until the others have come. So a change by itself has to last longer than labels take.
+that of the quicker ones until the others have come. So the change of the traffic is a variable of each model,
+bursts are left out, and a change by itself has to last longer than labels take.
 """
 
 from collections.abc import Iterator, Sequence

@@ -176,7 +176,7 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
 
 
 def _candidate_details(product: facts.Body, candidate_status: facts.Body) -> Iterator[str]:
-    """Yield the step of a candidate, what speaks against it, and its evidence, a line each."""
+    """Yield the step of a candidate, objections to it, and its evidence, a line each."""
     yield f"{candidate_status.get('phase')} at {facts.share_in_force(candidate_status)} % of the traffic"
     if hold_text := facts.hold_line(candidate_status):
         yield hold_text
