@@ -157,8 +157,8 @@ signatures: setup ## cosign, built from its module, verifies what `pack` signs; 
 	$(TIER) tests/signatures
 
 # Out of `make test` for its build: 1,500 packages that nothing else needs, in versions of their own.
-queues: programs ## Kueue, built from its module, admits and pre-empts trainings on a real API server (builds for minutes, once)
-	@$(RUN) python -m cluster build kueue >/dev/null
+queues: programs ## Kueue admits and pre-empts trainings, and trainings start TrainJobs of Kubeflow Trainer, on a real API server (builds both from their modules for minutes, once)
+	@$(RUN) python -m cluster build kueue trainer >/dev/null
 	$(TIER) tests/queues
 
 # All named mutants, or MUTANTS="R17 P28"; COUNT=40 SEED=1 draws others in addition, of all

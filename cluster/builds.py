@@ -185,8 +185,9 @@ def recipes() -> dict[str, Recipe]:
         "kwok": Recipe(
             "kwok", "sigs.k8s.io/kwok", package="sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES
         ),
-        # Only `make queues` asks for it.
+        # Only `make queues` asks for the next two.
         "kueue": Recipe("kueue", "sigs.k8s.io/kueue", package="sigs.k8s.io/kueue/cmd/kueue"),
+        "trainer": Recipe("trainer", "github.com/kubeflow/trainer/v2"),
         "metrics-server": Recipe(
             "metrics-server",
             _METRICS_SERVER,
@@ -293,10 +294,14 @@ def _folder(name: str, recipe: Recipe) -> Path:
     return cache_folder() / "programs" / name / f"{recipe.version}-{recipe.key()}"
 
 
-def module_folder(module: str) -> Path:
-    """Return the folder of a pinned module's sources, for the files that it ships beside its code."""
+def module_folder(module: str, requiring: str = "") -> Path:
+    """Return the folder of a pinned module's sources, for the files that it ships beside its code.
+
+    `requiring` is the folder under `go/` whose module requires it, where that isn't the module's own.
+    """
     built = {recipe.module: recipe.folder for recipe in recipes().values()}
-    folder = built.get(module, re.sub(r"/v\d+$", "", module).rsplit("/", 1)[-1])
+    own = built.get(module, re.sub(r"/v\d+$", "", module).rsplit("/", 1)[-1])
+    folder = requiring or own
     return _module_folder(module, GO_FOLDER / folder)
 
 

@@ -14,6 +14,7 @@ from tests.support.apiserver.people import chart
 from tests.support.failures.replicas import Replica, apply, ready_in_turn
 from tests.support.queues.kueue import kueue
 from tests.support.queues.trained_pods import trained_pods
+from tests.support.queues.trainer import trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        for name in ("etcd", "kube", "kwok", "helm", "kueue"):
+        for name in ("etcd", "kube", "kwok", "helm", "kueue", "trainer"):
             program(name)
 
 
@@ -49,6 +50,15 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         install_crds(started)
         install_gateway_api(started)
         yield started
+
+
+@pytest.fixture(scope="session")
+def trainer_plane(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """Yield the same with Kubeflow Trainer and the definition of RayJobs."""
+    with trainer(control_plane, tmp_path_factory.mktemp("trainer")):
+        yield control_plane
 
 
 @pytest.fixture(scope="session")

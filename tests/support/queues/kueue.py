@@ -10,7 +10,6 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final
 
-import requests
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -21,6 +20,7 @@ from cluster.builds import module_folder, program
 from cluster.definitions import wait_until_established
 from tests.support.failures.replicas import apply
 from tests.support.processes.running import free_port, start, stop
+from tests.support.queues.webhooks import addressed, answers
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def kueue(plane: ControlPlane, folder: Path) -> Iterator[None]:
     log = folder / "kueue.log"
     process = start([str(program("kueue")), f"--config={configuration}"], log=log, env=environment)
     try:
-        ready = partial(_answers, f"http://127.0.0.1:{health}/readyz")
+        ready = partial(answers, f"http://127.0.0.1:{health}/readyz")
         eventually(ready, seconds=90, what="Kueue ready")
         yield
     except BaseException:
@@ -196,7 +196,7 @@ def _definitions(source: Path, port: int, authority: bytes) -> Iterator[Body]:
         plural = definition["spec"]["names"]["plural"]
         if (source / f"crd/patches/webhook_in_{plural}.yaml").exists():
             webhook = {
-                "clientConfig": _address(port, "/convert", authority),
+                "clientConfig": addressed(port, "/convert", authority),
                 "conversionReviewVersions": ["v1"],
             }
             definition["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
@@ -211,14 +211,9 @@ def _webhooks(source: Path, port: int, authority: bytes) -> Iterator[Body]:
         for webhook in configuration["webhooks"]:
             path = webhook["clientConfig"]["service"]["path"]
             if any(part in path for part in ABOUT_TRAININGS):
-                kept.append(webhook | {"clientConfig": _address(port, path, authority)})
+                kept.append(webhook | {"clientConfig": addressed(port, path, authority)})
         name = f"kueue-{configuration['metadata']['name']}"
         yield configuration | {"metadata": {"name": name}, "webhooks": kept}
-
-
-def _address(port: int, path: str, authority: bytes) -> Body:
-    bundle = base64.b64encode(authority).decode()
-    return {"url": f"https://127.0.0.1:{port}{path}", "caBundle": bundle}
 
 
 def _configuration(folder: Path, port: int, health: int) -> Body:
@@ -238,10 +233,3 @@ def _configuration(folder: Path, port: int, health: int) -> Body:
         "integrations": {"frameworks": ["batch/job"]},
         "featureGates": {"VisibilityOnDemand": False},
     }
-
-
-def _answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.ConnectionError:
-        return False

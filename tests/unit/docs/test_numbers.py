@@ -53,7 +53,7 @@ WHOLE: Final = tuple(
     f"tests/{tier}"
     for tier in (
         "apiserver", "bentos", "benchmarks", "chaos", "golden/test_stories", "gitops", "kind", "lives",
-        "node", "prometheus", "skew", "unit/cli", "unit/measurement", "unit/notify", "unit/reviews", "unit/simulation",
+        "node", "prometheus", "queues", "skew", "unit/cli", "unit/measurement", "unit/notify", "unit/reviews", "unit/simulation",
         "unit/virtual", "unit/web",
     )
 )  # fmt: skip
