@@ -296,6 +296,7 @@ def test_a_trainjob_is_deleted_with_the_pod_of_its_launcher(training: Training):
     training.logged("is created")
     assert training.process
     training.process.kill()
+    training.free_slot()  # as a kubelet ends a pod whose process is killed
     name = training.pod["metadata"]["name"]
     training.plane.kubectl("delete", "pod", "-n", training.namespace, name, "--wait=false")
     eventually(lambda: not training.exists(), seconds=60, what="the TrainJob is deleted")
