@@ -114,7 +114,7 @@ def launch(body: dict[str, Any], environment: Mapping[str, str] = os.environ) ->
     Raises
     ------
     LaunchError
-        It failed, someone deleted it, or the API server refuses it.
+        It failed, it was deleted, or the API server refuses it.
     """
     signal.signal(signal.SIGTERM, _end)
     config.load_config()  # type: ignore[no-untyped-call]
@@ -144,7 +144,7 @@ def owned(body: dict[str, Any], kind: Kind, environment: Mapping[str, str]) -> d
         name for name in ("POD_NAME", "POD_UID", "SLUICEGATE_NAMESPACE") if name not in environment
     ]
     if missing:
-        raise LaunchError(f"{', '.join(missing)} are not set: retraining.env sets them by fieldRef")
+        raise LaunchError(f"{', '.join(missing)} are not set: set them by fieldRef, as in dataproduct.yaml")
     uid = environment["POD_UID"]
     name = f"{body['metadata']['name']}-{uid[:8]}"
     owner = {"apiVersion": "v1", "kind": "Pod", "name": environment["POD_NAME"], "uid": uid}
