@@ -144,7 +144,9 @@ def owned(body: dict[str, Any], kind: Kind, environment: Mapping[str, str]) -> d
         name for name in ("POD_NAME", "POD_UID", "SLUICEGATE_NAMESPACE") if name not in environment
     ]
     if missing:
-        raise LaunchError(f"{', '.join(missing)} are not set: set them by fieldRef, as in dataproduct.yaml")
+        raise LaunchError(
+            f"{', '.join(missing)} are not set: set them by fieldRef, as in dataproduct.yaml"
+        )
     uid = environment["POD_UID"]
     name = f"{body['metadata']['name']}-{uid[:8]}"
     owner = {"apiVersion": "v1", "kind": "Pod", "name": environment["POD_NAME"], "uid": uid}
