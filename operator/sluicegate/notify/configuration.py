@@ -255,7 +255,7 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
         if item["type"] == "too_short" and has_inner:
             continue  # the errors of its items are reported instead
         # The third part of a sink's location is its kind, by which pydantic selects the type.
-        parts = item["loc"][:2] + item["loc"][3:] if item["loc"][0] == "sinks" else item["loc"]
+        parts = item["loc"][:2] + item["loc"][3:] if item["loc"][:1] == ("sinks",) else item["loc"]
         path = ".".join(str(part) for part in parts)
         words = _WORDS.get(item["type"]) or item["msg"].removeprefix("Value error, ")
         yield Problem(path, words[0].lower() + words[1:])

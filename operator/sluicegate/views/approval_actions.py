@@ -76,16 +76,20 @@ def unhandled_answers(
     meta, bearer = product["metadata"], product if consumer is None else consumer
     annotations = facts.section(bearer, "metadata", "annotations")
     if consumer is None:
-        names = {role: role_annotation(role) for role in missing_parties(product)}
+        names = {party: role_annotation(party) for party in parties(product) if "/" not in party}
     else:
         key = f"{consumer['metadata']['namespace']}/{consumer['metadata']['name']}"
-        given = {answer.get("party") for answer in facts.entries(approvals_of(product), "answers")}
-        name = consumer_annotation(str(meta["namespace"]), str(meta["name"]))
-        names = {} if key in given else {key: name}
+        names = {key: consumer_annotation(str(meta["namespace"]), str(meta["name"]))}
     candidate = (facts.candidate(product).get("version"), approvals_of(product).get("id"))
+    recorded = {
+        (answer.get("party"), answer.get("verdict"), answer.get("user"))
+        for answer in facts.entries(approvals_of(product), "answers")
+    }
     for party, name in names.items():
         note = ApprovalNote.parse(annotations.get(name))
-        if note is not None and (note.version, note.rollout) == candidate:
+        if note is None or (note.version, note.rollout) != candidate:
+            continue
+        if (party, note.verdict, note.user) not in recorded:
             yield party, note
 
 

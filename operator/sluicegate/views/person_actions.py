@@ -182,7 +182,7 @@ def _candidate_details(product: facts.Body, candidate_status: facts.Body) -> Ite
         yield hold_text
     degrades = facts.condition(product, ConditionType.DEGRADES_DEPENDENTS)
     if degrades.get("status") == "True":
-        yield str(degrades.get("message", ""))
+        yield f"condition DegradesDependents, by any version of the product: {degrades.get('message', '')}"
     if earlier_end := _earlier_end(product, candidate_status):
         yield earlier_end
     if candidate_status.get("api"):
@@ -192,14 +192,15 @@ def _candidate_details(product: facts.Body, candidate_status: facts.Body) -> Ite
 
 
 def _earlier_end(product: facts.Body, candidate_status: facts.Body) -> str:
-    """Return how the last rollout of the same image ended; empty without one, or if it was promoted."""
+    """Return how the last rollout of the same image ended; empty without one, or if it was promoted and not rolled back."""
     image = candidate_status.get("image")
     for entry in facts.entries(product, "status", "history"):
         if image and entry.get("image") == image:
-            if entry.get("promotionTime"):
+            if entry.get("promotionTime") and entry.get("outcome") != "RolledBack":
                 return ""
+            reason = f" {entry['reason']}" if entry.get("reason") else ""
+            end = f"its last rollout: {entry.get('outcome')}{reason} at {entry.get('endTime')}"
             verdict = facts.section(entry, "verdict").get("message", "")
-            end = f"its last rollout: {entry.get('outcome')} {entry.get('reason', '')} at {entry.get('endTime')}"
             return f"{end}: {verdict}" if verdict else end
     return ""
 

@@ -327,7 +327,8 @@ def awaiting_products(
 def required_answer(upstream: facts.Body, consumer: ProductFacts) -> facts.Body:
     """Return the candidate of an upstream that needs the answer of this consumer, at any of its steps; empty without one."""
     path, candidate = "/".join(consumer.key), facts.candidate(upstream)
-    is_missing = path in missing_parties(upstream) or approvals_of(upstream).get("moreWaiting")
+    is_unlisted = approvals_of(upstream).get("moreWaiting") and not _has_answered(upstream, path)
+    is_missing = path in missing_parties(upstream) or is_unlisted
     return candidate if is_missing and candidate.get("phase") not in facts.DECIDED_PHASES else {}
 
 

@@ -204,10 +204,11 @@ class PortfolioPages:
         body = self._handling.store.products.body(Key(*key)) or {}
         awaiting = awaiting_products(request.portfolio.products, facts)
         waiting = {upstream.key for upstream, _ in awaiting}
+        callees = (upstream.key for upstream in facts.upstream if upstream.key is not None)
         bodies = {
-            upstream.key: self._handling.store.products.body(Key(*upstream.key))
-            for upstream in facts.upstream
-            if upstream.key in request.portfolio.by_key
+            key: self._handling.store.products.body(Key(*key))
+            for key in dict.fromkeys((*waiting, *callees))
+            if key in request.portfolio.by_key
         }
         upstreams = {
             key: body

@@ -62,7 +62,7 @@ def test_check_compares_a_bento_with_the_packages_of_its_python(
         (
             "",
             "3.10",
-            'is 3.10, and there are runtime images of Python 3.11, 3.12, 3.13: set python_version to "3.13"',
+            'is 3.10, and there are runtime images of Python 3.11, 3.12, 3.13: set python_version to "3.11"',
         ),
         ("nu mpy", "3.11", "env/python: requirements.txt: 'nu mpy' is no requirement"),
     ],

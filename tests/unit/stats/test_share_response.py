@@ -222,3 +222,46 @@ def test_labels_that_come_after_unequal_times_leave_no_change_by_itself_where_th
         assert found is not None
         shown += shows_own(found)
     assert shown <= RUNS // 20
+
+
+@pytest.mark.parametrize(
+    "events",
+    [(*(1000,) * 9, 1100, 1210, 1331), (1000, 1000, 1000, 1300, 1690, 2197, *(2197,) * 6)],
+    ids=["since the release", "before the release"],
+)
+def test_traffic_that_grows_from_one_moment_on_is_no_change_of_a_steady_ratio(events):
+    bins = hours(-9 * 12, tuple((0.2, total) for total in events))
+    found = share_response(bins, [ShareChange(0, 1.0)], block_seconds=BLOCK, lag_seconds=0)
+    assert found is not None
+    assert (found.follows, found.own) == (0.0, 0.0)
+
+
+def test_the_present_share_is_that_of_the_newest_bin_also_in_a_burst():
+    changes = [ShareChange(0, 0.15), ShareChange(30 * BLOCK, 1.0)]
+    before = hours(-72, ((0.1, 2400),) * 6)
+    counts = [(0.13, 200)] * 30 + [(0.3, 420)] * 18
+    since = [
+        Bin(index * BLOCK, (index + 1) * BLOCK, Count(round(ratio * events), events))
+        for index, (ratio, events) in enumerate(counts)
+    ]
+    found = share_response([*before, *since], changes, block_seconds=BLOCK, lag_seconds=0)
+    assert found is not None
+    assert found.present_share == pytest.approx(1.0)
+
+
+def test_few_events_a_block_are_no_burst():
+    """Counts of eight events scatter by a third; the whole hours before them don't."""
+    draw, kept = random.Random(1), 0
+    for _ in range(RUNS):
+        few = [max(round(draw.gauss(8, 8**0.5)), 1) for _ in range(72)]
+        bins = [
+            *hours(-12 * 30, ((0.2, 96),) * 30),
+            *(
+                Bin(index * BLOCK, (index + 1) * BLOCK, Count(events // 5, events))
+                for index, events in enumerate(few)
+            ),
+        ]
+        found = share_response(bins, [ShareChange(0, 1.0)], block_seconds=BLOCK, lag_seconds=0)
+        assert found is not None
+        kept += found.moments
+    assert kept >= RUNS * 102 * 0.98

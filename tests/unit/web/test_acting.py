@@ -619,8 +619,8 @@ async def test_the_page_of_a_consumer_offers_its_answer_before_the_candidate_wai
     asked["status"]["candidate"] |= {"phase": "Canary", "weight": 25}
     async with consumers_page(proxy, server, consumer(), asked) as client:
         text = await (await client.get(CONSUMER, headers=sent())).text()
-    assert "Its agreement is required</strong> before" in text
-    assert "promotes v15, at 25 % now" in text
+    assert "An answer of this product counts</strong> for v15 of" in text
+    assert "which has 25 % of the traffic now" in text
     assert 'href="/products/search/ranking/act/refuse.pricing.pricing"' in text
     assert "Nothing waits for a person" not in text
 
@@ -635,6 +635,13 @@ async def test_a_user_without_rights_on_the_consumer_has_the_command_and_no_form
         text = await (await client.get(address, headers=sent())).text()
         assert "may not do this here" in text
         assert "<form" not in text
+
+
+async def test_a_named_consumer_without_a_dependency_is_offered_its_answer(proxy, server):
+    named = document("ranking", "search", spec={"team": TEAM})
+    async with consumers_page(proxy, server, named) as client:
+        text = await (await client.get(CONSUMER, headers=sent())).text()
+    assert 'href="/products/search/ranking/act/approve.pricing.pricing"' in text
 
 
 @pytest.mark.parametrize(

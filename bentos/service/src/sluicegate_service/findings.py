@@ -198,17 +198,21 @@ def _links(bento: Bento) -> Iterator[Finding]:
             yield Finding.error(name, "is a symbolic link: a bento must hold its files itself")
 
 
-def _python(bento: Bento) -> Iterator[Finding]:
-    if not bento.python:
-        return
-    place, minor = "bento.yaml: image.python_version", ".".join(bento.python.split(".")[:2])
-    if minor not in PYTHONS:
+def unsupported_python(place: str, version: str) -> Iterator[Finding]:
+    """Yield an error for a Python that no runtime image has; `version` is empty where none is stated."""
+    if version and ".".join(version.split(".")[:2]) not in PYTHONS:
         yield Finding.error(
             place,
-            f"is {bento.python}, and there are runtime images of Python {', '.join(PYTHONS)}: set"
-            f' python_version to "{PYTHONS[-1]}" (bentofile.yaml: docker.python_version) and build again',
+            f"is {version}, and there are runtime images of Python {', '.join(PYTHONS)}: set"
+            f' python_version to "{PYTHON}" (bentofile.yaml: docker.python_version) and build again',
         )
-    elif minor != PYTHON:
+
+
+def _python(bento: Bento) -> Iterator[Finding]:
+    place = "bento.yaml: image.python_version"
+    yield from unsupported_python(place, bento.python or "")
+    minor = python_of(bento.python)
+    if minor != PYTHON:
         yield Finding.note(
             place,
             f"is {bento.python}: serving.runtimeImage must name the runtime image of Python {minor},"
@@ -231,8 +235,14 @@ def lacking(bento: Bento, packages: Mapping[str, str]) -> list[Mismatch]:
     """Return the requirements of the bento beyond `packages` and its own wheels. Raises BentoInvalid."""
     wheels = wheels_of(bento.folder)
     bundled = versions(wheels, runtime_tags(python=python_of(bento.python)))
-    requirements = requirements_in(bento, markers(python_of(bento.python)))
-    needed = [one for wheel in wheels if wheel.name in bundled for one in wheel.requires]
+    platform = markers(python_of(bento.python))
+    requirements = requirements_in(bento, platform)
+    needed = [
+        requirement
+        for wheel in wheels
+        if wheel.name in bundled
+        for requirement in wheel.requires(platform)
+    ]
     return compare(
         replace(requirements, locked=(*requirements.locked, *needed)),
         lambda name: bundled.get(name) or packages.get(name),

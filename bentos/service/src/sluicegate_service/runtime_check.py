@@ -63,7 +63,7 @@ def mismatches(bento: Bento) -> list[Mismatch]:
     tags = frozenset(sys_tags())
     bundled = versions(wheels, tags)
     needed = [
-        requirement for wheel in wheels if wheel.name in bundled for requirement in wheel.requires
+        requirement for wheel in wheels if wheel.name in bundled for requirement in wheel.requires()
     ]
     requirements = requirements_in(bento)
     more = (*requirements.locked, *needed, *extras_of(requirements.direct, requirements_of))

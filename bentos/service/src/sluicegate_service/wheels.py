@@ -13,7 +13,6 @@ import runpy
 import sys
 import zipfile
 from email.parser import HeaderParser
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from sluicegate_service import environment as names
 from sluicegate_service.bentos import BentoInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.tags import Tag
 
@@ -47,14 +46,18 @@ class BundledWheel:
         """Return whether it was built for one of the tags of a Python on a platform."""
         return not self.tags.isdisjoint(tags)
 
-    @cached_property
-    def requires(self) -> list[Requirement]:
-        """Its requirements, on this platform and without extras."""
+    def requires(self, platform: Mapping[str, str] | None = None) -> list[Requirement]:
+        """Return its requirements without extras, on a platform by its markers; without one, on this machine."""
         with self._opened_archive() as archive:
             names = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
             metadata = HeaderParser().parsestr(archive.read(next(names, "")).decode())
         needed = [Requirement(line) for line in metadata.get_all("Requires-Dist") or ()]
-        return [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+        environment = {**(platform or {}), "extra": ""}
+        return [
+            requirement
+            for requirement in needed
+            if requirement.marker is None or requirement.marker.evaluate(environment)
+        ]
 
     def unpack(self, into: Path) -> None:
         """Unpack its files below `into`; names outside of it are refused."""

@@ -10,7 +10,13 @@ import yaml
 
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.constraints import markers, python_of
-from sluicegate_service.findings import Finding, image_command, old_services, own_servers
+from sluicegate_service.findings import (
+    Finding,
+    image_command,
+    old_services,
+    own_servers,
+    unsupported_python,
+)
 from sluicegate_service.requirements import Requirements, compare, parse_requirements
 
 BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
@@ -36,7 +42,9 @@ def project_findings(
         place = "image" if name == SERVICE_FILE else "docker"
         yield image_command(f"{name}: {place}.{field}", command)
     python = options.get("python") or {}
-    version = python_of(str((options.get("docker") or {}).get("python_version") or ""))
+    stated_version = str((options.get("docker") or {}).get("python_version") or "")
+    yield from unsupported_python(f"{name}: docker.python_version", stated_version)
+    version = python_of(stated_version)
     try:
         requirements = parse_requirements(_requirements(folder, python), markers(version))
     except (OSError, BentoInvalid) as error:

@@ -72,7 +72,7 @@ def _python(bento: Bento) -> str:
     if not (bento.python or PYTHON).startswith(python):
         raise SluicegateError(
             f"the bento was built for Python {bento.python}, and there are runtime images of Python"
-            f' {", ".join(PYTHONS)}: set python_version to "{PYTHONS[-1]}" and build it again'
+            f' {", ".join(PYTHONS)}: set python_version to "{PYTHON}" and build it again'
         )
     return python
 
