@@ -110,7 +110,7 @@ def test_a_bento_that_the_runtime_satisfies_needs_no_image(tmp_path: Path, capsy
 
 
 def test_a_bento_for_another_python_version_is_refused(tmp_path: Path, capsys):
-    bento = write_bento(tmp_path / "b", python="3.12")
+    bento = write_bento(tmp_path / "b", python="3.10")
 
     assert main(["runtime-image", str(bento), "r.example/x:1", "--base", "r.example/run:1"]) == 1
     assert 'set python_version to "3.11"' in capsys.readouterr().err
