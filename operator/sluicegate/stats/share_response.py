@@ -23,7 +23,7 @@ bursts are left out, and a change by itself has to last longer than labels take.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import exp, inf, log, sqrt
+from math import exp, log
 from operator import mul
 from statistics import median
 from typing import Final, NamedTuple
@@ -40,11 +40,8 @@ IMPROVED: Final = log(100)
 """Natural logarithm of the likelihood ratio from which on an improvement is shown, beside the logarithm
 of the moments that are tried for it."""
 _PARAMETERS: Final = 4
-"""Of the largest model: constant, two slopes and the moment of the step. The slope of the traffic takes next to
-nothing of what hours scatter, of which there may be six."""
+"""Of the largest model: constant, two slopes and the moment of the step."""
 _SINGULAR_DETERMINANT: Final = 1e-9
-_COLLINEAR: Final = 0.05
-"""Part of a step's variance without which the traffic explains all that it would."""
 _SCALE_BLOCKS: Final = (1, 4, 12)
 """Lengths of time that are added up for a dispersion, in blocks."""
 _MIN_GROUPS: Final = 6
@@ -52,10 +49,8 @@ _LABEL_BLOCKS: Final = 12
 """Blocks whose mean is the traffic before a bin."""
 _BURST: Final = log(1.5)
 """Change of the traffic, as a natural logarithm, up to which it is never a burst."""
-_SIGMAS: Final = 4.0
+_BURST_SIGMAS: Final = 4.0
 """Standard deviations of the usual change from which on a change is a burst."""
-_LONGEST_BURST: Final = 60
-"""Blocks after the begin of a burst from which on its bins count."""
 _SIGMA_OF_MEDIAN: Final = 1.4826
 """Standard deviation of normal values by the median of their distances from 0."""
 _MAX_DESCENT_ROUNDS: Final = 500
@@ -127,54 +122,32 @@ def share_response(
     bins : of the ratio, oldest first. changes : of the version's share, oldest first.
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
-    measured_bins = [each for each in bins if each.events.total]
-    if not measured_bins:
-        return None
-    delays = list(_candidate_delays(block_seconds, lag_seconds))
-    rollout = _Rollout(
-        changes,
-        delays,
-        [delay.share(measured_bins[-1], changes) for delay in delays],
-        block_seconds,
-        labels_seconds(block_seconds, lag_seconds),
-    )
-    measured_bins, counting_errors = _with_traffic(measured_bins, block_seconds)
-    usual_bins = list(_without_bursts(measured_bins, counting_errors, block_seconds))
+    measured_bins = _with_traffic([each for each in bins if each.events.total], block_seconds)
+    usual_bins = list(_without_bursts(measured_bins, block_seconds))
     for kept_bins in (usual_bins, measured_bins):
-        response = _response(kept_bins, rollout)
+        response = _response(kept_bins, changes, block_seconds, lag_seconds)
         if response is not None:
             return response
     return None
 
 
-class _Rollout(NamedTuple):
-    """Changes of the share, the delays that are tried with the share in the newest bin by each, and the length of a block."""
-
-    changes: Sequence[ShareChange]
-    delays: Sequence["_Delay"]
-    present_shares: Sequence[float]
-    block_seconds: float
-    labelled: float
-
-
-def _response(bins: list[Bin], rollout: _Rollout) -> ShareResponse | None:
-    changes, block_seconds, labelled = rollout.changes, rollout.block_seconds, rollout.labelled
+def _response(
+    bins: list[Bin], changes: Sequence[ShareChange], block_seconds: float, lag_seconds: float
+) -> ShareResponse | None:
     number_before = sum(interval.end <= changes[0].time for interval in bins)
     if min(number_before, len(bins) - number_before) < MIN_BINS:
         return None
     bins = [*_since_improvement(bins[:number_before], block_seconds), *bins[number_before:]]
     sample = _Sample.of(bins)
-    shares = [[delay.share(interval, changes) for interval in bins] for delay in rollout.delays]
-    single_versions = [_model_of_share(sample, share_values) for share_values in shares]
-    best_single_version = max(single_versions, key=_explained_variance)
-    parts = _delay_parts(sample, shares)
-    mixed_versions = _model_of_share(sample, _mixed(parts, shares))
-    share_model = max(best_single_version, mixed_versions, key=_explained_variance)
-    present_share = (
-        rollout.present_shares[single_versions.index(best_single_version)]
-        if share_model is best_single_version
-        else sum(map(mul, parts, rollout.present_shares))
+    shares = [
+        [delay.share(interval, changes) for interval in bins]
+        for delay in _candidate_delays(block_seconds, lag_seconds)
+    ]
+    best_single_version = max(
+        (_model_of_share(sample, share_values) for share_values in shares), key=_explained_variance
     )
+    mixed_versions = _model_of_share(sample, _mixed_shares(sample, shares))
+    share_model = max(best_single_version, mixed_versions, key=_explained_variance)
     share_series = (shares[0], best_single_version.shares, mixed_versions.shares)
     best_step_model = max(
         (_model_of_share_and_step(sample, share_values) for share_values in share_series),
@@ -182,6 +155,7 @@ def _response(bins: list[Bin], rollout: _Rollout) -> ShareResponse | None:
     )
     largest_model = max(share_model, best_step_model, key=_explained_variance)
     noise = _dispersion(sample, largest_model, _lengths(bins, block_seconds))
+    labelled = labels_seconds(block_seconds, lag_seconds)
     begin = bins[best_step_model.begin].start
     later = [i for i, interval in enumerate(bins) if interval.start >= begin + labelled]
     lasting_step, lasting = _lasting_step(sample, best_step_model, later)
@@ -189,11 +163,11 @@ def _response(bins: list[Bin], rollout: _Rollout) -> ShareResponse | None:
     has_ended = len(later) >= MIN_BINS and lasting_step < best_step_model.step / 2
     if has_ended and own >= log(len(bins)) + IMPROVED:
         kept = [*bins[: best_step_model.begin], *(bins[i] for i in later)]
-        return _response(kept, rollout)
+        return _response(kept, changes, block_seconds, lag_seconds)
     return ShareResponse(
         without=min(max(sample.mean - share_model.slope * share_model.mean_share, 0.0), 1.0),
         at_full=min(max(sample.mean + share_model.slope * (1 - share_model.mean_share), 0.0), 1.0),
-        present_share=present_share,
+        present_share=share_model.shares[-1],
         follows=share_model.explained / (2 * noise),
         own=own,
         own_rise=best_step_model.step,
@@ -332,55 +306,33 @@ def _lengths(bins: Sequence[Bin], block_seconds: float) -> list[float]:
     return [(interval.end - interval.start) / block_seconds for interval in bins]
 
 
-def _with_traffic(bins: Sequence[Bin], block_seconds: float) -> tuple[list[Bin], list[float]]:
-    """Return the bins with the change of the traffic, and the standard error by which each is counted.
-
-    That of the first bin is 0. Blocks without an event are time of the hour before.
-    """
-    changed_bins, counting_errors = [], []
-    for index, interval in enumerate(bins):
+def _with_traffic(bins: Sequence[Bin], block_seconds: float) -> list[Bin]:
+    """Return the bins with the change of the traffic; that of the first one is 0."""
+    rates = [interval.events.total / (interval.end - interval.start) for interval in bins]
+    changed_bins = []
+    for index, rate in enumerate(rates):
         first = index
-        while first and interval.start - bins[first].start < _LABEL_BLOCKS * block_seconds:
+        while first and bins[index].start - bins[first].start < _LABEL_BLOCKS * block_seconds:
             first -= 1
-        past_events = sum(each.events.total for each in bins[first:index])
-        change = counting_error = 0.0
-        if past_events:
-            past_rate = past_events / (interval.start - bins[first].start)
-            rate = interval.events.total / (interval.end - interval.start)
-            change = log(rate / past_rate)
-            counting_error = sqrt(1 / interval.events.total + 1 / past_events)
-        changed_bins.append(interval._replace(traffic=change))
-        counting_errors.append(counting_error)
-    return changed_bins, counting_errors
+        past_rates = rates[first:index]
+        past = sum(past_rates) / len(past_rates) if past_rates else rate
+        changed_bins.append(bins[index]._replace(traffic=log(rate / past)))
+    return changed_bins
 
 
-def _without_bursts(
-    bins: Sequence[Bin], counting_errors: Sequence[float], block_seconds: float
-) -> Iterator[Bin]:
+def _without_bursts(bins: Sequence[Bin], block_seconds: float) -> Iterator[Bin]:
     """Yield the bins except those in which the traffic changes as it usually does not, and the hour after each.
 
-    There the ratio may be that of the quicker labels alone, and such bins may have most of the events. Traffic
-    that goes on to change so is no burst. Hours and blocks have usual changes of their own.
+    There the ratio may be that of the quicker labels alone, and such bins may have most of the events.
     """
-    changes: dict[bool, list[float]] = {False: [], True: []}
+    usual_change = median(abs(each.traffic) for each in bins) * _SIGMA_OF_MEDIAN if bins else 0.0
+    largest = max(_BURST_SIGMAS * usual_change, _BURST)
+    until = float("-inf")
     for each in bins:
-        changes[_is_block(each, block_seconds)].append(abs(each.traffic))
-    usual = {
-        is_block: _SIGMA_OF_MEDIAN * median(of_kind) if of_kind else 0.0
-        for is_block, of_kind in changes.items()
-    }
-    until = left_out_since = -inf
-    for each, counting_error in zip(bins, counting_errors, strict=True):
-        sigma = max(usual[_is_block(each, block_seconds)], counting_error)
-        if abs(each.traffic) > max(_SIGMAS * sigma, _BURST):
-            left_out_since = left_out_since if each.start < until else each.start
+        if abs(each.traffic) > largest:
             until = each.end + _LABEL_BLOCKS * block_seconds
-        if each.start >= until or each.end > left_out_since + _LONGEST_BURST * block_seconds:
+        if each.start >= until:
             yield each
-
-
-def _is_block(interval: Bin, block_seconds: float) -> bool:
-    return interval.end - interval.start < _LABEL_BLOCKS * block_seconds
 
 
 class _Model(NamedTuple):
@@ -439,11 +391,9 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
         )
         if not MIN_BINS <= bins_after <= len(centred_values) - MIN_BINS:
             continue
-        whole_variance = step_variance = weight * (1 - weight / total_weight)
+        step_variance = weight * (1 - weight / total_weight)
         if sample.traffic_variance > _SINGULAR_DETERMINANT:
             step_variance -= with_traffic * with_traffic / sample.traffic_variance
-        if step_variance <= _COLLINEAR * whole_variance:
-            continue  # the traffic changes as such a step does
         model = _solve_normal_equations(
             share_variance, step_variance, with_share, covariance, with_ratio
         )
@@ -453,8 +403,8 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
     return best_model
 
 
-def _delay_parts(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
-    """Return the parts of the delays in the mixture that explains most, by coordinate descent.
+def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
+    """Return the share at the mixture of the delays that explains most, by coordinate descent.
 
     The descent works on the products of all pairs of shares and goes on until a round explains nothing more:
     the shares of two delays are almost the same, so it takes many rounds, and a mixture that is left before
@@ -488,21 +438,20 @@ def _delay_parts(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[flo
             break
     total = sum(slopes)
     if not total:
-        return [1.0, *[0.0] * (len(shares) - 1)]
-    return [slope / total for slope in slopes]
-
-
-def _mixed(parts: Sequence[float], shares: Sequence[Sequence[float]]) -> list[float]:
-    """Return the share at a mixture of the delays."""
-    return [sum(map(mul, parts, row)) for row in zip(*shares, strict=True)]
+        return list(shares[0])
+    share_parts = [slope / total for slope in slopes]
+    return [
+        sum(share_part * x for share_part, x in zip(share_parts, row, strict=True))
+        for row in zip(*shares, strict=True)
+    ]
 
 
 def _dispersion(sample: _Sample, model: _Model, lengths: Sequence[float]) -> float:
     """Return the dispersion of a model's residuals, at least 1: the largest over several scales of time.
 
     A change lasts hours. Bins that scatter together for hours add up to more than single bins say. Where
-    earlier bins are hours and later ones are blocks, blocks alone say too little of the scatter of hours: each
-    scale has the sums of its own length or a longer one.
+    earlier bins are hours and later ones are blocks, those of an hour say nothing of the scatter of blocks,
+    and blocks alone too little of that of hours: each scale has the sums of its own length or a longer one.
 
     Parameters
     ----------
@@ -561,5 +510,6 @@ def _solve_normal_equations(  # noqa: PLR0917 - the two normal equations
             return _Model(
                 slope * share_covariance + step_slope * step_covariance, slope, step_slope
             )
-    step_slope = max(step_covariance / step_variance, 0.0)
+    # The traffic may change exactly as a step does, which then explains nothing more.
+    step_slope = max(step_covariance / step_variance, 0.0) if step_variance else 0.0
     return _Model(step_slope * step_covariance, 0.0, step_slope)
