@@ -17,15 +17,13 @@ A ratio that has improved before the version came was bad by an incident. The bi
 no level without the version, so they are left out.
 
 Labels of right and of wrong answers may come after unequal times. Where the traffic changes, the ratio is
-that of the quicker ones until the others have come. So the change of the traffic is a variable of each model,
-bursts are left out, and a change by itself has to last longer than labels take.
+that of the quicker ones until the others have come. So a change by itself has to last longer than labels take.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log
 from operator import mul
-from statistics import median
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -42,17 +40,9 @@ of the moments that are tried for it."""
 _PARAMETERS: Final = 4
 """Of the largest model: constant, two slopes and the moment of the step."""
 _SINGULAR_DETERMINANT: Final = 1e-9
-_SCALE_BLOCKS: Final = (1, 4, 12)
-"""Lengths of time that are added up for a dispersion, in blocks."""
+_GROUP_SIZES: Final = (1, 4, 12)
+"""Bins that are added up for a dispersion."""
 _MIN_GROUPS: Final = 6
-_LABEL_BLOCKS: Final = 12
-"""Blocks whose mean is the traffic before a bin."""
-_BURST: Final = log(1.5)
-"""Change of the traffic, as a natural logarithm, up to which it is never a burst."""
-_BURST_SIGMAS: Final = 4.0
-"""Standard deviations of the usual change from which on a change is a burst."""
-_SIGMA_OF_MEDIAN: Final = 1.4826
-"""Standard deviation of normal values by the median of their distances from 0."""
 _MAX_DESCENT_ROUNDS: Final = 500
 """Of the coordinate descent."""
 _MIN_EXPLAINED: Final = 1e-3
@@ -60,15 +50,11 @@ _MIN_EXPLAINED: Final = 1e-3
 
 
 class Bin(NamedTuple):
-    """Events between two moments, in seconds.
-
-    `traffic` is the natural logarithm of its events a second over those of the hour before it.
-    """
+    """Events between two moments, in seconds."""
 
     start: float
     end: float
     events: Count
-    traffic: float = 0.0
 
 
 class ShareChange(NamedTuple):
@@ -122,23 +108,12 @@ def share_response(
     bins : of the ratio, oldest first. changes : of the version's share, oldest first.
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
-    measured_bins = _with_traffic([each for each in bins if each.events.total], block_seconds)
-    usual_bins = list(_without_bursts(measured_bins, block_seconds))
-    for kept_bins in (usual_bins, measured_bins):
-        response = _response(kept_bins, changes, block_seconds, lag_seconds)
-        if response is not None:
-            return response
-    return None
-
-
-def _response(
-    bins: list[Bin], changes: Sequence[ShareChange], block_seconds: float, lag_seconds: float
-) -> ShareResponse | None:
+    bins = [interval for interval in bins if interval.events.total]
     number_before = sum(interval.end <= changes[0].time for interval in bins)
     if min(number_before, len(bins) - number_before) < MIN_BINS:
         return None
-    bins = [*_since_improvement(bins[:number_before], block_seconds), *bins[number_before:]]
-    sample = _Sample.of(bins)
+    bins = [*_since_improvement(bins[:number_before]), *bins[number_before:]]
+    sample = _Sample.of([interval.events for interval in bins])
     shares = [
         [delay.share(interval, changes) for interval in bins]
         for delay in _candidate_delays(block_seconds, lag_seconds)
@@ -153,8 +128,7 @@ def _response(
         (_model_of_share_and_step(sample, share_values) for share_values in share_series),
         key=_explained_variance,
     )
-    largest_model = max(share_model, best_step_model, key=_explained_variance)
-    noise = _dispersion(sample, largest_model, _lengths(bins, block_seconds))
+    noise = _dispersion(sample, max(share_model, best_step_model, key=_explained_variance))
     labelled = labels_seconds(block_seconds, lag_seconds)
     begin = bins[best_step_model.begin].start
     later = [i for i, interval in enumerate(bins) if interval.start >= begin + labelled]
@@ -163,7 +137,7 @@ def _response(
     has_ended = len(later) >= MIN_BINS and lasting_step < best_step_model.step / 2
     if has_ended and own >= log(len(bins)) + IMPROVED:
         kept = [*bins[: best_step_model.begin], *(bins[i] for i in later)]
-        return _response(kept, changes, block_seconds, lag_seconds)
+        return share_response(kept, changes, block_seconds=block_seconds, lag_seconds=lag_seconds)
     return ShareResponse(
         without=min(max(sample.mean - share_model.slope * share_model.mean_share, 0.0), 1.0),
         at_full=min(max(sample.mean + share_model.slope * (1 - share_model.mean_share), 0.0), 1.0),
@@ -200,14 +174,12 @@ def _lasting_step(sample: "_Sample", model: "_Model", later: Sequence[int]) -> t
     return step, step * step * weight * before / (weight + before)
 
 
-def _since_improvement(bins: list[Bin], block_seconds: float) -> list[Bin]:
+def _since_improvement(bins: list[Bin]) -> list[Bin]:
     """Return the bins after the improvement with the strongest evidence; all bins without one."""
-    sample = _Sample.of(bins)
+    sample = _Sample.of([interval.events for interval in bins])
     reversed_sample = replace(sample, ratios=[-ratio for ratio in sample.ratios])
     improved = _model_of_share_and_step(reversed_sample, [0.0] * len(bins))
-    noise = 1.0
-    if improved.explained:
-        noise = _dispersion(reversed_sample, improved, _lengths(bins, block_seconds))
+    noise = _dispersion(reversed_sample, improved) if improved.explained else 1.0
     has_improved = improved.explained / (2 * noise) >= log(len(bins)) + IMPROVED
     return bins[improved.begin :] if has_improved else bins
 
@@ -254,85 +226,36 @@ def _candidate_delays(block_seconds: float, lag_seconds: float) -> Iterator[_Del
 # ---- models ---------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Weights and bad ratios of the bins; the ratios around their mean and without what the traffic explains.
+    """Weights and bad ratios of the bins; the ratios around their mean.
 
     Attributes
     ----------
-    traffic : natural logarithm of the events of a bin over those of the hour before it, around its mean.
+    total : weighted sum of squares.
     """
 
     weights: list[float]
     ratios: list[float]
     mean: float
-    traffic: list[float]
-    traffic_variance: float
+    total: float
 
     @classmethod
-    def of(cls, bins: Sequence[Bin]) -> "_Sample":
-        counts = [interval.events for interval in bins]
+    def of(cls, counts: Sequence[Count]) -> "_Sample":
         bad_events, events = summed(counts)
         ratio = (bad_events + 0.5) / (events + 1)
         weights = [count.total / (ratio * (1 - ratio)) for count in counts]
         mean_ratio = bad_events / events
-        total_weight = sum(weights)
-        mean_traffic = (
-            sum(weight * each.traffic for weight, each in zip(weights, bins, strict=True))
-            / total_weight
-        )
-        traffic = [each.traffic - mean_traffic for each in bins]
-        variance = sum(map(mul, weights, map(mul, traffic, traffic)))
-        sample = cls(weights, [], mean_ratio, traffic, variance)
-        ratios = sample.centred([count.bad / count.total for count in counts])[1]
-        return replace(sample, ratios=ratios)
+        bad_ratios = [count.bad / count.total - mean_ratio for count in counts]
+        total = sum(bin_weight * y * y for bin_weight, y in zip(weights, bad_ratios, strict=True))
+        return cls(weights, bad_ratios, mean_ratio, total)
 
     def centred(self, values: Sequence[float]) -> tuple[float, list[float]]:
-        """Return the weighted mean of values, and the values around it without what the traffic explains."""
+        """Return the weighted mean of values, and the values around it."""
         mean_value = sum(map(mul, self.weights, values)) / sum(self.weights)
-        centred_values = [x - mean_value for x in values]
-        if self.traffic_variance <= _SINGULAR_DETERMINANT:
-            return mean_value, centred_values
-        slope = self.product(self.traffic, centred_values) / self.traffic_variance
-        return mean_value, [
-            x - slope * change for x, change in zip(centred_values, self.traffic, strict=True)
-        ]
+        return mean_value, [x - mean_value for x in values]
 
     def product(self, left_values: Sequence[float], right_values: Sequence[float]) -> float:
         """Return the weighted sum of products."""
         return float(sum(map(mul, map(mul, self.weights, left_values), right_values)))
-
-
-def _lengths(bins: Sequence[Bin], block_seconds: float) -> list[float]:
-    """Return the lengths of bins, in blocks."""
-    return [(interval.end - interval.start) / block_seconds for interval in bins]
-
-
-def _with_traffic(bins: Sequence[Bin], block_seconds: float) -> list[Bin]:
-    """Return the bins with the change of the traffic; that of the first one is 0."""
-    rates = [interval.events.total / (interval.end - interval.start) for interval in bins]
-    changed_bins = []
-    for index, rate in enumerate(rates):
-        first = index
-        while first and bins[index].start - bins[first].start < _LABEL_BLOCKS * block_seconds:
-            first -= 1
-        past_rates = rates[first:index]
-        past = sum(past_rates) / len(past_rates) if past_rates else rate
-        changed_bins.append(bins[index]._replace(traffic=log(rate / past)))
-    return changed_bins
-
-
-def _without_bursts(bins: Sequence[Bin], block_seconds: float) -> Iterator[Bin]:
-    """Yield the bins except those in which the traffic changes as it usually does not, and the hour after each.
-
-    There the ratio may be that of the quicker labels alone, and such bins may have most of the events.
-    """
-    usual_change = median(abs(each.traffic) for each in bins) * _SIGMA_OF_MEDIAN if bins else 0.0
-    largest = max(_BURST_SIGMAS * usual_change, _BURST)
-    until = float("-inf")
-    for each in bins:
-        if abs(each.traffic) > largest:
-            until = each.end + _LABEL_BLOCKS * block_seconds
-        if each.start >= until:
-            yield each
 
 
 class _Model(NamedTuple):
@@ -380,20 +303,17 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
     total_weight = sum(sample.weights)
     best_model = _Model(0.0)
     # Sums over the bins from the step on: a step is 1 there and 0 before.
-    weight = with_ratio = with_share = with_traffic = 0.0
-    reversed_bins = zip(sample.weights, sample.ratios, centred_values, sample.traffic, strict=True)
-    for bins_after, (bin_weight, y, x, change) in enumerate(reversed(list(reversed_bins)), start=1):
-        weight, with_ratio, with_share, with_traffic = (
+    weight = with_ratio = with_share = 0.0
+    reversed_bins = zip(sample.weights, sample.ratios, centred_values, strict=True)
+    for bins_after, (bin_weight, y, x) in enumerate(reversed(list(reversed_bins)), start=1):
+        weight, with_ratio, with_share = (
             weight + bin_weight,
             with_ratio + bin_weight * y,
             with_share + bin_weight * x,
-            with_traffic + bin_weight * change,
         )
         if not MIN_BINS <= bins_after <= len(centred_values) - MIN_BINS:
             continue
         step_variance = weight * (1 - weight / total_weight)
-        if sample.traffic_variance > _SINGULAR_DETERMINANT:
-            step_variance -= with_traffic * with_traffic / sample.traffic_variance
         model = _solve_normal_equations(
             share_variance, step_variance, with_share, covariance, with_ratio
         )
@@ -446,42 +366,28 @@ def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[fl
     ]
 
 
-def _dispersion(sample: _Sample, model: _Model, lengths: Sequence[float]) -> float:
-    """Return the dispersion of a model's residuals, at least 1: the largest over several scales of time.
+def _dispersion(sample: _Sample, model: _Model) -> float:
+    """Return the dispersion of a model's residuals, at least 1: the largest over several scales.
 
-    A change lasts hours. Bins that scatter together for hours add up to more than single bins say. Where
-    earlier bins are hours and later ones are blocks, those of an hour say nothing of the scatter of blocks,
-    and blocks alone too little of that of hours: each scale has the sums of its own length or a longer one.
-
-    Parameters
-    ----------
-    lengths : of the bins, in blocks.
+    A change lasts hours. Bins that scatter together for hours add up to more than single bins say.
     """
     unexplained_ratios = model.residuals(sample)
     largest_dispersion = 1.0
-    for scale in _SCALE_BLOCKS:
-        groups = list(_groups(lengths, scale))
-        if len(groups) < _MIN_GROUPS:
+    for size in _GROUP_SIZES:
+        groups = len(unexplained_ratios) // size
+        if groups < _MIN_GROUPS:
             break
         squared_sums = 0.0
-        for group in groups:
-            weights = sample.weights[group]
-            total = sum(map(mul, weights, unexplained_ratios[group]))
+        for group in range(groups):
+            group_slice = slice(group * size, (group + 1) * size)
+            weights = sample.weights[group_slice]
+            total = sum(
+                bin_weight * y
+                for bin_weight, y in zip(weights, unexplained_ratios[group_slice], strict=True)
+            )
             squared_sums += total * total / sum(weights)
-        largest_dispersion = max(
-            largest_dispersion, squared_sums / max(len(groups) - _PARAMETERS, 1)
-        )
+        largest_dispersion = max(largest_dispersion, squared_sums / max(groups - _PARAMETERS, 1))
     return largest_dispersion
-
-
-def _groups(lengths: Sequence[float], scale: float) -> Iterator[slice]:
-    """Yield slices of adjacent bins that are at least as long as a scale together; an incomplete one is left out."""
-    first, length = 0, 0.0
-    for index, bin_length in enumerate(lengths):
-        length += bin_length
-        if length >= scale:
-            yield slice(first, index + 1)
-            first, length = index + 1, 0.0
 
 
 def _solve_normal_equations(  # noqa: PLR0917 - the two normal equations
@@ -510,6 +416,5 @@ def _solve_normal_equations(  # noqa: PLR0917 - the two normal equations
             return _Model(
                 slope * share_covariance + step_slope * step_covariance, slope, step_slope
             )
-    # The traffic may change exactly as a step does, which then explains nothing more.
-    step_slope = max(step_covariance / step_variance, 0.0) if step_variance else 0.0
+    step_slope = max(step_covariance / step_variance, 0.0)
     return _Model(step_slope * step_covariance, 0.0, step_slope)

@@ -38,7 +38,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "diagnosis.previous_version": {"UNCOUNTED_HARM": 0.5},
     "diagnosis.symptoms": {"CONFIRMATION_BLOCKS": 12},
     "diagnosis.traffic_load": {"WINDOWS": (3, 12), "MIN_BLOCKS": 6},
-    "diagnosis.upstream_release": {"FOLLOWS": 5, "OWN": 6.21461, "MOMENTS": 1.5, "BLOCKS_BEFORE": 72, "MAX_HOURS_BEFORE": 24,
+    "diagnosis.upstream_release": {"FOLLOWS": 5, "OWN": 4.60517, "BLOCKS_BEFORE": 72, "MAX_HOURS_BEFORE": 24,
                                    "SINGLE_HOURS": 36, "LATER_SUMS": 24, "AWAITED_SHARE": 0.5},
     "evaluate": {"OUTAGE_ALERT_SECONDS": 300},
     "model.api_changes": {"LONGEST_NAME": 80, "MAX_NAMED": 5},

@@ -46,10 +46,8 @@ from sluicegate.views.numbers import duration, percent
 
 FOLLOWS: Final = 5.0
 """Natural logarithm of the likelihood ratio from which on a ratio follows a share."""
-OWN: Final = log(500)
-"""The same for a change by itself, beside `MOMENTS` times the logarithm of the moments that are tried for it."""
-MOMENTS: Final = 1.5
-"""One for the moment of the change, and a half for its size, which is estimated again after each block."""
+OWN: Final = log(100)
+"""The same for a change by itself, beside the logarithm of the moments that are tried for it."""
 BLOCKS_BEFORE: Final = 72
 """Blocks before the release that are compared with those since. More of them would reach back to what
 was before an earlier release."""
@@ -225,9 +223,7 @@ def _judged(
     """
     baseline, slo = result.baseline, result.terms
     accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad_ratio or 0.0)
-    is_change = (
-        response.own >= MOMENTS * log(response.moments) + OWN and response.own_rise >= slo.drop
-    )
+    is_change = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
     own = is_change and response.lasting >= OWN and response.lasting_rise >= slo.drop
     is_young = is_change and not own and now < response.decision_time
     rise = rise_of(release, response)
