@@ -158,14 +158,7 @@ def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iter
     if candidate_status:
         yield from _candidate_details(product, candidate_status)
     elif model.get("outcome") in RETRYABLE_OUTCOMES:
-        last_rollout = next(
-            (
-                entry
-                for entry in facts.entries(product, "status", "history")
-                if entry.get("image") == model.get("image")
-            ),
-            model,
-        )
+        last_rollout = _last_rollout(product, model.get("image")) or model
         yield f"its last rollout: {last_rollout.get('outcome')} {last_rollout.get('reason', '')}".rstrip()
     if decision := facts.decision_line(product):
         yield f"last decision: {decision}"
@@ -194,15 +187,19 @@ def _candidate_details(product: facts.Body, candidate_status: facts.Body) -> Ite
 def _earlier_end(product: facts.Body, candidate_status: facts.Body) -> str:
     """Return how the last rollout of the same image ended; empty without one, or if it was promoted and not rolled back."""
     image = candidate_status.get("image")
-    for entry in facts.entries(product, "status", "history"):
-        if image and entry.get("image") == image:
-            if entry.get("promotionTime") and entry.get("outcome") != "RolledBack":
-                return ""
-            reason = f" {entry['reason']}" if entry.get("reason") else ""
-            end = f"its last rollout: {entry.get('outcome')}{reason} at {entry.get('endTime')}"
-            verdict = facts.section(entry, "verdict").get("message", "")
-            return f"{end}: {verdict}" if verdict else end
-    return ""
+    entry = _last_rollout(product, image) if image else {}
+    if not entry or (entry.get("promotionTime") and entry.get("outcome") != "RolledBack"):
+        return ""
+    reason = f" {entry['reason']}" if entry.get("reason") else ""
+    end = f"its last rollout: {entry.get('outcome')}{reason} at {entry.get('endTime')}"
+    verdict = facts.section(entry, "verdict").get("message", "")
+    return f"{end}: {verdict}" if verdict else end
+
+
+def _last_rollout(product: facts.Body, image: object) -> facts.Body:
+    """Return the newest entry of an image in the history; empty without one."""
+    history = facts.entries(product, "status", "history")
+    return next((entry for entry in history if entry.get("image") == image), {})
 
 
 def _source_text(candidate_status: facts.Body) -> str:

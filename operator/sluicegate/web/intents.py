@@ -181,7 +181,7 @@ def intent_of(product: facts.Body, verb: str, version: str = "") -> Intent | Non
 def _is_decided(product: facts.Body) -> bool:
     """Return whether the candidate is being promoted or rolled back."""
     phase = facts.section(product, "status", "candidate").get("phase")
-    return phase in {"Promoting", "RollingBack"}
+    return phase in facts.DECIDED_PHASES
 
 
 def _retry_consequence(product: facts.Body) -> str:
@@ -326,10 +326,7 @@ def awaiting_products(
 
 def required_answer(upstream: facts.Body, consumer: ProductFacts) -> facts.Body:
     """Return the candidate of an upstream that needs the answer of this consumer, at any of its steps; empty without one."""
-    path, candidate = "/".join(consumer.key), facts.candidate(upstream)
-    is_unlisted = approvals_of(upstream).get("moreWaiting") and not _has_answered(upstream, path)
-    is_missing = path in missing_parties(upstream) or is_unlisted
-    return candidate if is_missing and candidate.get("phase") not in facts.DECIDED_PHASES else {}
+    return facts.candidate(upstream) if _is_awaited(upstream, "/".join(consumer.key)) else {}
 
 
 def consumer_intents(consumer: facts.Body, upstreams: Iterable[facts.Body]) -> Iterator[Intent]:
@@ -381,12 +378,7 @@ def _consumer_answer(
     party = f"{meta['namespace']}/{meta['name']}"
     name = f"{upstream_meta['namespace']}/{upstream_meta['name']}"
     verdict = ANSWERS[verb.partition(".")[0]]
-    approvals = approvals_of(upstream)
-    waiting_parties = approvals.get("waitingFor")
-    is_listed = isinstance(waiting_parties, list) and party in waiting_parties
-    if _is_decided(upstream) or not (
-        is_listed or (approvals.get("moreWaiting") and not _has_answered(upstream, party))
-    ):
+    if not _is_awaited(upstream, party):
         return None
     try:
         request = answer_request(upstream, party, verdict, version)
@@ -404,6 +396,13 @@ def _consumer_answer(
         state=(*state_of(consumer), str(upstream_meta.get("uid", "")), verb, request.rollout, *answer_identities(upstream, party)),
         answer=request, upstream=name,
     )  # fmt: skip
+
+
+def _is_awaited(upstream: facts.Body, party: str) -> bool:
+    """Return whether the answer of a party is missing; status may have no room for its name."""
+    is_unlisted = approvals_of(upstream).get("moreWaiting") and not _has_answered(upstream, party)
+    is_missing = party in missing_parties(upstream) or bool(is_unlisted)
+    return is_missing and not _is_decided(upstream)
 
 
 def _has_answered(upstream: facts.Body, party: str) -> bool:

@@ -210,24 +210,27 @@ class PortfolioPages:
             for key in dict.fromkeys((*waiting, *callees))
             if key in request.portfolio.by_key
         }
-        upstreams = {
-            key: body
+        candidates = {
+            key: required_answer(body, facts)
             for key, body in bodies.items()
-            if body is not None and (key in waiting or required_answer(body, facts))
+            if body is not None and key not in waiting
         }
+        upstreams = [
+            body
+            for key, body in bodies.items()
+            if body is not None and (key in waiting or candidates[key])
+        ]
         early = [
-            (request.portfolio.by_key[key], required_answer(body, facts))
-            for key, body in upstreams.items()
-            if key not in waiting
+            (request.portfolio.by_key[key], candidate)
+            for key, candidate in candidates.items()
+            if candidate
         ]
         offered_intents = (
-            await self._acting.offered(request.reader, body, upstreams.values())
-            if self._acting
-            else []
+            await self._acting.offered(request.reader, body, upstreams) if self._acting else []
         )
         return request.html(
             "product.html", it=detail, names=_titles(request.portfolio.products),
-            offered=offered_intents, asked=list(asked_of(body, upstreams.values())), awaited=awaiting,
+            offered=offered_intents, asked=list(asked_of(body, upstreams)), awaited=awaiting,
             early=early,
         )  # fmt: skip
 
