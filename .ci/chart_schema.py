@@ -24,6 +24,7 @@ BY_THE_CHART: Final = {
     "podName": "the chart sets it to the pod's name",
     "watchNamespaces": "set watchNamespaces, beside settings",
     "excludedNamespaces": "set excludedNamespaces, beside settings",
+    "randomIds": "set randomIds",
     "reviewsArchived": "set archive.enabled",
     "tracesEndpoint": "set tracing.endpoint",
     "metricsPort": "the chart's probes and Services use 8080",

@@ -259,6 +259,10 @@ class Settings(BaseSettings):
     """Whether products may have a preview (spec.rollout.preview), by which clients of a listener choose
     the candidate.
     """
+    random_ids: Flag = False
+    """Whether pods of products have no fixed user, group and fsGroup, because the platform assigns them.
+    A change replaces the pods of each product one by one, without a canary.
+    """
     show_log_tails: Flag = True
     """Whether status, events and messages have the last lines of the log of a training or pod that
     failed, without credentials. If false, they have the command that shows the log instead.

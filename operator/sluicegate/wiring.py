@@ -162,7 +162,9 @@ def _reconciler(
             tools.api, specs, observer, routes, first_starts, overlaps, keeper.obstacles
         ),
         reporter=reporter,
-        effects=Effects(observer, keeper, trainer, in_sync, kind, writer.write, tools.queue),
+        effects=Effects(
+            observer, keeper, trainer, in_sync, kind, settings.random_ids, writer.write, tools.queue
+        ),
         interceptors=(reporter.skip_overlap, slots.watch, reporter.refuse_invalid, routes.claim),
         forgetting=forgetting,
         wall=clocks.wall,

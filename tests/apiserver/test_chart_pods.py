@@ -106,6 +106,14 @@ def test_a_pod_without_user_ids_passes_the_restricted_v2_profile_of_openshift():
             }
 
 
+def test_random_ids_of_the_chart_are_those_of_the_products_pods_too():
+    for arguments, expected in (((), False), (("--set", "randomIds=true"), True)):
+        assert (
+            parse_settings(environment_of("operator", everywhere(*arguments))).random_ids
+            is expected
+        )
+
+
 def test_a_security_context_is_added_to_the_defaults():
     objects = everywhere("--set", "podSecurityContext.fsGroup=7,web.securityContext.runAsUser=8")
     container, spec = container_of("web", objects)

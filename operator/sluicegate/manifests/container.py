@@ -22,15 +22,14 @@ SCRATCH_SIZE: Final = "16Gi"
 """Size of a writable volume without a limit of ephemeral storage."""
 
 
-def pod_security() -> Manifest:
-    """Return the pod's part of the restricted profile."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": USER_ID,
-        "runAsGroup": USER_ID,
-        "fsGroup": USER_ID,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+def pod_security(*, random_ids: bool = False) -> Manifest:
+    """Return the pod's part of the restricted profile.
+
+    With `random_ids` the platform assigns user and group, as OpenShift's restricted-v2 requires.
+    Where it assigns none, the image's own user runs.
+    """
+    fixed_ids = {} if random_ids else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), USER_ID)
+    return {"runAsNonRoot": True, **fixed_ids, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def container_security() -> Manifest:

@@ -11,15 +11,18 @@ from sluicegate.manifests.version_annotations import memory_annotations
 
 
 def build_deployment(
-    product: DataProduct, version: VersionBase, *, replicas: int | None
+    product: DataProduct, version: VersionBase, *, replicas: int | None, random_ids: bool = False
 ) -> Manifest:
     """Return the Deployment of a version.
 
-    `replicas` is None while an autoscaler owns the number: a field that isn't applied isn't owned.
+    Parameters
+    ----------
+    replicas : None while an autoscaler owns the number: a field that isn't applied isn't owned.
+    random_ids : whether the platform assigns the user and group of the pods.
     """
     annotations = memory_annotations(version)
-    template = build_pod_template(product, version)
-    annotations[names.ANNOTATION_INPUTS_HASH] = inputs_hash(product, version)
+    template = build_pod_template(product, version, random_ids=random_ids)
+    annotations[names.ANNOTATION_INPUTS_HASH] = inputs_hash(product, version, random_ids=random_ids)
     annotations[names.ANNOTATION_TEMPLATE_HASH] = digest(template)
     own_labels = labels(product, Component.SERVER, version.version)
     return {

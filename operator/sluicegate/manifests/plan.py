@@ -48,7 +48,12 @@ def initial_children(
     product = with_allowed_preview(product, previews=settings.previews)
     spec = product.spec
     children = [
-        build_deployment(product, version, replicas=spec.serving.base_replicas),
+        build_deployment(
+            product,
+            version,
+            replicas=spec.serving.base_replicas,
+            random_ids=settings.random_ids,
+        ),
         build_stable_service(product, version.revision),
     ]
     if spec.rollout.mirror or spec.rollout.preview:

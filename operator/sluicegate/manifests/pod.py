@@ -67,7 +67,9 @@ LATER_FEEDBACK_FIELDS: Final = frozenset({"prediction"})
 """The same, of `serving.feedback`."""
 
 
-def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
+def build_pod_template(
+    product: DataProduct, version: VersionBase, *, random_ids: bool = False
+) -> Manifest:
     """Build the pod template of a version. Equal inputs (see inputs_hash) give an equal template."""
     serving = product.spec.serving
     pod_labels = labels(product, Component.SERVER, version.version) | pods_of(
@@ -85,7 +87,7 @@ def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
                 "automountServiceAccountToken": False,
                 "enableServiceLinks": False,
                 "terminationGracePeriodSeconds": grace_seconds(product),
-                "securityContext": pod_security(),
+                "securityContext": pod_security(random_ids=random_ids),
                 "imagePullSecrets": [ref.to_dict() for ref in serving.image_pull_secrets],
                 "initContainers": [
                     *fetch_containers(product, version),
@@ -100,11 +102,11 @@ def build_pod_template(product: DataProduct, version: VersionBase) -> Manifest:
     }
 
 
-def inputs_hash(product: DataProduct, version: VersionBase) -> str:
+def inputs_hash(product: DataProduct, version: VersionBase, *, random_ids: bool = False) -> str:
     """Return the hash of all fields of the spec that a version's pod template is rendered from.
 
     A live Deployment's template is rendered again only when this changes, so that an upgrade
-    of the operator restarts no pod.
+    of the operator restarts no pod. `random_ids`, a setting of the operator, is in it, too.
     """
     serving = product.spec.serving
     unset_fields = {
@@ -131,6 +133,7 @@ def inputs_hash(product: DataProduct, version: VersionBase) -> str:
             **({"preview": True} if product.spec.rollout.preview else {}),
             **({"consumers": consumers} if (consumers := _consumers(product)) else {}),
             **({"upstreams": upstreams} if (upstreams := _upstreams(product)) else {}),
+            **({"randomIds": True} if random_ids else {}),
         }
     )
 

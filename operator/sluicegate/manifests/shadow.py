@@ -40,6 +40,7 @@ class ShadowInterval:
     stable, candidate : the versions.
     since, until : interval of the labels' times, in seconds, without `since` itself.
     max_seconds : limit of its duration (a setting of the operator), whatever the product sets.
+    random_ids : whether the platform assigns the user and group of its pod.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ShadowInterval:
     since: int
     until: int
     max_seconds: int = 604_800
+    random_ids: bool = False
 
 
 def build_shadow_job(product: DataProduct, shadow: Shadow, interval: ShadowInterval) -> Manifest:
@@ -102,6 +104,7 @@ def _pod_spec(product: DataProduct, shadow: Shadow, interval: ShadowInterval) ->
             ),
             *scratch_volumes(shadow.resources),
         ],
+        random_ids=interval.random_ids,
     )
 
 

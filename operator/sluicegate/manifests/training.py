@@ -59,6 +59,7 @@ class Attempt:
     stable : the version to start from, mounted at /bento.
     plain_http_registries : registries without TLS (a setting of the operator).
     max_seconds : that it may take, whatever the product asks for (a setting of the operator).
+    random_ids : whether the platform assigns the user and group of its pod (a setting, too).
     """
 
     trigger: Trigger
@@ -66,6 +67,7 @@ class Attempt:
     stable: VersionBase
     plain_http_registries: tuple[str, ...] = ()
     max_seconds: int = 604_800
+    random_ids: bool = False
 
 
 def build_training_job(product: DataProduct, retraining: Retraining, attempt: Attempt) -> Manifest:
@@ -87,6 +89,7 @@ def build_training_job(product: DataProduct, retraining: Retraining, attempt: At
                 mounts=_mounts(retraining),
             ),
             volumes=_volumes(retraining, attempt),
+            random_ids=attempt.random_ids,
         ),
     }
     if retraining.pod_template is not None:
@@ -128,7 +131,12 @@ def single_pod_job(meta: Manifest, template: Manifest, *, seconds: int) -> Manif
 
 
 def trainer_pod(
-    product: DataProduct, *, fetch: list[Manifest], container: Manifest, volumes: list[Manifest]
+    product: DataProduct,
+    *,
+    fetch: list[Manifest],
+    container: Manifest,
+    volumes: list[Manifest],
+    random_ids: bool,
 ) -> Manifest:
     """Build the pod of a Job with the product's own code, with the service account of its trainings."""
     account = product.spec.retraining.service_account_name if product.spec.retraining else None
@@ -139,7 +147,7 @@ def trainer_pod(
             "serviceAccountName": account,
             "automountServiceAccountToken": account is not None,
             "enableServiceLinks": False,
-            "securityContext": pod_security(),
+            "securityContext": pod_security(random_ids=random_ids),
             "imagePullSecrets": [ref.to_dict() for ref in secrets],
             "initContainers": fetch,
             "containers": [container],

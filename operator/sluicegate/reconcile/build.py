@@ -62,6 +62,7 @@ def build_children(
     service_kind: ServiceKind,
     services: Mapping[str, ServiceRecord] | None = None,
     previews: bool = False,
+    random_ids: bool = False,
 ) -> tuple[Child, ...]:
     """Return all children except for Jobs, in the order in which they are applied.
 
@@ -73,6 +74,7 @@ def build_children(
     service_kind : of the Services of versions that aren't there yet.
     services : those that are, by revision: the kind of a Service can't change.
     previews : whether the operator's settings allow previews.
+    random_ids : whether the platform assigns the user and group of the pods.
     """
     live_services = services or {}
     kinds = {
@@ -84,6 +86,7 @@ def build_children(
         allocation,
         live,
         lambda revision: kinds.get(revision, service_kind),
+        random_ids=random_ids,
     )
     children = tuple(Child(resource, body, fingerprint(body)) for resource, body in manifests)
     if len({(child.resource, child.key) for child in children}) < len(children):
@@ -98,6 +101,8 @@ def _manifests(
     allocation: Allocation,
     live: Mapping[str, DeploymentRecord],
     kind_of: Callable[[str], ServiceKind],
+    *,
+    random_ids: bool,
 ) -> Iterator[tuple[Resource, Manifest]]:
     rollout = product.spec.rollout
     for placement in allocation.placements:
@@ -105,7 +110,10 @@ def _manifests(
         replicas = _replicas(placement, service)
         if service is not None and not _was_followed(product.status):
             version = _with_annotated_baseline(version, service)
-        yield DEPLOYMENTS, build_deployment(product, version, replicas=replicas)
+        yield (
+            DEPLOYMENTS,
+            build_deployment(product, version, replicas=replicas, random_ids=random_ids),
+        )
         if product.spec.route is not None:
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if allocation.placements:

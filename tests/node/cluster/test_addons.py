@@ -147,7 +147,7 @@ def test_starting_the_add_ons_twice_changes_nothing(world: World):
     assert not addons.up(world.backend)
 
 
-def test_a_bento_mounted_by_digest_is_served_through_the_gateway(split: World):
+def test_a_bento_mounted_by_digest_is_served_by_a_random_user_through_the_gateway(split: World):
     assert split.predict().json() == 1
 
 

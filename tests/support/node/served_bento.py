@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from sluicegate.api.versions import Release
 
 PRODUCT, CONSUMER = "churn", "catalog/ranking"
-USER = 1034
+USER = 1_000_770_000
+"""A user of a namespace's range, as OpenShift assigns one: with it goes group 0, and no image knows it."""
 LAUNCHER = ("python", "-m", "sluicegate_service.launcher", "/bento")
 RUNTIME_CHECK = ("python", "-m", "sluicegate_service.runtime_check", "/bento")
 SECURITY = {
     "runAsNonRoot": True,
     "runAsUser": USER,
-    "runAsGroup": USER,
+    "runAsGroup": 0,
     "fsGroup": USER,
     "seccompProfile": {"type": "RuntimeDefault"},
 }

@@ -70,15 +70,15 @@ def env_of(container: dict[str, Any]) -> dict[str, Any]:
     return {item["name"]: item.get("value") for item in container["env"]}
 
 
-def job_of(**changes: Any) -> dict[str, Any]:
+def job_of(*, random_ids: bool = False, **changes: Any) -> dict[str, Any]:
     owner = product(**changes)
     trigger = Trigger(id="0a1b2c3d", cause="ModelDecay", slo="accuracy", indicator="outcomes",
                       version="v1", trigger_time=0)  # fmt: skip
-    attempt = Attempt(trigger=trigger, number=2, stable=version_of(owner))
+    attempt = Attempt(trigger=trigger, number=2, stable=version_of(owner), random_ids=random_ids)
     return build_training_job(owner, owner.spec.retraining, attempt)
 
 
-def shadow_job_of(**changes: Any) -> dict[str, Any]:
+def shadow_job_of(*, random_ids: bool = False, **changes: Any) -> dict[str, Any]:
     spec = {"command": ["score"], "intervalSeconds": 3600, "timeoutSeconds": 60}
     owner = product(**{"spec.rollout.shadow": spec} | changes)
     interval = ShadowInterval(
@@ -89,6 +89,7 @@ def shadow_job_of(**changes: Any) -> dict[str, Any]:
         ),
         since=0,
         until=3600,
+        random_ids=random_ids,
     )
     return build_shadow_job(owner, owner.spec.rollout.shadow, interval)
 
@@ -275,6 +276,21 @@ def test_the_liveness_probe_period_follows_from_its_timeout():
     assert asked("startup") == ("/readyz", 1, 77)
     assert asked("readiness") == ("/readyz", 2, 5)
     assert asked("liveness") == ("/livez", 10, 3)
+
+
+@pytest.mark.parametrize("random_ids", [False, True])
+def test_pods_and_jobs_have_no_fixed_ids_where_the_platform_assigns_them(random_ids):
+    owner = product()
+    server = build_pod_template(owner, version_of(owner), random_ids=random_ids)["spec"]
+    jobs = (job_of(random_ids=random_ids), shadow_job_of(random_ids=random_ids))
+    for pod in (server, *(job["spec"]["template"]["spec"] for job in jobs)):
+        security = dict(pod["securityContext"])
+        assert security.pop("runAsNonRoot")
+        assert security.pop("seccompProfile") == {"type": "RuntimeDefault"}
+        ids = {} if random_ids else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), 1034)
+        assert security == ids
+        for one in (*pod.get("initContainers", ()), *pod["containers"]):
+            assert not {"runAsUser", "runAsGroup"} & one["securityContext"].keys()
 
 
 # ---- what makes a new pod ------------------------------------------------------------------

@@ -9,8 +9,10 @@ import pytest
 
 from benchmarks.virtual.network import Late, NetworkFault
 from benchmarks.virtual.trainings import Training
+from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, EVENTS, JOBS, LEASES, Key
+from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BLOCK,
     HOUR,
@@ -23,6 +25,7 @@ from tests.support.virtual.stories import (
     pushed,
     serving,
     trainings,
+    weight,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +106,45 @@ async def test_a_new_leader_has_the_states_of_all_products_at_once(world):
     world.on_step.append(lambda *_: seen.add(world.status(key)["state"]))
     await world.run(HOUR / 4)
     assert seen == {"Healthy"}
+
+
+@on_virtual_time
+async def test_a_leader_with_random_ids_replaces_the_pods_of_both_versions_and_starts_no_other(
+    world,
+):
+    world.cluster.set_quality(image("b"), Quality(start=20.0))
+    rollout = {"steps": [25], "maxDurationSeconds": 86_400}
+    key = world.apply(product(serving={"replicas": 4}, rollout=rollout))
+    first = world.start(**RARELY)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 25, seconds=600)
+    deployments = {name: body["metadata"]["uid"] for name, body in workloads(world, key).items()}
+    before = {pod.key for pod in world.cluster.pods_of(key)}
+    ready: set[int] = set()
+
+    def count_ready(*_: object) -> None:
+        labels = [pod.labels for pod in world.cluster.pods_of(key) if pod.ready]
+        ready.add(sum(label["sluicegate.dev/version"] == "v1" for label in labels))
+
+    await first.stop()
+    world.server.on_change.append(count_ready)
+    world.start(random_ids=True, **RARELY)
+    await world.run(200)
+    assert not before & {pod.key for pod in world.cluster.pods_of(key)}
+    assert min(ready) >= 4, "a new pod is ready before an old one ends"
+    found = workloads(world, key)
+    assert {name: body["metadata"]["uid"] for name, body in found.items()} == deployments
+    for body in found.values():
+        assert "runAsUser" not in body["spec"]["template"]["spec"]["securityContext"]
+    assert serving(world, key) == "v1"
+    assert weight(world, key) == 25
+    assert world.status(key)["candidate"]["version"] == "v2"
+
+
+def workloads(world: World, key: Key) -> dict[str, Any]:
+    """Return the Deployments of a product by name."""
+    return {one["metadata"]["name"]: one for one in world.server.all(DEPLOYMENTS, key.namespace)}
 
 
 @on_virtual_time

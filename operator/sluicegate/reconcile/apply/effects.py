@@ -40,6 +40,7 @@ class Effects:
     Attributes
     ----------
     services : the kind of the Services of new versions.
+    random_ids : whether the platform assigns the user and group of pods.
     report : writes the status again, with what keeps a child from being written.
     """
 
@@ -48,6 +49,7 @@ class Effects:
     trainer: Trainer
     in_sync: InSyncCache
     services: ServiceKind
+    random_ids: bool
     report: Callable[[ProductRecord, Observation, Plan], Awaitable[ProductRecord]]
     queue: WorkQueue
 
@@ -63,6 +65,7 @@ class Effects:
             service_kind=self.services,
             services=self.observer.services(record),
             previews=observation.previews,
+            random_ids=self.random_ids,
         )
         return Desired(children, inputs_digest)
 

@@ -110,6 +110,7 @@ class Trainer:
             stable=status.stable,
             plain_http_registries=self.settings.plain_http_registries,
             max_seconds=self.settings.max_retraining_seconds,
+            random_ids=self.settings.random_ids,
         )
         return build_training_job(observation.product, retraining, attempt)
 
@@ -127,6 +128,7 @@ class Trainer:
             since=shadow.since_time,
             until=shadow.until_time,
             max_seconds=self.settings.max_retraining_seconds,
+            random_ids=self.settings.random_ids,
         )
         return build_shadow_job(observation.product, spec, interval)
 
