@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -15,12 +16,16 @@ from tests.support.processes.splitting_proxy import (
     canary_rules,
     splitting,
 )
+from tests.support.processes.trace_receiver import TraceReceiver
 from tests.support.samples.bentos import build_sample
 from tests.support.samples.products import BEARER, ServedProduct, identity, launched
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.support.processes.trace_receiver import Received
 
 pytestmark = pytest.mark.heavy
 FACTORS = {"v1": 2, "v2": 3}
@@ -34,11 +39,12 @@ def build(name: str, folder: Path) -> Path:
 
 
 class Pair(NamedTuple):
-    """Both versions of the upstream, the proxy before them, and the consumer."""
+    """Both versions of the upstream, the proxy before them, the consumer, and the receiver of their traces."""
 
     versions: dict[str, ServedProduct]
     proxy: SplittingProxy
     consumer: ServedProduct
+    receiver: TraceReceiver
 
     def split(self, percent: int) -> None:
         """Give the candidate a share, by draws of consumers too."""
@@ -50,25 +56,38 @@ class Pair(NamedTuple):
 def pair(tmp_path_factory: pytest.TempPathFactory, secret: Path) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("upstreams")
     upstream = build("multiplied", folder)
+    receiver = TraceReceiver()
+
+    def sent() -> dict[str, str]:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
 
     def pod(version: str) -> dict[str, str]:
-        return identity("multiplied", version, secret) | {
-            "SLUICEGATE_REVISION": version * 5,
-            "FACTOR": str(FACTORS[version]),
-            "SLUICEGATE_CONSUMERS": json.dumps([CONSUMER]),
-        }
+        return (
+            identity("multiplied", version, secret)
+            | sent()
+            | {
+                "SLUICEGATE_REVISION": version * 5,
+                "FACTOR": str(FACTORS[version]),
+                "SLUICEGATE_CONSUMERS": json.dumps([CONSUMER]),
+            }
+        )
 
     with (
+        receiver,
         launched(upstream, folder / "v1", **pod("v1")) as stable,
         launched(upstream, folder / "v2", **pod("v2")) as candidate,
         splitting(canary_rules(UPSTREAM, stable.url, candidate.url, 50)) as proxy,
     ):
-        variables = identity("consuming", "v7", secret) | {
-            "MULTIPLIED_URL": proxy.url,
-            "SLUICEGATE_UPSTREAMS": json.dumps([UPSTREAM]),
-        }
+        variables = (
+            identity("consuming", "v7", secret)
+            | sent()
+            | {
+                "MULTIPLIED_URL": proxy.url,
+                "SLUICEGATE_UPSTREAMS": json.dumps([UPSTREAM]),
+            }
+        )
         with launched(build("consuming", folder), folder / "consumer", **variables) as consumer:
-            yield Pair({"v1": stable, "v2": candidate}, proxy, consumer)
+            yield Pair({"v1": stable, "v2": candidate}, proxy, consumer, receiver)
 
 
 def metrics(product: ServedProduct) -> str:
@@ -184,3 +203,37 @@ def test_a_client_of_the_consumer_cannot_choose_the_version(pair):
     draw = {"sluicegate-draw": UPSTREAM, "sluicegate-draw-1": "0", "sluicegate-version": "a b c"}
     answers = [pair.consumer.post("/in-turn", {"calls": 1}, **draw).json() for _ in range(24)]
     assert {answer["values"][0] for answer in answers} == set(FACTORS.values())
+
+
+@pytest.mark.parametrize("path", ["/in-turn", "/parallel", "/with-bentoml"])
+def test_a_request_the_spans_of_its_service_and_its_calls_are_one_trace_of_the_caller(pair, path):
+    trace, caller = secrets.token_hex(16), secrets.token_hex(8)
+    headers = {"traceparent": f"00-{trace}-{caller}-01"}
+    pair.consumer.post(path, {"calls": 2}, **headers).raise_for_status()
+
+    def of(product: str) -> list[Received]:
+        return [
+            span
+            for span in pair.receiver.spans
+            if span.trace == trace and span.resource["service.name"] == product
+        ]
+
+    calls = 3 if path == "/parallel" else 2
+    eventually(
+        lambda: (
+            sum(span.name == "POST /multiply" for span in of("multiplied")) == calls
+            and any(span.parent == caller for span in of("consuming"))
+        ),
+        seconds=30,
+        what="the spans of both products",
+    )
+    (request,) = (span for span in of("consuming") if span.parent == caller)
+    assert request.name == f"POST {path}"
+    assert request.resource["service.namespace"] == "catalog"
+    assert request.resource["service.version"] == "v7"
+    if path == "/in-turn":
+        (request,) = (span for span in pair.receiver.children(request) if span.name == "sum")
+    called = [span for span in pair.receiver.children(request) if span.name == "POST /multiply"]
+    assert len(called) == calls
+    assert {span.resource["service.version"] for span in called} <= FACTORS.keys()
+    assert not any("readyz" in span.name or "metrics" in span.name for span in pair.receiver.spans)

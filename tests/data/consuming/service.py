@@ -8,6 +8,7 @@ import aiohttp
 import bentoml
 import httpx
 import requests
+from opentelemetry import trace
 
 from sluicegate_service.product import ProductService
 from sluicegate_service.upstreams import Upstream
@@ -34,9 +35,10 @@ class Consuming(ProductService):
     def in_turn(self, calls: int) -> dict[str, Any]:
         """Call from a thread, one after the other."""
         answers = []
-        for _ in range(calls):
-            answer = self._session.post(f"{URL}/multiply", json={"numbers": [1]}, timeout=30)
-            answers.append(answer.json()["values"][0])
+        with trace.get_tracer("consuming").start_as_current_span("sum"):
+            for _ in range(calls):
+                answer = self._session.post(f"{URL}/multiply", json={"numbers": [1]}, timeout=30)
+                answers.append(answer.json()["values"][0])
         self.count("summed", good=not GOOD or set(answers) == {GOOD})
         return {"values": answers, "token": self.token(sum(answers))}
 

@@ -43,6 +43,7 @@ from sluicegate_service.paths import METRICS, PortFilter
 from sluicegate_service.prediction_log import close_log
 from sluicegate_service.request_limits import FeedbackRoute, Limits
 from sluicegate_service.secret_watch import secret_gauge, watch_secret
+from sluicegate_service.traces import traces
 from sluicegate_service.unknown_paths import counter_of
 from sluicegate_service.validation import bound_validation
 from sluicegate_service.wheels import add_to_path
@@ -113,6 +114,7 @@ def load_application(options: Options) -> Application:
     with _wrong_variables():
         require_feedback(service)
     bound_validation(service)
+    traces.open(service, os.environ)
     application = service.to_asgi(is_main=True)
     _redirect_monitors()  # after to_asgi, which configures BentoML as the service says
     _probe_no_other_server()
@@ -298,6 +300,7 @@ def _serve(application: Application, options: Options) -> int:
         server.run(sockets=sockets)
     finally:
         close_log()
+        traces.close()
     return 0 if server.started else 1
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sluicegate_service.environment import NAMESPACE, PRODUCT
+from sluicegate_service.traces import traces
 from sluicegate_service.upstream_outcomes import Met
 from sluicegate_service.version_marks import (
     CONSUMER_HEADER,
@@ -119,10 +120,10 @@ class Upstream:
         self._consumer = {CONSUMER_HEADER: f"{own_namespace}/{os.environ.get(PRODUCT, 'local')}"}
 
     def headers(self) -> dict[str, str]:
-        """Return headers for a call: the name of this product, and the draw of the current request."""
+        """Return headers for a call: the name of this product, draw and trace of the current request."""
         calls = current_calls.get()
         drawn = calls.headers(self.name) if calls is not None else {}
-        return drawn | self._consumer
+        return drawn | self._consumer | traces.headers()
 
     def answered(self, headers: Mapping[str, str]) -> None:
         """Note the version of an answer, by its headers, whose names are in any case."""
