@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
-from sluicegate.kube.resources import DEPLOYMENTS, SERVICES, Key
+from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.safety import Safety
 from tests.support.virtual.stories import (
@@ -20,6 +20,7 @@ from tests.support.virtual.stories import (
     pushed,
     served,
     serving,
+    slo,
     weight,
 )
 
@@ -193,3 +194,68 @@ async def test_a_quota_that_refuses_the_pods_of_a_first_version_is_in_status_wit
     world.start(**RARELY)
     await world.run(5)
     assert "pods is forbidden: exceeded quota" in world.condition(key, "Ready")["message"]
+
+
+FEEDBACK = {"feedback": {"secretRef": {"name": "search-feedback"}}}
+SCALED = {
+    "by a number": FEEDBACK | {"replicas": 2},
+    "by an autoscaler": FEEDBACK
+    | {
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 4},
+        "resources": {"requests": {"cpu": "100m"}},
+    },
+}
+
+
+def replicas(world: World, key: Key) -> int:
+    """Return the pods that the only version of a product is to have."""
+    (deployment,) = world.server.all(DEPLOYMENTS, key.namespace)
+    return int(deployment["spec"]["replicas"])
+
+
+def scale_to_zero(world: World, key: Key) -> None:
+    """Scale the only version of a product to zero, as another client."""
+    (deployment,) = world.server.all(DEPLOYMENTS, key.namespace)
+    name = Key(key.namespace, deployment["metadata"]["name"])
+    world.server.write(DEPLOYMENTS, name, {"spec": {"replicas": 0}}, subresource="scale")
+
+
+@pytest.mark.parametrize("serving_fields", SCALED.values(), ids=SCALED)
+@on_virtual_time
+async def test_a_product_that_another_client_scales_to_zero_gets_its_pods_back(
+    world, serving_fields
+):
+    key = await served(world, product(serving=serving_fields), **RARELY)
+    await world.run(HOUR / 4)
+    scale_to_zero(world, key)
+    assert replicas(world, key) == 0
+    await world.until(lambda: replicas(world, key) == 2, seconds=30)
+    await world.run(60)
+    assert sum(pod.ready for pod in world.cluster.pods_of(key)) == 2
+    assert serving(world, key) == "v1"
+
+
+@on_virtual_time
+async def test_a_night_without_pods_of_a_suspended_product_is_no_evidence(world):
+    key = await served(world, product(serving=SCALED["by a number"]), **RARELY)
+    await world.run(3 * HOUR)
+    assert slo(world, key) == ("Met", "WithinObjective")
+    stable = world.status(key)["stable"]
+    world.edit(key, suspend=True)
+    await world.run(30)
+    scale_to_zero(world, key)
+    for _ in range(10):
+        await world.run(HOUR)
+        assert not world.cluster.pods_of(key)
+        assert world.condition(key, "Ready")["reason"] == "PodsNotReady"
+        assert world.condition(key, "MetricsAvailable")["status"] == "False"
+        assert world.condition(key, "Degraded")["status"] == "Unknown"
+        assert slo(world, key) == ("Unknown", "NoData")
+    world.edit(key, suspend=None)
+    await world.until(lambda: serving(world, key) == "v1", seconds=60)
+    await world.until(lambda: slo(world, key) == ("Met", "WithinObjective"), seconds=HOUR)
+    status = world.status(key)
+    assert status["stable"] == stable, "its baseline, too"
+    assert not status.get("retraining")
+    assert not status.get("history")
+    assert not list(world.server.all(JOBS, key.namespace))
