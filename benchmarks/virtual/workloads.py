@@ -178,12 +178,16 @@ class Workloads:
         return cached[1]
 
     def _scale(self, key: Key, body: Body, template: str, replicas: int) -> str:
-        """Create and delete pods: one more than `replicas` during an update, and no fewer ready ones."""
+        """Create and delete pods, by the Deployment's maxSurge and maxUnavailable during an update."""
         pods = self.of(key)
         new = [pod for pod in pods if pod.template == template]
         old = [pod for pod in pods if pod.template != template]
         refused = ""
-        room = replicas + (1 if old and replicas else 0)
+        update = body["spec"].get("strategy", {}).get("rollingUpdate", {})
+        least = replicas - update.get("maxUnavailable", 0)
+        room = replicas + (update.get("maxSurge", 1) if old and replicas else 0)
+        if old and len(new) < replicas <= len(pods) and not update.get("maxSurge", 1):
+            self._replace_one(old, new, least)
         while len(new) < replicas and len(new) + len(old) < max(room, len(new) + 1 - len(old)):
             if refused := self._no_room(key.namespace):
                 break
@@ -195,7 +199,7 @@ class Workloads:
             if surplus <= 0:
                 break
             of_old = pod in old
-            if of_old and pod.ready and replicas and sum(p.ready for p in old) + ready <= replicas:
+            if of_old and pod.ready and replicas and sum(p.ready for p in old) + ready <= least:
                 continue
             if not of_old and len(new) <= replicas:
                 continue
@@ -205,6 +209,13 @@ class Workloads:
         if len(new) < replicas and not refused and old:
             self.call(key, 1.0)
         return refused
+
+    def _replace_one(self, old: list[Pod], new: list[Pod], least: int) -> None:
+        """Delete an earlier pod whose successor has no room beside it, while `least` stay ready."""
+        pod = min(old, key=lambda one: one.ready)
+        if sum(one.ready for one in (*old, *new)) - pod.ready >= least or not pod.ready:
+            old.remove(pod)
+            self._remove(pod)
 
     def _no_room(self, namespace: str) -> str:
         most = self.quota.get(namespace)

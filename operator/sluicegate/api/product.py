@@ -33,7 +33,7 @@ from sluicegate.api.product_info import (
 )
 from sluicegate.api.retraining import Retraining
 from sluicegate.api.review import ReviewCycle
-from sluicegate.api.rollout import Rollout
+from sluicegate.api.rollout import Capacity, Rollout
 from sluicegate.api.route import MAX_REMOVED_HEADERS, ParentRef, Route
 from sluicegate.api.serving import DEFAULT_BUCKETS_MILLISECONDS, Serving
 from sluicegate.api.slos import MAX_PROMQL_SLOS, Analysis, Slo
@@ -264,6 +264,18 @@ class DataProductSpec(ApiModel):
             f" {PREVIEW_HEADER}, or removes {MAX_REMOVED_HEADERS} headers, and rollout.preview removes that"
             f" header: leave it out, remove at most {MAX_REMOVED_HEADERS - 1}, or remove rollout.preview",
             field="route",
+        ),
+        Rule(
+            cel="!has(self.rollout) || !has(self.rollout.capacity) || self.rollout.capacity != 'Replace'"
+            " || has(self.serving) && (has(self.serving.replicas) && self.serving.replicas > 1"
+            " || has(self.serving.autoscaling) && self.serving.autoscaling.maxReplicas > 1)",
+            holds=lambda self: (
+                self.rollout.capacity is not Capacity.REPLACE or self.serving.max_replicas > 1
+            ),
+            message="rollout.capacity is Replace, which exchanges pods one by one, and of a single pod none"
+            " serves meanwhile: set serving.replicas or serving.autoscaling.maxReplicas to 2 or more, or"
+            " rollout.capacity to Double",
+            field="rollout",
         ),
     )
 

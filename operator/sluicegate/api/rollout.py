@@ -46,6 +46,13 @@ class Approval(StrEnum):
     MANUAL = "Manual"
 
 
+class Capacity(StrEnum):
+    """Where the pods of a candidate come from."""
+
+    DOUBLE = "Double"
+    REPLACE = "Replace"
+
+
 class Preview(ApiModel):
     """Listeners by which a candidate answers requests with the header sluicegate-preview."""
 
@@ -91,6 +98,12 @@ class Rollout(ApiModel):
     preview: Preview | None = None
     """Lets people and tests reach a candidate by a header, before and while it has a share of the
     traffic; these requests count for nothing. Without it a candidate answers by its share alone."""
+    capacity: Capacity = Capacity.DOUBLE
+    """Double starts a candidate's pods beside all pods of the stable version. Replace exchanges them one
+    by one (of more than 20 pods a twentieth at a time), so that both versions never have more pods than
+    serving.replicas, or autoscaling.maxReplicas: for GPUs that can't be doubled. While a pod is exchanged,
+    the others serve all of the traffic. A rollback returns the traffic as pods of the stable version
+    become ready."""
     history_limit: Annotated[int, Field(ge=1, le=20)] = 10
     """Number of versions that are kept for a rollback."""
     shadow: Shadow | None = None

@@ -258,6 +258,11 @@ class Serving(ApiModel):
         return self.autoscaling.min_replicas if self.autoscaling else self.replicas or 1
 
     @property
+    def max_replicas(self) -> int:
+        """Return the largest number of stable's pods."""
+        return self.autoscaling.max_replicas if self.autoscaling else self.replicas or 1
+
+    @property
     def buckets_milliseconds(self) -> tuple[int, ...]:
         """The histogram bounds in use."""
         return self.latency_buckets_milliseconds or DEFAULT_BUCKETS_MILLISECONDS

@@ -290,6 +290,9 @@ class Candidate(VersionBase):
     ready."""
     capacity: Annotated[int, Field(ge=0)] = 0
     """Number of pods that all of the traffic needs, if an autoscaler sets it; otherwise 0."""
+    returning: Annotated[int, Field(ge=0, le=100)] | None = None
+    """Share of the traffic, in percent, that it keeps in a rollback until pods of the stable version are
+    ready for it. Only with rollout.capacity Replace."""
     shares: Annotated[tuple[Share, ...], Field(max_length=MAX_SHARES)] = ()
     """Shares of the traffic that it has had, the oldest first. Evidence is counted from the first
     one on."""
@@ -339,6 +342,12 @@ class Candidate(VersionBase):
     """Time at which the operator retries its rollout after a fault of the cluster ended it."""
     retries: Annotated[int, Field(ge=0)] = 0
     """Number of times that a fault of the cluster has ended its rollout."""
+
+    @property
+    def has_part(self) -> bool:
+        """Return whether it has a part of the share that was decided, as its pods come up in parts."""
+        is_promoted = self.phase is CandidatePhase.PROMOTING
+        return self.weight < (FULL_WEIGHT if is_promoted else self.target)
 
     @property
     def rollout_start_time(self) -> int:

@@ -37,12 +37,16 @@ def build_autoscaler(
     autoscaling: Autoscaling,
     *,
     minimum_replicas: int = 0,
+    maximum_replicas: int = 0,
 ) -> Manifest:
     """Build the only autoscaler of a product: it scales the stable version.
 
     `minimum_replicas` is the least number of stable's pods while another version receives traffic, as a
-    rollback gives stable all of it at once.
+    rollback gives stable all of it at once. `maximum_replicas` is the greatest while another version
+    takes its pods of those that the product may have; 0 for the spec's.
     """
+    maximum_replicas = maximum_replicas or autoscaling.max_replicas
+    minimum_replicas = max(autoscaling.min_replicas, minimum_replicas)
     utilization = autoscaling.target_cpu_utilization_percentage
     target = {"type": "Utilization", "averageUtilization": utilization}
     cpu = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
@@ -57,10 +61,8 @@ def build_autoscaler(
                     "kind": "Deployment",
                     "name": version_name(product.metadata.name, stable.revision),
                 },
-                "minReplicas": max(
-                    autoscaling.min_replicas, min(minimum_replicas, autoscaling.max_replicas)
-                ),
-                "maxReplicas": autoscaling.max_replicas,
+                "minReplicas": min(minimum_replicas, maximum_replicas),
+                "maxReplicas": maximum_replicas,
                 "metrics": [cpu, *map(_metric, autoscaling.metrics)],
             },
         }

@@ -447,7 +447,7 @@ class _Comparison:
             yield self._with_decision(
                 Kind.ROLLOUT_STARTED, candidate.start_time, version=version, newest=True
             )
-        elif after.weight > before.weight > 0 and candidate.shares:
+        elif after.weight > before.weight > 0 and candidate.shares and not candidate.has_part:
             traffic_share = candidate.shares[-1]
             yield self._with_decision(
                 Kind.ROLLOUT_ADVANCED, traffic_share.start_time, version=version, newest=True,

@@ -110,10 +110,10 @@ def _manifests(
         replicas = _replicas(placement, service)
         if service is not None and not _was_followed(product.status):
             version = _with_annotated_baseline(version, service)
-        yield (
-            DEPLOYMENTS,
-            build_deployment(product, version, replicas=replicas, random_ids=random_ids),
+        body = build_deployment(
+            product, version, replicas=replicas, pods=placement.replicas, random_ids=random_ids
         )
+        yield DEPLOYMENTS, body
         if product.spec.route is not None:
             yield SERVICES, build_version_service(product, version, kind=kind_of(version.revision))
     if allocation.placements:
@@ -181,5 +181,6 @@ def _scaling(product: DataProduct, stable: Placement) -> Iterator[tuple[Resource
         yield POD_DISRUPTION_BUDGETS, build_disruption_budget(product)
     if product.spec.serving.autoscaling is not None:
         scaling = product.spec.serving.autoscaling
-        body = build_autoscaler(product, stable.version, scaling, minimum_replicas=stable.floor)
+        limits = {"minimum_replicas": stable.floor, "maximum_replicas": stable.ceiling}
+        body = build_autoscaler(product, stable.version, scaling, **limits)
         yield HORIZONTAL_POD_AUTOSCALERS, body

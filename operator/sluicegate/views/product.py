@@ -73,8 +73,10 @@ def stable_identity(product: Body) -> tuple[str, ...]:
 
 def share_in_force(candidate_status: Body) -> int:
     """Return the present share of a candidate, in percent; 0 without one, and once it is rolled back."""
-    is_returning = candidate_status.get("phase") in {"RollingBack", "Parked"}
-    return 0 if is_returning else int(candidate_status.get("weight", 0))
+    if candidate_status.get("phase") == "RollingBack":
+        return int(candidate_status.get("returning", 0))
+    is_parked = candidate_status.get("phase") == "Parked"
+    return 0 if is_parked else int(candidate_status.get("weight", 0))
 
 
 def step_line(candidate_status: Body) -> str:

@@ -340,6 +340,14 @@ def _preview(dice: random.Random, spec: Body) -> Body | None:
     return {"parentRefs": listeners, "durationSeconds": dice.choice((0, 600, 86_400))}
 
 
+def _capacity(_: random.Random, spec: Body) -> str:
+    """The other one, where the pods allow it."""
+    serving = spec.get("serving") or {}
+    most = (serving.get("autoscaling") or {}).get("maxReplicas", serving.get("replicas", 1))
+    is_double = (spec.get("rollout") or {}).get("capacity", "Double") == "Double"
+    return "Replace" if is_double and most > 1 else "Double"
+
+
 def _shadow(dice: random.Random, spec: Body) -> Body | None:
     if dice.random() < 0.25:
         return None
@@ -378,6 +386,7 @@ DRAWS: Final[dict[str, Any]] = {
     "rollout.maxDurationSeconds": lambda dice, _: dice.choice((None, 10, 3600, 7200, 2_678_400)),
     "rollout.consumers": _consumers,
     "rollout.preview": _preview,
+    "rollout.capacity": _capacity,
     "rollout.shadow": _shadow,
 }
 """Groups whose values mean something to the virtual world; any other value is drawn by its schema."""

@@ -205,6 +205,9 @@ def draw_product(dice: random.Random, number: int, *, wide: bool = False) -> Bod
         shadow = draw_shadow(copy(dice))
         if spec["priority"] != "High" or "mirror" in shadow:
             spec["rollout"]["shadow"] = shadow
+    most = 8 if scaled else serving["replicas"]
+    if wide and most > 1 and copy(dice).random() < 0.3:
+        spec["rollout"]["capacity"] = "Replace"
     if number and dice.random() < 0.2:
         first = {"namespace": NAMESPACES[0], "name": "product-0"}
         spec["dependsOn"] = [first]

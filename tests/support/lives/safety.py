@@ -223,6 +223,22 @@ class Safety:
         if after is not None:
             self._check_manifest(key, before, after)
         self._check_capacity(key, before, after)
+        self._check_room(key, before, after)
+
+    def _check_room(self, key: Key, before: Body | None, after: Body | None) -> None:
+        """Versions that exchange their pods never have more of them than the product may have."""
+        most = most_of(self.world.product(key))
+        was, now = (0 if one is None else one["spec"].get("replicas", 1) for one in (before, after))
+        touched_at = self.touched.get(key, float("-inf"))
+        if not most or now <= was or self.world.loop.time() - touched_at <= RECENT_SECONDS:
+            return
+        pods = sum(
+            one["spec"].get("replicas", 1)
+            for one in self.world.server.all(DEPLOYMENTS, key.namespace)
+            if one["metadata"]["labels"].get(names.LABEL_PRODUCT) == key.name
+        )
+        if pods > most:
+            self.report("room", key, f"its versions have {pods} pods, and may have {most}")
 
     def _check_manifest(self, key: Key, before: Body | None, after: Body) -> None:
         """One Deployment has one manifest: what was written before isn't written again by itself."""
@@ -251,7 +267,8 @@ class Safety:
             self._check_selected(key, before, replicas=now)
             return
         share = self._share(key, before["metadata"]["name"])
-        needed = ceil(share * self._base(key) / 100 - 1e-9)
+        rounding = 0.5 if most_of(self.world.product(key)) else 1e-9  # weights follow the pods
+        needed = ceil((share - rounding) * self._base(key) / 100)
         if now < min(needed, was):
             text = (
                 f"Deployment {before['metadata']['name']} goes from {was} to {now} pods with"
@@ -333,7 +350,18 @@ def base_of(body: Body) -> int:
     """Pods that a product asks for at least."""
     serving = body["spec"].get("serving") or {}
     scaling = serving.get("autoscaling")
-    return int(scaling.get("minReplicas", 1) if scaling else serving.get("replicas", 1))
+    base = int(scaling.get("minReplicas", 1) if scaling else serving.get("replicas", 1))
+    most = most_of(body)
+    return base if not most else max(1, min(base, most - ceil(most / 20)))
+
+
+def most_of(body: Body) -> int:
+    """Pods that both versions together may have, where they exchange them; else 0."""
+    serving = body["spec"].get("serving") or {}
+    if (body["spec"].get("rollout") or {}).get("capacity") != "Replace":
+        return 0
+    scaling = serving.get("autoscaling")
+    return int(scaling["maxReplicas"] if scaling else serving.get("replicas", 1))
 
 
 def weights_of(route: Body | None) -> dict[str, int]:

@@ -108,7 +108,7 @@ def full_status() -> dict[str, Any]:
             "version": "v2", "source": "Retraining", "phase": "Stepping", "step": 2, "weight": 25,
             "shares": [{"weight": 5, "startTime": time}, {"weight": 25, "startTime": time}],
             "startTime": time, "firstTrafficTime": time, "retryTime": time, "retries": 1,
-            "waitStartTime": time, "target": 25, "capacity": 4, "suspendTime": time, "suspendedSeconds": 60, "expectedSeconds": 1200,
+            "waitStartTime": time, "target": 25, "capacity": 4, "returning": 25, "suspendTime": time, "suspendedSeconds": 60, "expectedSeconds": 1200,
             "derived": {"steps": [25, 50], "maxDurationSeconds": 14400, "message": "3 requests a minute"},
             "hold": {
                 "check": "ObjectiveNotMet", "startTime": time, "message": "…", "request": "sluicegate.dev/promote=v2/1",

@@ -584,6 +584,21 @@ RULES = (
         "match another header",
     ),
     Case(
+        "versions that exchange their pods have more than one",
+        {"spec.rollout.capacity": "Replace", "spec.serving.replicas": 2},
+        {"spec.rollout.capacity": "Replace", "spec.serving.replicas": 1},
+        "spec.rollout",
+        "set serving.replicas or serving.autoscaling.maxReplicas to 2 or more",
+        (
+            {"spec.rollout.capacity": "Replace", "spec.serving.replicas": REMOVED},
+            {
+                "spec.rollout.capacity": "Replace",
+                "spec.serving.replicas": REMOVED,
+                "spec.serving.autoscaling": {"maxReplicas": 1},
+            },
+        ),
+    ),
+    Case(
         "previews come by a listener of the route",
         {"spec.rollout.preview": PREVIEW, "spec.route": ROUTED},
         {

@@ -46,6 +46,19 @@ def test_plan_prints_names_as_kubectl_does_and_images_with_wide(capsys):
     assert "@sha256:" in deployment
 
 
+def test_plan_and_check_state_what_exchanged_pods_mean_for_a_rollout(tmp_path, capsys):
+    rollout = {"spec.rollout.capacity": "Replace", "spec.rollout.steps": [10, 50]}
+    file = write(tmp_path / "product.yaml", changed(rollout | {"spec.serving.replicas": 4}))
+    text = (
+        "both versions have 4 pods together, and exchange 1 at a time; meanwhile 3 serve all requests,"
+        " each up to 134 % of its usual ones. The candidate has 1 for 10 %, 2 for 50 % of the traffic;"
+    )
+    assert main(["plan", file]) == 0
+    assert text in capsys.readouterr().out
+    assert main(["check", file]) == 0
+    assert f"spec.rollout.capacity: is Replace: {text}" in capsys.readouterr().out
+
+
 def test_plan_finds_products_among_other_documents(tmp_path, capsys):
     other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}
     file = write(tmp_path / "all.yaml", other, example(), changed({"metadata.name": "two"}))

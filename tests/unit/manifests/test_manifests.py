@@ -584,6 +584,41 @@ def test_pods_are_replaced_one_by_one_after_the_new_pod_is_ready():
     }
 
 
+@pytest.mark.parametrize(
+    ("capacity", "replicas", "pods", "update"),
+    [
+        ("Double", 2, 0, {"maxUnavailable": 0, "maxSurge": 1}),
+        ("Replace", 2, 0, {"maxUnavailable": 1, "maxSurge": 0}),
+        ("Replace", None, 2, {"maxUnavailable": 1, "maxSurge": 0}),
+        ("Replace", 1, 0, {"maxUnavailable": 0, "maxSurge": 1}),
+    ],
+)
+def test_where_pods_cannot_be_doubled_a_changed_one_takes_the_place_of_another(
+    capacity, replicas, pods, update
+):
+    """The only pod of a version stays until its successor is ready."""
+    owner = product(**{"spec.rollout.capacity": capacity, "spec.serving.replicas": 2})
+    spec = build_deployment(owner, version_of(owner), replicas=replicas, pods=pods)["spec"]
+    assert spec["strategy"]["rollingUpdate"] == update
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, (2, 8)),
+        ({"minimum_replicas": 5}, (5, 8)),
+        ({"minimum_replicas": 3, "maximum_replicas": 5}, (3, 5)),
+        ({"maximum_replicas": 1}, (1, 1)),
+    ],
+)
+def test_an_autoscaler_leaves_the_pods_of_another_version(limits, expected):
+    scaling = {"minReplicas": 2, "maxReplicas": 8}
+    owner = product(**{"spec.serving.replicas": REMOVED, "spec.serving.autoscaling": scaling})
+    autoscaling = owner.spec.serving.autoscaling
+    spec = build_autoscaler(owner, version_of(owner), autoscaling, **limits)["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == expected
+
+
 def test_the_example_training_job_is_the_first_attempt_of_a_sample_trigger():
     shadow = {"command": ["score"], "intervalSeconds": 3600}
     for change, jobs in (

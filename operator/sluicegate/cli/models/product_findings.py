@@ -14,6 +14,7 @@ from sluicegate.api.product_info import Direction
 from sluicegate.api.rollout import Approval
 from sluicegate.api.slos import OnDegraded
 from sluicegate.cli.inputs.spec_gaps import slos_without_labels, too_short_rollout
+from sluicegate.reconcile.traffic.exchange import describe_exchange
 from sluicegate.reviews.periods import UnknownZone, zone_of
 from sluicegate.settings import parse_settings
 from sluicegate_service.bentos import Bento
@@ -64,7 +65,7 @@ def product_findings(product: DataProduct) -> Iterator[Finding]:
 
 
 def _settings_without_effect(product: DataProduct) -> Iterator[Finding]:
-    """Yield the settings that do nothing beside the others, each with the field that it depends on."""
+    """Yield the settings that do nothing beside the others, or cost load, each with the field at fault."""
     spec = product.spec
     for slo in spec.slos:
         if slo.on_degraded is OnDegraded.RETRAIN and spec.retraining is None:
@@ -78,6 +79,8 @@ def _settings_without_effect(product: DataProduct) -> Iterator[Finding]:
             "spec.rollout.approval",
             "is Manual, and decides nothing beside rollout.approvals, whose parties have to agree: remove it",
         )
+    if exchange := describe_exchange(spec):
+        yield Finding.note("spec.rollout.capacity", f"is Replace: {exchange}")
     for goal in spec.business_goals:
         if goal.value_per_point is not None and goal.direction is Direction.EQUALS:
             yield Finding.warning(

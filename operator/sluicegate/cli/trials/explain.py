@@ -23,6 +23,8 @@ from sluicegate.cli.inputs.operator_settings import namespace_of_operator, opera
 from sluicegate.cli.printing.output import add_output, document, write, write_lines, write_names
 from sluicegate.cli.trials.explain_live import Live, read_live
 from sluicegate.kube.resources import Key
+from sluicegate.reconcile.traffic.allocation import share_in_force
+from sluicegate.reconcile.traffic.exchange import describe_exchange
 from sluicegate.settings import parse_settings
 from sluicegate.views.product_facts import decision_has_ended
 from sluicegate.views.words import DEGRADATION_OVER_TEXT
@@ -93,9 +95,11 @@ def status_lines(product: DataProduct) -> Iterator[str]:
     yield f"{product.metadata.namespace}/{product.metadata.name}: {status.state or 'Unknown'}, {stable}"
     if status.last_refresh_time is not None:
         yield f"  status refreshed at {rfc3339(status.last_refresh_time)}"
+    if exchange := describe_exchange(product.spec):
+        yield f"  rollout.capacity Replace: {exchange}"
     if status.candidate is not None:
         candidate = status.candidate
-        yield f"  candidate {candidate.version}: {candidate.phase} at {candidate.weight} %"
+        yield f"  candidate {candidate.version}: {candidate.phase} at {share_in_force(candidate)} %"
         yield from _hold_lines(candidate.hold)
         for evidence in candidate.evidence:
             yield (

@@ -26,6 +26,7 @@ from sluicegate.policy.model.desired_model import RolloutStanding, desired_model
 from sluicegate.policy.model.terms import terms_of
 from sluicegate.policy.rollout.candidates import is_frozen
 from sluicegate.policy.rollout.new_versions import lifecycle_obstacle
+from sluicegate.reconcile.traffic.exchange import describe_exchange
 from sluicegate.settings import Settings
 
 _STRENGTH: Final = tuple(PlannedOutcome)
@@ -142,6 +143,8 @@ def _rollout(
             )
         else:
             text = f"{version} starts with {terms.steps[0]} % of the traffic"
+            if exchange := describe_exchange(edited.spec):
+                text = f"{text} (rollout.capacity Replace: {exchange})"
             yield Effect(PlannedOutcome.CANARY, text)
     elif after.standing is RolloutStanding.HANDLED and (
         before is None or before.desired != after.desired

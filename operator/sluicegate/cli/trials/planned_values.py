@@ -7,11 +7,12 @@ from sluicegate.cli.inputs.spec_gaps import slos_without_labels, too_short_rollo
 from sluicegate.policy.derived_defaults import derived
 from sluicegate.policy.model.consumers import planned_evidence
 from sluicegate.policy.model.terms import terms_of
+from sluicegate.reconcile.traffic.exchange import describe_exchange
 from sluicegate.settings import Settings
 
 
 def derived_lines(product: DataProduct, settings: Settings) -> Iterator[str]:
-    """Yield the values that the operator derives if the product doesn't set them, and evidence of consumers.
+    """Yield the values that the operator derives if the product doesn't set them, its pods and its evidence.
 
     Each part begins with an empty line and the product's name; without values it is left out.
 
@@ -24,6 +25,9 @@ def derived_lines(product: DataProduct, settings: Settings) -> Iterator[str]:
     if values:
         yield f"\n{name}, left out and derived:"
         yield from (f"  {line}" for line in values)
+    if exchange := describe_exchange(product.spec):
+        yield f"\n{name}, rollout.capacity Replace:"
+        yield f"  {exchange}"
     if evidence := list(planned_evidence(product)):
         yield f"\n{name}, evidence of consumers:"
         yield from (f"  {line}" for line in evidence)

@@ -130,18 +130,22 @@ def recovered_candidate(
 
 # ---- what takes it on -----------------------------------------------------------------------
 def with_share(candidate: Candidate, weight: int, now: int) -> Candidate:
-    """Return the candidate with another share of the traffic, in percent, since `now`."""
-    changes: dict[str, object] = {}
+    """Return the candidate with another share of the traffic, in percent, since `now`.
+
+    A share below the decided one is a part of it, as the pods come up in parts: it waits for the next ones.
+    """
+    is_part = weight < (
+        FULL_WEIGHT if candidate.phase is CandidatePhase.PROMOTING else candidate.target
+    )
+    changes: dict[str, object] = {"wait_start_time": now} if is_part else {}
     if candidate.phase is CandidatePhase.STARTING:
         changes["step"] = 1
     if candidate.phase is not CandidatePhase.PROMOTING:
         changes["phase"] = next_phase(candidate.phase, PhaseCause.SHARE)
-    elif weight < FULL_WEIGHT:  # a part, as its pods come up in parts: it waits for the next ones
-        changes["wait_start_time"] = now
     shares = (*candidate.shares, Share(weight=weight, start_time=now))
     return candidate.replace(
         weight=weight,
-        target=weight,
+        target=max(weight, candidate.target) if is_part else weight,
         shares=bounded_shares(shares),
         first_traffic_time=candidate.first_traffic_time or now,
         **changes,
@@ -152,6 +156,8 @@ def ended_shares(shares: tuple[Share, ...], now: int) -> tuple[Share, ...]:
     """Return the traffic shares of a version whose traffic ends now; empty if it had none."""
     if not shares:
         return ()
+    if shares[-1].weight == 0:  # a rollback has recorded it
+        return shares
     return bounded_shares((*shares, Share(weight=0, start_time=now)))
 
 
@@ -202,4 +208,4 @@ def with_rollback(
 def parked_candidate(candidate: Candidate, **retry: object) -> Candidate:
     """Return a candidate without traffic or verdict; `retry` holds the fields for its next rollout."""
     phase = next_phase(candidate.phase, PhaseCause.PARK)
-    return candidate.replace(phase=phase, weight=0, **retry)
+    return candidate.replace(phase=phase, weight=0, returning=None, **retry)

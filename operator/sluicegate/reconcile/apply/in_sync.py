@@ -46,6 +46,7 @@ class InSyncCache:
                 placement.replicas,
                 placement.autoscaled,
                 placement.floor,
+                placement.ceiling,
             )
             for placement in allocation.placements
         ]

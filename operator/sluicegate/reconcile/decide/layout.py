@@ -4,9 +4,18 @@ from dataclasses import replace
 from typing import Final
 
 from sluicegate.api.product import DataProduct
+from sluicegate.api.rollout import Capacity
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase, SplitMode, VersionBase
+from sluicegate.api.versions import (
+    FULL_WEIGHT,
+    Candidate,
+    CandidatePhase,
+    Share,
+    SplitMode,
+    VersionBase,
+)
 from sluicegate.manifests.version_annotations import read_identity
+from sluicegate.policy.rollout.candidates import bounded_shares
 from sluicegate.policy.rollout.decision_status import accepted_version
 from sluicegate.reconcile.observe.observation import Observation
 from sluicegate.reconcile.traffic.allocation import (
@@ -15,7 +24,10 @@ from sluicegate.reconcile.traffic.allocation import (
     allocation_of,
     split_by_replicas,
     with_predecessors,
+    within_room,
 )
+from sluicegate.reconcile.traffic.exchange import Exchange, exchange_of
+from sluicegate.reconcile.traffic.split_verification import VerificationLevel
 
 FOLLOW_SECONDS: Final = 10
 """After a change of weight, until a version of which no pod is ready counts as one that gets none.
@@ -30,22 +42,38 @@ REMOVAL_SECONDS: Final = 60
 def allocation(observation: Observation, status: DataProductStatus) -> Allocation:
     """Return the allocation for this status: pods and weight of each version."""
     candidate = status.candidate
-    capacity = candidate.capacity if candidate is not None and observation.scales else 0
-    base_replicas = observation.product.spec.serving.base_replicas
-    pods = {revision: deployment.replicas for revision, deployment in observation.live.items()}
+    kept_pods = {revision: deployment.replicas for revision, deployment in observation.live.items()}
     allocation = allocation_of(
         observation.product,
         status,
-        stable_pods=max(capacity, base_replicas) if capacity else observation.stable_pods,
+        stable_pods=_demand(observation, status),
         route_followed=observation.followed,
         serving=_serving(observation, status),
-        kept_pods=None if is_route_gone(observation) else pods,
+        kept_pods=None if is_route_gone(observation) else kept_pods,
     )
-    if status.stable is not None or candidate is None:
+    if status.stable is None and candidate is not None:
+        if observation.product.spec.route is not None:
+            allocation = _first_version_as_stable(observation, candidate, allocation)
+        else:
+            allocation = _beside_predecessors(observation, candidate, allocation)
+    exchange = _exchange(observation, status)
+    if exchange is None:
         return allocation
-    if observation.product.spec.route is not None:
-        return _first_version_as_stable(observation, candidate, allocation)
-    return _beside_predecessors(observation, candidate, allocation)
+    pods = {revision: deployment.pods for revision, deployment in observation.live.items()}
+    return within_room(allocation, exchange, pods)
+
+
+def _exchange(observation: Observation, status: DataProductStatus) -> Exchange | None:
+    """Return the pods that the versions share; None where a candidate has pods of its own."""
+    return exchange_of(observation.product.spec, _demand(observation, status))
+
+
+def _demand(observation: Observation, status: DataProductStatus) -> int:
+    """Return the pods that all of the traffic needs."""
+    candidate = status.candidate
+    capacity = candidate.capacity if candidate is not None and observation.scales else 0
+    base_replicas = observation.product.spec.serving.base_replicas
+    return max(capacity, base_replicas) if capacity else observation.stable_pods
 
 
 def _beside_predecessors(
@@ -66,6 +94,7 @@ def _beside_predecessors(
         ready,
         candidate=live_candidate.ready if live_candidate else 0,
         selected=observation.selected,
+        exchange=exchange_of(observation.product.spec, allocation.placements[0].replicas),
     )
 
 
@@ -77,7 +106,9 @@ def _serving(observation: Observation, status: DataProductStatus) -> ServingPods
     live_stable, live_candidate = (
         observation.live.get(version.revision) for version in (stable, candidate)
     )
-    since = candidate.wait_start_time or candidate.start_time
+    since = max(candidate.wait_start_time or candidate.start_time, observation.term)
+    if candidate.returning is not None:  # each batch of stable's pods has the deadline
+        since = max(since, candidate.shares[-1].start_time)
     return ServingPods(
         stable=live_stable.ready if live_stable else 0,
         candidate=live_candidate.ready if live_candidate else 0,
@@ -85,16 +116,42 @@ def _serving(observation: Observation, status: DataProductStatus) -> ServingPods
         candidate_replicas=live_candidate.replicas if live_candidate else 0,
         selected=observation.selected,
         is_reached=_is_reached(observation, candidate),
-        waits_for_pods=observation.now - max(since, observation.term)
-        < return_seconds(observation.product, candidate),
+        waits_for_pods=observation.now - since < return_seconds(observation.product, candidate),
     )
 
 
+def with_returning(observation: Observation, status: DataProductStatus) -> DataProductStatus:
+    """Return the status with the share that a rolled back candidate keeps until stable's pods are ready.
+
+    Where versions exchange their pods, stable has only those for its own share. A candidate without
+    a ready pod keeps none, nor one whose time for a batch of stable's pods is over.
+    """
+    candidate, exchange = status.candidate, _exchange(observation, status)
+    if candidate is None or candidate.phase is not CandidatePhase.ROLLING_BACK:
+        return status
+    if not candidate.shares or (exchange is None and candidate.returning is None):
+        return status
+    before = candidate.weight if candidate.returning is None else candidate.returning
+    serving, kept = _serving(observation, status), 0
+    if exchange is not None and serving is not None and serving.candidate:
+        kept = FULL_WEIGHT - exchange.share_of(serving.stable) if serving.waits_for_pods else 0
+    share = min(before, kept)
+    if share == candidate.returning:
+        return status
+    shares = candidate.shares
+    if share != shares[-1].weight:
+        shares = bounded_shares((*shares, Share(weight=share, start_time=observation.now)))
+    return status.with_candidate(returning=share, shares=shares)
+
+
 def _is_reached(observation: Observation, candidate: Candidate) -> bool:
-    """Return whether all nodes apply the Service selector that the candidate's newest share needs."""
+    """Return whether the candidate's newest share is in force at each Gateway, or in the selector of all nodes."""
     if not candidate.shares:
         return False
-    return observation.now - candidate.shares[-1].start_time >= FOLLOW_SECONDS
+    if observation.now - candidate.shares[-1].start_time < FOLLOW_SECONDS:
+        return False
+    split = observation.split
+    return split is None or split.level >= VerificationLevel.ACCEPTED
 
 
 def preview_end_time(observation: Observation, status: DataProductStatus) -> int | None:
@@ -148,9 +205,12 @@ def return_seconds(product: DataProduct, candidate: Candidate) -> int:
     """Return for how many seconds a rolled-back version may keep serving while stable's pods start.
 
     Where replicas split the traffic, stable may have given up pods for the candidate's, and needs
-    two starts to have all of them again within the surge. A route returns the traffic at once.
+    two starts to have all of them again within the surge. A route returns the traffic at once, except
+    where stable has given up pods for the candidate's: a batch of them has the time of a start.
     """
     serving = product.spec.serving
+    if product.spec.rollout.capacity is Capacity.REPLACE:
+        return serving.progress_deadline_seconds
     if product.spec.route is not None or serving.autoscaling is not None:
         return 0
     pods = serving.base_replicas

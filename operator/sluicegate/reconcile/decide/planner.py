@@ -31,7 +31,7 @@ from sluicegate.reconcile.decide.evaluation_status import (
     with_removed_answers,
 )
 from sluicegate.reconcile.decide.events import EventNote, decision_status
-from sluicegate.reconcile.decide.layout import allocation
+from sluicegate.reconcile.decide.layout import allocation, with_returning
 from sluicegate.reconcile.decide.retraining_attempt import (
     with_admission,
     with_corrected_job,
@@ -105,6 +105,7 @@ def make_plan(observation: Observation) -> Plan:
     status = with_answers(observation, status)
     status = bounded(observation.terms, with_ended_training(observation, status))
     status = with_capacity(observation.product, status, observation.stable_pods)
+    status = with_returning(observation, status)
     return Plan(status, allocation(observation, status), evaluation, events)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sluicegate.api.rollout import Capacity
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.reconcile.decide.planner import Plan
 from sluicegate.reconcile.decide.serving_rollout import is_rolling, is_stuck
@@ -45,7 +46,13 @@ def _by_progress(  # noqa: PLR0911 - one a reason to look
         if phase is CandidatePhase.AWAITING_APPROVAL and _share_is_verified(observation, plan):
             # It may wait for a person for days; blocks and pods enqueue it by themselves.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.terms.block_seconds))
-        if phase is CandidatePhase.STEPPING and _share_is_verified(observation, plan):
+        is_exchanged = (
+            candidate is not None
+            and candidate.has_part
+            and observation.product.spec.rollout.capacity is Capacity.REPLACE
+        )
+        is_verified = not is_exchanged and _share_is_verified(observation, plan)
+        if phase is CandidatePhase.STEPPING and is_verified:
             # Evidence comes in blocks, which enqueue it, as changed workloads do; a step may last days.
             return RequeueAfter(max(REQUEUE_SECONDS, observation.observed.canary_block_seconds))
         # Only the pods of a canary that starts can change something.

@@ -101,7 +101,7 @@ def _next_progress(
         case CandidatePhase.STARTING | CandidatePhase.STEPPING | CandidatePhase.AWAITING_APPROVAL:
             weight = target_weight(observation.product.spec, candidate)
             is_due = weight != candidate.weight and not is_before_share(observation, status)
-            share = weight if is_due else None
+            share = layout.part or weight if is_due else None
         case CandidatePhase.PROMOTING if candidate.weight == FULL_WEIGHT:
             return _promotion_progress(
                 observation, status, candidate, stable=status.stable.revision
@@ -134,6 +134,8 @@ def _rollback_progress(
     """Return the progress of a rollback, which ends once the candidate's pods are unreachable."""
     if not candidate.shares:
         return _COMPLETED
+    if candidate.returning:  # stable's pods for it aren't ready yet
+        return _WAITING
     if not (_is_accepted(observation) and _attribution_is_complete(observation, candidate)):
         return _WAITING
     pods = _reachable(observation, status, candidate, candidate.revision)
@@ -252,7 +254,7 @@ def advance(
     if candidate.weight < FULL_WEIGHT and status.decision is not None:
         text = f"{text}. {status.decision.message}"
     text += comparison_of(after)
-    event_is_quiet = candidate.weight == FULL_WEIGHT
+    event_is_quiet = candidate.weight == FULL_WEIGHT or candidate.has_part
     return after, (
         EventNote(
             EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, log_only=event_is_quiet

@@ -101,6 +101,15 @@ class DeploymentRecord(ChildRecord):
     unavailable_since: int = field(default=0, compare=False)
     refusal: str = field(default="", compare=False)
 
+    @property
+    def pods(self) -> int:
+        """Return the pods that it takes: those that exist or are asked for.
+
+        A pod that replaces the only one comes beside it; where it finds no room, it must keep none.
+        """
+        is_replaced = self.rolling and self.replicas == 1
+        return self.replicas if is_replaced else max(self.replicas, self.total)
+
     def __post_init__(self) -> None:
         """Compute the fields that are compared instead of `current` and `total`."""
         object.__setattr__(self, "serving", self.current and self.ready > 0)

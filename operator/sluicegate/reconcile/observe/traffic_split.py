@@ -15,7 +15,7 @@ from sluicegate.measurement.canary_blocks import Requests
 from sluicegate.measurement.product_view import ProductBlocks
 from sluicegate.reconcile.live.children import RouteRecord
 from sluicegate.reconcile.routes.gateway_state import ABSENT, GatewayState
-from sluicegate.reconcile.traffic.allocation import allocation_of
+from sluicegate.reconcile.traffic.allocation import allocation_of, share_in_force
 from sluicegate.reconcile.traffic.split_verification import (
     Split,
     VerificationLevel,
@@ -68,12 +68,11 @@ def split_of(
         accepted = _verified_draws(blocks.product, live, weights) or accepted
     if candidate is None or not candidate.shares:
         return Split(accepted[0], accepted[1], enough=True)
-    is_returning = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
     seconds = now - candidate.shares[-1].start_time
     sent_requests = blocks.sent()
     return verify_share(
         accepted,
-        0 if is_returning else candidate.weight,
+        share_in_force(candidate),
         requests if sent_requests is None else sent_requests,
         seconds=seconds,
         gateway=sent_requests is not None,

@@ -370,7 +370,9 @@ def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
     if not problem and candidate.shadow is not None:
         problem = candidate.shadow.message
     if not problem:
-        problem = _share_not_applied(observation, candidate)
+        problem = _pods_awaited(observation, candidate) or _share_not_applied(
+            observation, candidate
+        )
     text, hold = f"{candidate.version} at {share_in_force(candidate)} %.", candidate.hold
     reason: str = Reason(candidate.phase)
     if hold is not None:
@@ -378,6 +380,18 @@ def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
         text = f"{hold.message}{request}."
         reason = reason if hold.check in _CONTINUING_REASONS else hold.check
     return Finding(Type.ROLLOUT_PROGRESSING, "True", reason, f"{text} {problem}".strip())
+
+
+def _pods_awaited(observation: Observation, candidate: Candidate) -> str:
+    """Return the pods of stable that a rollback waits for; empty without a wait."""
+    stable = observation.product.status.stable
+    if not candidate.returning or stable is None:
+        return ""
+    live = observation.live.get(stable.revision)
+    return (
+        f"It keeps this share until pods of {stable.version} are ready for it, of which"
+        f" {live.ready if live else 0} are; each of its own makes room for one (rollout.capacity Replace)."
+    )
 
 
 def _share_not_applied(observation: Observation, candidate: Candidate) -> str:

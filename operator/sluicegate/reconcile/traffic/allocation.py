@@ -14,6 +14,7 @@ from sluicegate.api.rollout import DEFAULT_STEPS
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase, PastVersion, VersionBase
 from sluicegate.policy.rollout.shadow_phase import is_tried
+from sluicegate.reconcile.traffic.exchange import Exchange, exchange_of
 
 SURGE: Final = 1.5
 """Without a route, the pods of both versions together are at most this many times stable's."""
@@ -28,13 +29,15 @@ class Placement:
     version : which one.
     replicas : how many pods it is to have.
     autoscaled : an autoscaler may own the number; it is never below `replicas`.
-    floor : pods below which the autoscaler may not go for the moment; 0 for the spec's.
+    floor, ceiling : pods below and above which the autoscaler may not go for the moment; 0 for the
+        spec's.
     """
 
     version: VersionBase
     replicas: int
     autoscaled: bool = False
     floor: int = 0
+    ceiling: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,12 @@ def max_pods(stable: int) -> int:
     return max(stable + 1, ceil(SURGE * stable))
 
 
+def most_pods(spec: DataProductSpec, stable: int) -> int:
+    """Return the most pods of both versions together, of which none has a share by a route."""
+    exchange = exchange_of(spec, stable)
+    return max_pods(stable) if exchange is None else exchange.pods
+
+
 def split_by_replicas(weight: int, stable: int) -> tuple[int, int]:
     """Return the pods of stable and candidate with the smallest share that is at least the desired one.
 
@@ -173,7 +182,9 @@ def allocation_of(
     """
     allocation = _requested(product, status, stable_pods, followed=route_followed, serving=serving)
     return _one_per_revision(
-        _with_kept(allocation, stable_pods, kept_pods) if kept_pods else allocation
+        _with_kept(allocation, most_pods(product.spec, stable_pods), kept_pods)
+        if kept_pods
+        else allocation
     )
 
 
@@ -183,6 +194,7 @@ def with_predecessors(
     *,
     candidate: int,
     selected: str | None,
+    exchange: Exchange | None = None,
 ) -> Allocation:
     """Return the allocation without a route of a first version that replaces unaccepted ones.
 
@@ -193,10 +205,13 @@ def with_predecessors(
     ----------
     allocation : of the new version alone. ready : the others, newest first, with their ready pods.
     candidate : ready pods of the new version. selected : revision that the Service selects, empty
-        for all; None while it isn't there.
+        for all; None while it isn't there. exchange : of the pods; None where they are added.
     """
     (first,) = allocation.placements
-    missing = first.replicas - (candidate if selected == "" else 0)
+    most, demand = max_pods(first.replicas), first.replicas
+    if exchange is not None:
+        most, demand = exchange.pods, exchange.serving
+    missing = demand - (candidate if selected == "" else 0)
     kept_placements: list[Placement] = []
     for version, pods in ready:
         if (kept_pods_count := min(pods, missing)) > 0:
@@ -204,16 +219,34 @@ def with_predecessors(
             missing -= kept_pods_count
     if not kept_placements:
         return allocation
-    spare_pods = max_pods(first.replicas) - sum(placement.replicas for placement in kept_placements)
+    spare_pods = most - sum(placement.replicas for placement in kept_placements)
     placements = (replace(first, replicas=min(first.replicas, spare_pods)), *kept_placements)
     return replace(allocation, placements=placements, selected=None)
 
 
-def _with_kept(
-    allocation: Allocation, stable_pods: int, kept_pods: Mapping[str, int]
-) -> Allocation:
-    """Return the allocation in which no version loses pods, and one gains pods only within the surge."""
-    max_stable_pods = max_pods(stable_pods)
+def within_room(allocation: Allocation, exchange: Exchange, pods: Mapping[str, int]) -> Allocation:
+    """Return the allocation in which a version gets pods only for those that others have given up.
+
+    Parameters
+    ----------
+    pods : that there are, by revision.
+    """
+    left = exchange.pods - sum(pods.values())
+    placements: list[Placement] = []
+    for placement in allocation.placements:
+        number = pods.get(placement.version.revision, 0)
+        replicas = min(placement.replicas, max(number, number + left))
+        left -= max(0, replicas - number)
+        floor, ceiling, others = placement.floor, placement.ceiling, sum(pods.values()) - number
+        if placement.autoscaled and (ceiling or others):  # whose pods it may not take
+            ceiling = max(1, min(ceiling or exchange.pods, exchange.pods - others))
+            floor = min(floor, ceiling)
+        placements.append(replace(placement, replicas=replicas, floor=floor, ceiling=ceiling))
+    return replace(allocation, placements=tuple(placements))
+
+
+def _with_kept(allocation: Allocation, most: int, kept_pods: Mapping[str, int]) -> Allocation:
+    """Return the allocation in which no version loses pods, and one gains pods only up to `most` of all."""
     placements: list[Placement] = []
     for placement in allocation.placements:
         kept_number, other_pods = (
@@ -221,9 +254,7 @@ def _with_kept(
             sum(placement.replicas for placement in placements),
         )
         desired = (
-            placement.replicas
-            if not placements
-            else min(placement.replicas, max_stable_pods - other_pods)
+            placement.replicas if not placements else min(placement.replicas, most - other_pods)
         )
         placements.append(replace(placement, replicas=max(desired, kept_number)))
     return replace(allocation, placements=tuple(placements))
@@ -254,6 +285,8 @@ def _requested(
 ) -> Allocation:
     if status.stable is None:
         return _initial(product, status)
+    if (exchange := exchange_of(product.spec, stable_pods)) is not None:
+        return _by_exchange(product, status, exchange, followed=followed, serving=serving)
     if product.spec.route is None and product.spec.serving.autoscaling is not None:
         return _beside_autoscaled(product, status, stable_pods)
     if product.spec.route is None:
@@ -295,18 +328,78 @@ def _by_weight(product: DataProduct, status: DataProductStatus, stable_pods: int
     stable, candidate = status.stable, status.candidate
     assert stable is not None
     placements = [_stable(product, status, stable_pods)]
-    weights = [(stable.revision, FULL_WEIGHT)]
     pods = 0
     if candidate is not None:
         desired = pods_for(product.spec, target_weight(product.spec, candidate), stable_pods)
         pods = max(desired, _kept_pods(product.spec, candidate, stable_pods))
         placements.append(Placement(candidate, pods))
-        weight = share_in_force(candidate)
-        pairs = ((stable.revision, FULL_WEIGHT - weight), (candidate.revision, weight))
-        weights = [pair for pair in pairs if pair[1]]
     placements += _previous_placements(status)
-    tried = _tried(product, status)
-    return Allocation(tuple(placements), tuple(weights), stable.revision, pods, tried)
+    tried, weights = _tried(product, status), _weights(stable, candidate)
+    return Allocation(tuple(placements), weights, stable.revision, pods, tried)
+
+
+def _weights(stable: VersionBase, candidate: Candidate | None) -> tuple[tuple[str, int], ...]:
+    """Return the versions with a share, and their shares in percent."""
+    if candidate is None:
+        return ((stable.revision, FULL_WEIGHT),)
+    weight = share_in_force(candidate)
+    pairs = ((stable.revision, FULL_WEIGHT - weight), (candidate.revision, weight))
+    return tuple(pair for pair in pairs if pair[1])
+
+
+def _by_exchange(
+    product: DataProduct,
+    status: DataProductStatus,
+    exchange: Exchange,
+    *,
+    followed: bool,
+    serving: ServingPods | None,
+) -> Allocation:
+    """Return the allocation in which both versions together have no more pods than one alone.
+
+    Each has the pods for its share, also for the one before while the newest isn't in force; a batch
+    more is the candidate's on its way to its next share. So that share is a part of the decided one,
+    where the candidate needs more than a batch for that. The product's own Service selects both while
+    both have a share, as neither has the pods for all requests.
+    """
+    stable, candidate = status.stable, status.candidate
+    assert stable is not None
+    needed = part = pods = 0
+    selected: str | None = stable.revision
+    if candidate is not None and candidate.phase is not CandidatePhase.PARKED:
+        share = lowest = highest = share_in_force(candidate)
+        if serving is not None and not serving.is_reached and candidate.shares:
+            before = candidate.shares[-2].weight if len(candidate.shares) > 1 else 0
+            lowest, highest = min(share, before), max(share, before)
+        is_followed = product.spec.route is None or followed
+        if share == FULL_WEIGHT and (
+            is_followed or (serving is not None and serving.selected == candidate.revision)
+        ):
+            selected = candidate.revision
+        elif share:
+            selected = None
+        if candidate.phase is CandidatePhase.ROLLING_BACK:
+            pods = max(
+                exchange.needed(highest), exchange.batch
+            )  # the last batch until it is drained
+            pods = pods if serving is None else min(pods, serving.candidate_replicas)
+        else:
+            goal = exchange.needed(target_weight(product.spec, candidate))
+            needed = min(goal, exchange.room_beside(share))
+            part = exchange.share_of(needed) if needed < goal else 0
+            pods = max(exchange.needed(highest), min(needed, exchange.room_beside(lowest)))
+    stable_pods = min(exchange.demand, exchange.pods - pods)
+    is_scaled = product.spec.serving.autoscaling is not None
+    placement = Placement(stable, stable_pods, is_scaled)
+    if is_scaled and pods:
+        placement = replace(placement, floor=stable_pods, ceiling=exchange.pods - pods)
+    placements = (
+        placement,
+        *((Placement(candidate, pods),) if candidate else ()),
+        *_previous_placements(status),
+    )
+    weights = () if product.spec.route is None else _weights(stable, candidate)
+    return Allocation(placements, weights, selected, needed, _tried(product, status), part)
 
 
 def _stable(product: DataProduct, status: DataProductStatus, stable_pods: int) -> Placement:
@@ -480,9 +573,10 @@ def _tried(product: DataProduct, status: DataProductStatus) -> str:
 
 
 def share_in_force(candidate: Candidate) -> int:
-    """Return the present traffic share of the candidate, in percent; 0 after a rollback."""
-    is_returning = candidate.phase in (CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED)
-    return 0 if is_returning else candidate.weight
+    """Return the present traffic share of the candidate, in percent; 0 after a rollback that has returned it."""
+    if candidate.phase is CandidatePhase.ROLLING_BACK:
+        return candidate.returning or 0
+    return 0 if candidate.phase is CandidatePhase.PARKED else candidate.weight
 
 
 def _kept_pods(spec: DataProductSpec, candidate: Candidate, stable_pods: int) -> int:
