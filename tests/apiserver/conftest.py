@@ -23,7 +23,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any("apiserver" in item.path.parts for item in session.items):
         capture = session.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
-            for name in ("etcd", "kube", "kwok", "helm"):
+            for name in ("etcd", "kube", "kwok", "helm", "prometheus"):
                 program(name)
 
 
