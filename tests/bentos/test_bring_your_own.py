@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sluicegate.__main__ import main
+from sluicegate_service.bentos import read_bento
+from sluicegate_service.building import built_bento
 from sluicegate_service.oci import digest_of
 from sluicegate_service.runtime_image import PLACE
 from tests.support.samples.bentos import bento_environment, write_bento, write_wheel
@@ -130,6 +132,30 @@ def test_a_bento_with_a_package_as_a_wheel_serves(tmp_path: Path, capfd, monkeyp
     monkeypatch.delenv("PYTHONPATH")
 
     assert main(["check", "iris:v1", "--serve"]) == 0
+
+
+def test_the_successor_of_a_bento_without_a_lock_is_built_without_an_index(
+    tmp_path: Path, monkeypatch
+):
+    """BentoML writes `lock_packages: true` into the source, whatever the Image of its code says."""
+    (tmp_path / "service.py").write_text(
+        "import bentoml\n"
+        "image = bentoml.images.Image(lock_python_packages=False).python_packages('iniconfig')\n"
+        "@bentoml.service(image=image)\n"
+        "class Sorter:\n"
+        "    @bentoml.api\n"
+        "    def sort(self, text: str) -> str:\n"
+        "        return text\n"
+    )
+    python(tmp_path, "-m", "bentoml", "build", "--name", "sorter", "--version", "v1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+
+    source = tmp_path / "home/bentos/sorter/v1/src"
+    with built_bento(source, name="sorter", version="v2", save_model=lambda _: None) as bento:
+        requirements = read_bento(bento).requirements.read_text()
+
+    assert "iniconfig" in requirements
 
 
 def test_an_isolated_training_has_the_packages_of_the_image_and_the_bento_and_no_others(

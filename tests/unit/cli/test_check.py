@@ -211,9 +211,28 @@ def test_check_reports_feedback_without_its_route(tmp_path: Path, capsys):
     assert "spec.serving.feedback: is set, and the bento has no POST /feedback" in lines[0]
 
 
+def test_check_needs_no_route_for_feedback_where_the_answers_have_the_prediction(
+    tmp_path: Path, capsys
+):
+    """The launcher adds the route to a service without it."""
+    bento = a_bento(tmp_path / "b")
+    (bento / "apis/openapi.yaml").write_text("paths: {/price: {post: {}}}\n")
+    feedback = {"secretRef": {"name": "labels"}, "prediction": {"field": "price"}}
+
+    found = checked(capsys, bento, a_product(tmp_path, serving__feedback=feedback))
+
+    assert found == (0, ["it fits"])
+
+
 def test_check_reports_a_bento_whose_training_cannot_build_the_next_bento(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "src/bentofile.yaml").write_text("python: {packages: [numpy]}\n")
+    written = bento / "env/python"
+    (written / "requirements.in").write_text("numpy\n")
+    (written / "requirements.txt").write_text("numpy\n")
+    assert checked(capsys, bento, a_product(tmp_path))[0] == 0  # without a lock, as the Image of its code says
+
+    (written / "requirements.txt").write_text("numpy==2.4.6\n")
     code, (line,) = checked(capsys, bento, a_product(tmp_path))
     assert code == 1
     assert "python.lock_packages: must be false" in line

@@ -15,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
+from sluicegate_service.requirements import are_locked
 from sluicegate_service.training import TrainingError
 
 if TYPE_CHECKING:
@@ -30,18 +33,34 @@ def built_bento(
 ) -> Iterator[Path]:
     """Build `source`, with the model that `save_model` writes beside it; yield the bento's folder.
 
-    The folder is deleted after the block. `source` holds a bentofile.yaml with lock_packages:
-    false.
+    The folder is deleted after the block. Without an index, packages can't be locked: the project's
+    bentofile.yaml has lock_packages: false, or the Image of its code has lock_python_packages=False.
     """
     with tempfile.TemporaryDirectory(prefix="bento-") as scratch:
         context, home = Path(scratch) / "context", Path(scratch) / "home"
         shutil.copytree(source, context, ignore=_LEFT_OUT)
+        _leave_unlocked(source, context / "bentofile.yaml")
         save_model(context)
         _build(context, home, name=name, version=version)
         folder = home / "bentos" / name / version
         if not (folder / "bento.yaml").is_file():
             raise TrainingError(f"bentoml build left no bento at {folder}")
         yield folder
+
+
+def _leave_unlocked(source: Path, bentofile: Path) -> None:
+    """Build the next version without a lock where `source` is that of a bento without one.
+
+    BentoML writes a bentofile.yaml of its defaults into each bento's source, `lock_packages: true` among them
+    whatever `Image(lock_python_packages=False)` says, and in the next build that file overrides the code.
+    """
+    bento = source.parent
+    is_bento = (bento / "bento.yaml").is_file()
+    if not (is_bento and bentofile.is_file()) or are_locked(bento):
+        return
+    options = yaml.safe_load(bentofile.read_text(encoding="utf-8")) or {}
+    options["python"] = {**(options.get("python") or {}), "lock_packages": False}
+    bentofile.write_text(yaml.safe_dump(options), encoding="utf-8")
 
 
 def _build(context: Path, home: Path, *, name: str, version: str) -> None:

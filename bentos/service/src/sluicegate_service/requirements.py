@@ -75,6 +75,22 @@ def requirements_in(bento: Bento, environment: Mapping[str, str] | None = None) 
     return Requirements(())
 
 
+def are_locked(bento: Path) -> bool:
+    """Return whether the packages of a bento in this folder were locked from an index at its build.
+
+    BentoML copies requirements that it doesn't lock, and writes the copy under the name of a lock file.
+    """
+    folder = bento / "env" / "python"
+    written = [_words(folder / name) for name in ("requirements.in", "requirements.txt")]
+    return (folder / "requirements.lock.txt").is_file() or (
+        all(written) and written[0] != written[1]
+    )
+
+
+def _words(path: Path) -> frozenset[str]:
+    return frozenset(path.read_text(encoding="utf-8").split()) if path.is_file() else frozenset()
+
+
 def _read(path: Path, environment: Mapping[str, str] | None) -> list[Requirement]:
     return parse_requirements(path.read_text(), environment) if path.is_file() else []
 

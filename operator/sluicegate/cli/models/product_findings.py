@@ -19,6 +19,7 @@ from sluicegate.reviews.periods import UnknownZone, zone_of
 from sluicegate.settings import parse_settings
 from sluicegate_service.bentos import Bento
 from sluicegate_service.findings import Finding
+from sluicegate_service.requirements import are_locked
 from sluicegate_service.wheels import wheels_of
 
 PLACEHOLDER: Final = "sha256:" + "0" * 64
@@ -131,13 +132,15 @@ def _names(names_in_bento: Any, slos: Sequence[str], location: str) -> Iterator[
 
 
 def _feedback(product: DataProduct, bento: Bento) -> Iterator[Finding]:
-    if product.spec.serving.feedback is None:
-        return
+    feedback = product.spec.serving.feedback
+    if feedback is None or feedback.prediction is not None:
+        return  # The launcher adds the route where the answers have the prediction.
     if not _has_route(bento, FEEDBACK):
         yield Finding.error(
             "spec.serving.feedback",
-            f"is set, and the bento has no POST {FEEDBACK}: derive the service from"
-            " sluicegate_service.product.ProductService, or remove feedback",
+            f"is set, and the bento has no POST {FEEDBACK}: name where its answers have the prediction"
+            " (feedback.prediction), derive the service from sluicegate_service.product.ProductService, or"
+            " remove feedback",
         )
 
 
@@ -175,7 +178,7 @@ def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
     for name in _started_file(command) or ():
         path = bento.folder / "src" / name
         if path.is_file() and TRAINER in path.read_text(encoding="utf-8", errors="replace"):
-            yield from _rebuilds(bento.folder / "src")
+            yield from _rebuilds(bento.folder)
             return
 
 
@@ -207,8 +210,8 @@ def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
     return (files[0],) if files else None
 
 
-def _rebuilds(source: Path) -> Iterator[Finding]:
-    path = source / "bentofile.yaml"
+def _rebuilds(bento: Path) -> Iterator[Finding]:
+    path = bento / "src" / "bentofile.yaml"
     if not path.is_file():
         yield Finding.error(
             "src/bentofile.yaml",
@@ -217,8 +220,9 @@ def _rebuilds(source: Path) -> Iterator[Finding]:
         )
         return
     options = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if (options.get("python") or {}).get("lock_packages", True):
+    if (options.get("python") or {}).get("lock_packages", True) and are_locked(bento):
         yield Finding.error(
             "src/bentofile.yaml: python.lock_packages",
-            "must be false: the training builds the next version without access to a package index",
+            "must be false (in code: Image(lock_python_packages=False)): the training builds the next"
+            " version without access to a package index",
         )
