@@ -17,13 +17,16 @@ A ratio that has improved before the version came was bad by an incident. The bi
 no level without the version, so they are left out.
 
 Labels of right and of wrong answers may come after unequal times. Where the traffic changes, the ratio is
-that of the quicker ones until the others have come. So a change by itself has to last longer than labels take.
+that of the quicker ones until the others have come. So the change of the traffic is a variable of each model,
+bursts are left out, and a change by itself has to last longer than labels take, unless it is larger than the
+traffic's changes explain.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import exp, log
+from math import exp, inf, log, sqrt
 from operator import mul
+from statistics import median
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -38,11 +41,25 @@ IMPROVED: Final = log(100)
 """Natural logarithm of the likelihood ratio from which on an improvement is shown, beside the logarithm
 of the moments that are tried for it."""
 _PARAMETERS: Final = 4
-"""Of the largest model: constant, two slopes and the moment of the step."""
+"""Of the largest model: constant, two slopes and the moment of the step. The slope of the traffic takes next to
+nothing of what hours scatter, of which there may be six."""
 _SINGULAR_DETERMINANT: Final = 1e-9
-_GROUP_SIZES: Final = (1, 4, 12)
-"""Bins that are added up for a dispersion."""
+_TRAFFIC_SLOPE: Final = 0.5
+"""Expected size of the slope of the traffic, as a part of the variance p(1 − p) of one event. It is all of it
+where labels of one outcome come at once and those of the other an hour later."""
+_SCALE_BLOCKS: Final = (1, 4, 12)
+"""Lengths of time that are added up for a dispersion, in blocks."""
 _MIN_GROUPS: Final = 6
+_LABEL_BLOCKS: Final = 12
+"""Blocks whose mean is the traffic before a bin."""
+_BURST: Final = log(1.5)
+"""Change of the traffic, as a natural logarithm, up to which it is never a burst."""
+_SIGMAS: Final = 4.0
+"""Standard deviations of the usual change from which on a change is a burst."""
+_LONGEST_BURST: Final = 60
+"""Blocks after the begin of a burst from which on its bins count."""
+_SIGMA_OF_MEDIAN: Final = 1.4826
+"""Standard deviation of normal values by the median of their distances from 0."""
 _MAX_DESCENT_ROUNDS: Final = 500
 """Of the coordinate descent."""
 _MIN_EXPLAINED: Final = 1e-3
@@ -50,11 +67,15 @@ _MIN_EXPLAINED: Final = 1e-3
 
 
 class Bin(NamedTuple):
-    """Events between two moments, in seconds."""
+    """Events between two moments, in seconds.
+
+    `traffic` is the natural logarithm of its events a second over those of the hour before it.
+    """
 
     start: float
     end: float
     events: Count
+    traffic: float = 0.0
 
 
 class ShareChange(NamedTuple):
@@ -79,6 +100,8 @@ class ShareResponse:
     lasting, lasting_rise : both by the bins alone in which no label is from before the step.
     decision_time : moment from which on there are enough of them, in seconds.
     moments : moments that were tried for the step, which a bound on `own` has to account for.
+    spread : natural logarithm of the greatest ratio of the events a second of two bins, from the longest delay of
+        labels before the step on; infinite where a bin has none.
     """
 
     without: float
@@ -91,6 +114,7 @@ class ShareResponse:
     lasting_rise: float
     decision_time: float
     moments: int
+    spread: float
 
     @property
     def rise(self) -> float:
@@ -108,40 +132,86 @@ def share_response(
     bins : of the ratio, oldest first. changes : of the version's share, oldest first.
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
-    bins = [interval for interval in bins if interval.events.total]
+    measured_bins, counting_errors = _with_traffic(bins, block_seconds)
+    if not measured_bins:
+        return None
+    delays = list(_candidate_delays(block_seconds, lag_seconds))
+    labelled = labels_seconds(block_seconds, lag_seconds)
+    present_shares = [delay.share(measured_bins[-1], changes) for delay in delays]
+    rollout = _Rollout(changes, delays, present_shares, block_seconds, labelled)
+    usual_bins = list(_without_bursts(measured_bins, counting_errors, block_seconds))
+    for kept_bins in (usual_bins, measured_bins):
+        response = _response(kept_bins, rollout)
+        if response is not None:
+            return replace(response, spread=_spread(bins, response.decision_time - 3 * labelled))
+    return None
+
+
+def _spread(bins: Sequence[Bin], since: float) -> float:
+    rates = [each.events.total / (each.end - each.start) for each in bins if each.end > since]
+    lowest = min(rates)
+    return log(max(rates) / lowest) if lowest else inf
+
+
+class _Rollout(NamedTuple):
+    """Changes of the share, the delays that are tried with the share in the newest bin by each, and the length of a block."""
+
+    changes: Sequence[ShareChange]
+    delays: Sequence["_Delay"]
+    present_shares: Sequence[float]
+    block_seconds: float
+    labelled: float
+
+
+def _response(bins: list[Bin], rollout: _Rollout) -> ShareResponse | None:
+    changes, block_seconds, labelled = rollout.changes, rollout.block_seconds, rollout.labelled
     number_before = sum(interval.end <= changes[0].time for interval in bins)
     if min(number_before, len(bins) - number_before) < MIN_BINS:
         return None
-    bins = [*_since_improvement(bins[:number_before]), *bins[number_before:]]
-    sample = _Sample.of([interval.events for interval in bins])
-    shares = [
-        [delay.share(interval, changes) for interval in bins]
-        for delay in _candidate_delays(block_seconds, lag_seconds)
-    ]
-    best_single_version = max(
-        (_model_of_share(sample, share_values) for share_values in shares), key=_explained_variance
-    )
-    mixed_versions = _model_of_share(sample, _mixed_shares(sample, shares))
+    bins = [*_since_improvement(bins[:number_before], block_seconds), *bins[number_before:]]
+    sample = _Sample.of(bins)
+    shares = [[delay.share(interval, changes) for interval in bins] for delay in rollout.delays]
+    single_versions = [_model_of_share(sample, share_values) for share_values in shares]
+    best_single_version = max(single_versions, key=_explained_variance)
+    parts = _delay_parts(sample, shares)
+    mixed_versions = _model_of_share(sample, _mixed(parts, shares))
     share_model = max(best_single_version, mixed_versions, key=_explained_variance)
+    # A ratio near a half scatters more than a small one, so the weights are those of the fitted ratios.
+    sample = _Sample.of(bins, share_model.expected_ratios(sample))
+    single_delay = single_versions.index(best_single_version)
+    best_single_version, mixed_versions = (
+        _model_of_share(sample, version.shares) for version in (best_single_version, mixed_versions)
+    )
+    share_model = max(best_single_version, mixed_versions, key=_explained_variance)
+    present_share = (
+        rollout.present_shares[single_delay]
+        if share_model is best_single_version
+        else sum(map(mul, parts, rollout.present_shares))
+    )
     share_series = (shares[0], best_single_version.shares, mixed_versions.shares)
     best_step_model = max(
         (_model_of_share_and_step(sample, share_values) for share_values in share_series),
         key=_explained_variance,
     )
-    noise = _dispersion(sample, max(share_model, best_step_model, key=_explained_variance))
-    labelled = labels_seconds(block_seconds, lag_seconds)
+    largest_model = max(share_model, best_step_model, key=_explained_variance)
+    noise = _dispersion(sample, largest_model, _lengths(bins, block_seconds))
     begin = bins[best_step_model.begin].start
     later = [i for i, interval in enumerate(bins) if interval.start >= begin + labelled]
     lasting_step, lasting = _lasting_step(sample, best_step_model, later)
-    own = max(best_step_model.explained - share_model.explained, 0.0) / (2 * noise)
+    own = 0.0
+    if best_step_model.step:
+        likelihoods = (
+            _log_likelihood(bins, sample, model) for model in (best_step_model, share_model)
+        )
+        own = max(next(likelihoods) - next(likelihoods), 0.0) / noise
     has_ended = len(later) >= MIN_BINS and lasting_step < best_step_model.step / 2
     if has_ended and own >= log(len(bins)) + IMPROVED:
         kept = [*bins[: best_step_model.begin], *(bins[i] for i in later)]
-        return share_response(kept, changes, block_seconds=block_seconds, lag_seconds=lag_seconds)
+        return _response(kept, rollout)
     return ShareResponse(
         without=min(max(sample.mean - share_model.slope * share_model.mean_share, 0.0), 1.0),
         at_full=min(max(sample.mean + share_model.slope * (1 - share_model.mean_share), 0.0), 1.0),
-        present_share=share_model.shares[-1],
+        present_share=present_share,
         follows=share_model.explained / (2 * noise),
         own=own,
         own_rise=best_step_model.step,
@@ -149,6 +219,7 @@ def share_response(
         lasting_rise=lasting_step,
         decision_time=begin + 2 * labelled,
         moments=len(bins),
+        spread=inf,
     )
 
 
@@ -174,12 +245,14 @@ def _lasting_step(sample: "_Sample", model: "_Model", later: Sequence[int]) -> t
     return step, step * step * weight * before / (weight + before)
 
 
-def _since_improvement(bins: list[Bin]) -> list[Bin]:
+def _since_improvement(bins: list[Bin], block_seconds: float) -> list[Bin]:
     """Return the bins after the improvement with the strongest evidence; all bins without one."""
-    sample = _Sample.of([interval.events for interval in bins])
+    sample = _Sample.of(bins)
     reversed_sample = replace(sample, ratios=[-ratio for ratio in sample.ratios])
     improved = _model_of_share_and_step(reversed_sample, [0.0] * len(bins))
-    noise = _dispersion(reversed_sample, improved) if improved.explained else 1.0
+    noise = 1.0
+    if improved.explained:
+        noise = _dispersion(reversed_sample, improved, _lengths(bins, block_seconds))
     has_improved = improved.explained / (2 * noise) >= log(len(bins)) + IMPROVED
     return bins[improved.begin :] if has_improved else bins
 
@@ -228,34 +301,122 @@ def _candidate_delays(block_seconds: float, lag_seconds: float) -> Iterator[_Del
 class _Sample:
     """Weights and bad ratios of the bins; the ratios around their mean.
 
+    The slope of the traffic is a variable of each model, with a normal distribution around 0 before the data:
+    where the traffic hardly changes, it explains next to nothing.
+
     Attributes
     ----------
-    total : weighted sum of squares.
+    traffic : natural logarithm of the events of a bin over those of the hour before it, around its mean.
+    traffic_variance : weighted sum of its squares, and the weight of the slope's distribution before the data.
     """
 
     weights: list[float]
     ratios: list[float]
     mean: float
-    total: float
+    traffic: list[float]
+    traffic_variance: float
 
     @classmethod
-    def of(cls, counts: Sequence[Count]) -> "_Sample":
+    def of(cls, bins: Sequence[Bin], expected_ratios: Sequence[float] = ()) -> "_Sample":
+        """Weigh the bins by the variance of their ratios; without expected ratios, of the one of all events."""
+        counts = [interval.events for interval in bins]
         bad_events, events = summed(counts)
         ratio = (bad_events + 0.5) / (events + 1)
-        weights = [count.total / (ratio * (1 - ratio)) for count in counts]
-        mean_ratio = bad_events / events
-        bad_ratios = [count.bad / count.total - mean_ratio for count in counts]
-        total = sum(bin_weight * y * y for bin_weight, y in zip(weights, bad_ratios, strict=True))
-        return cls(weights, bad_ratios, mean_ratio, total)
+        least = 0.5 / (events + 1)
+        bounded_ratios = [min(max(each, least), 1 - least) for each in expected_ratios]
+        weights = [
+            count.total / (each * (1 - each))
+            for count, each in zip(counts, bounded_ratios or [ratio] * len(counts), strict=True)
+        ]
+        total_weight = sum(weights)
+        mean_traffic = (
+            sum(weight * each.traffic for weight, each in zip(weights, bins, strict=True))
+            / total_weight
+        )
+        traffic = [each.traffic - mean_traffic for each in bins]
+        slope = _TRAFFIC_SLOPE * ratio * (1 - ratio)
+        variance = sum(map(mul, weights, map(mul, traffic, traffic))) + slope**-2
+        sample = cls(weights, [], 0.0, traffic, variance)
+        mean_ratio, ratios = sample.centred([count.bad / count.total for count in counts])
+        return replace(sample, ratios=ratios, mean=mean_ratio)
 
     def centred(self, values: Sequence[float]) -> tuple[float, list[float]]:
         """Return the weighted mean of values, and the values around it."""
         mean_value = sum(map(mul, self.weights, values)) / sum(self.weights)
         return mean_value, [x - mean_value for x in values]
 
+    def traffic_slope(self, centred_values: Sequence[float]) -> float:
+        """Return the slope of values along the traffic."""
+        along = sum(map(mul, map(mul, self.weights, self.traffic), centred_values))
+        return along / self.traffic_variance
+
+    def without_traffic(self, centred_values: Sequence[float]) -> list[float]:
+        """Return values without what the traffic explains of them."""
+        slope = self.traffic_slope(centred_values)
+        return [x - slope * change for x, change in zip(centred_values, self.traffic, strict=True)]
+
     def product(self, left_values: Sequence[float], right_values: Sequence[float]) -> float:
-        """Return the weighted sum of products."""
-        return float(sum(map(mul, map(mul, self.weights, left_values), right_values)))
+        """Return the weighted sum of products of centred values, without what the traffic explains."""
+        weighted = map(mul, self.weights, left_values)
+        return float(sum(map(mul, weighted, self.without_traffic(right_values))))
+
+
+def _lengths(bins: Sequence[Bin], block_seconds: float) -> list[float]:
+    """Return the lengths of bins, in blocks."""
+    return [(interval.end - interval.start) / block_seconds for interval in bins]
+
+
+def _with_traffic(bins: Sequence[Bin], block_seconds: float) -> tuple[list[Bin], list[float]]:
+    """Return the bins that have events, with the change of the traffic and its standard error by counting.
+
+    The traffic before a bin is that of the hour before it, without the time for which there is no bin: blocks
+    that another cause disturbed are none. Both are 0 where there was no traffic.
+    """
+    changed_bins, counting_errors = [], []
+    for index, interval in enumerate(bins):
+        first = index
+        while first and interval.start - bins[first].start < _LABEL_BLOCKS * block_seconds:
+            first -= 1
+        past_events = sum(each.events.total for each in bins[first:index])
+        change = counting_error = 0.0
+        if past_events and interval.events.total:
+            past_seconds = sum(each.end - each.start for each in bins[first:index])
+            seconds = interval.end - interval.start
+            change = log(interval.events.total / seconds / (past_events / past_seconds))
+            counting_error = sqrt(1 / interval.events.total + 1 / past_events)
+        if interval.events.total:
+            changed_bins.append(interval._replace(traffic=change))
+            counting_errors.append(counting_error)
+    return changed_bins, counting_errors
+
+
+def _without_bursts(
+    bins: Sequence[Bin], counting_errors: Sequence[float], block_seconds: float
+) -> Iterator[Bin]:
+    """Yield the bins except those in which the traffic changes as it usually does not, and the hour after each.
+
+    There the ratio may be that of the quicker labels alone, and such bins may have most of the events. Traffic
+    that goes on to change so is no burst. Hours and blocks have usual changes of their own.
+    """
+    changes: dict[bool, list[float]] = {False: [], True: []}
+    for each in bins:
+        changes[_is_block(each, block_seconds)].append(abs(each.traffic))
+    usual = {
+        is_block: _SIGMA_OF_MEDIAN * median(of_kind) if of_kind else 0.0
+        for is_block, of_kind in changes.items()
+    }
+    until = left_out_since = -inf
+    for each, counting_error in zip(bins, counting_errors, strict=True):
+        sigma = max(usual[_is_block(each, block_seconds)], counting_error)
+        if abs(each.traffic) > max(_SIGMAS * sigma, _BURST):
+            left_out_since = left_out_since if each.start < until else each.start
+            until = each.end + _LABEL_BLOCKS * block_seconds
+        if each.start >= until or each.end > left_out_since + _LONGEST_BURST * block_seconds:
+            yield each
+
+
+def _is_block(interval: Bin, block_seconds: float) -> bool:
+    return interval.end - interval.start < _LABEL_BLOCKS * block_seconds
 
 
 class _Model(NamedTuple):
@@ -268,6 +429,10 @@ class _Model(NamedTuple):
     mean_share: float = 0.0
     shares: Sequence[float] = ()
 
+    def expected_ratios(self, sample: _Sample) -> list[float]:
+        """Return the bad ratio of each bin by its share."""
+        return [sample.mean + self.slope * (share - self.mean_share) for share in self.shares]
+
     def residuals(self, sample: _Sample) -> list[float]:
         """Return the ratios minus the model's values, around their weighted mean."""
         unexplained_ratios = [
@@ -276,7 +441,18 @@ class _Model(NamedTuple):
                 zip(sample.ratios, self.shares, strict=True)
             )
         ]
-        return sample.centred(unexplained_ratios)[1]
+        return sample.without_traffic(sample.centred(unexplained_ratios)[1])
+
+
+def _log_likelihood(bins: Sequence[Bin], sample: _Sample, model: _Model) -> float:
+    """Return the binomial log likelihood of the ratios that a model fits, without its constant."""
+    likelihood = 0.0
+    for interval, residual in zip(bins, model.residuals(sample), strict=True):
+        bad, total = interval.events
+        least = 0.5 / (total + 1)
+        ratio = min(max(bad / total - residual, least), 1 - least)
+        likelihood += bad * log(ratio) + (total - bad) * log(1 - ratio)
+    return likelihood
 
 
 def _explained_variance(model: _Model) -> float:
@@ -302,18 +478,21 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
     )
     total_weight = sum(sample.weights)
     best_model = _Model(0.0)
+    share_part, ratio_part = map(sample.without_traffic, (centred_values, sample.ratios))
     # Sums over the bins from the step on: a step is 1 there and 0 before.
-    weight = with_ratio = with_share = 0.0
-    reversed_bins = zip(sample.weights, sample.ratios, centred_values, strict=True)
-    for bins_after, (bin_weight, y, x) in enumerate(reversed(list(reversed_bins)), start=1):
-        weight, with_ratio, with_share = (
+    weight = with_ratio = with_share = with_traffic = 0.0
+    reversed_bins = zip(sample.weights, ratio_part, share_part, sample.traffic, strict=True)
+    for bins_after, (bin_weight, y, x, change) in enumerate(reversed(list(reversed_bins)), start=1):
+        weight, with_ratio, with_share, with_traffic = (
             weight + bin_weight,
             with_ratio + bin_weight * y,
             with_share + bin_weight * x,
+            with_traffic + bin_weight * change,
         )
         if not MIN_BINS <= bins_after <= len(centred_values) - MIN_BINS:
             continue
         step_variance = weight * (1 - weight / total_weight)
+        step_variance -= with_traffic * with_traffic / sample.traffic_variance
         model = _solve_normal_equations(
             share_variance, step_variance, with_share, covariance, with_ratio
         )
@@ -323,8 +502,8 @@ def _model_of_share_and_step(sample: _Sample, shares: Sequence[float]) -> _Model
     return best_model
 
 
-def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
-    """Return the share at the mixture of the delays that explains most, by coordinate descent.
+def _delay_parts(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[float]:
+    """Return the parts of the delays in the mixture that explains most, by coordinate descent.
 
     The descent works on the products of all pairs of shares and goes on until a round explains nothing more:
     the shares of two delays are almost the same, so it takes many rounds, and a mixture that is left before
@@ -333,7 +512,7 @@ def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[fl
     centred_shares = [sample.centred(effective_share)[1] for effective_share in shares]
     products = [[0.0] * len(shares) for _ in shares]
     for row, left_values in enumerate(centred_shares):
-        weighted = list(map(mul, sample.weights, left_values))
+        weighted = list(map(mul, sample.weights, sample.without_traffic(left_values)))
         for column in range(row + 1):
             products[row][column] = products[column][row] = sum(
                 map(mul, weighted, centred_shares[column])
@@ -358,36 +537,51 @@ def _mixed_shares(sample: _Sample, shares: Sequence[Sequence[float]]) -> list[fl
             break
     total = sum(slopes)
     if not total:
-        return list(shares[0])
-    share_parts = [slope / total for slope in slopes]
-    return [
-        sum(share_part * x for share_part, x in zip(share_parts, row, strict=True))
-        for row in zip(*shares, strict=True)
-    ]
+        return [1.0, *[0.0] * (len(shares) - 1)]
+    return [slope / total for slope in slopes]
 
 
-def _dispersion(sample: _Sample, model: _Model) -> float:
-    """Return the dispersion of a model's residuals, at least 1: the largest over several scales.
+def _mixed(parts: Sequence[float], shares: Sequence[Sequence[float]]) -> list[float]:
+    """Return the share at a mixture of the delays."""
+    return [sum(map(mul, parts, row)) for row in zip(*shares, strict=True)]
 
-    A change lasts hours. Bins that scatter together for hours add up to more than single bins say.
+
+def _dispersion(sample: _Sample, model: _Model, lengths: Sequence[float]) -> float:
+    """Return the dispersion of a model's residuals, at least 1: the largest over several scales of time.
+
+    A change lasts hours. Bins that scatter together for hours add up to more than single bins say. Where
+    earlier bins are hours and later ones are blocks, blocks alone say too little of the scatter of hours: each
+    scale has the sums of its own length or a longer one.
+
+    Parameters
+    ----------
+    lengths : of the bins, in blocks.
     """
     unexplained_ratios = model.residuals(sample)
     largest_dispersion = 1.0
-    for size in _GROUP_SIZES:
-        groups = len(unexplained_ratios) // size
-        if groups < _MIN_GROUPS:
+    for scale in _SCALE_BLOCKS:
+        groups = list(_groups(lengths, scale))
+        if len(groups) < _MIN_GROUPS:
             break
         squared_sums = 0.0
-        for group in range(groups):
-            group_slice = slice(group * size, (group + 1) * size)
-            weights = sample.weights[group_slice]
-            total = sum(
-                bin_weight * y
-                for bin_weight, y in zip(weights, unexplained_ratios[group_slice], strict=True)
-            )
+        for group in groups:
+            weights = sample.weights[group]
+            total = sum(map(mul, weights, unexplained_ratios[group]))
             squared_sums += total * total / sum(weights)
-        largest_dispersion = max(largest_dispersion, squared_sums / max(groups - _PARAMETERS, 1))
+        largest_dispersion = max(
+            largest_dispersion, squared_sums / max(len(groups) - _PARAMETERS, 1)
+        )
     return largest_dispersion
+
+
+def _groups(lengths: Sequence[float], scale: float) -> Iterator[slice]:
+    """Yield slices of adjacent bins that are at least as long as a scale together; an incomplete one is left out."""
+    first, length = 0, 0.0
+    for index, bin_length in enumerate(lengths):
+        length += bin_length
+        if length >= scale:
+            yield slice(first, index + 1)
+            first, length = index + 1, 0.0
 
 
 def _solve_normal_equations(  # noqa: PLR0917 - the two normal equations

@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from sluicegate.policy.diagnosis.upstream_release import FOLLOWS, MOMENTS
+from sluicegate.policy.diagnosis.upstream_release import OWN as OWN_EVIDENCE
 from sluicegate.stats.counts import Count
 from sluicegate.stats.share_response import Bin, ShareChange, ShareResponse, share_response
 
@@ -56,7 +58,9 @@ def response(
 
 
 def shows_own(found: ShareResponse) -> bool:
-    return found.own >= log(found.moments) + log(100) and found.lasting >= log(100)
+    return (
+        found.own >= MOMENTS * log(found.moments) + OWN_EVIDENCE and found.lasting >= OWN_EVIDENCE
+    )
 
 
 @pytest.mark.parametrize("delay", [0, 3, 12])
@@ -139,3 +143,149 @@ def test_two_delays_of_many_labels_leave_no_change_by_itself():
     assert fitted is not None
     assert fitted.own < 1
     assert fitted.follows > 100
+
+
+def hours(first: int, counts: tuple[tuple[float, int], ...]) -> list[Bin]:
+    """Return bins of an hour each, by bad ratio and events; `first` is the block of their begin."""
+    return [
+        Bin(
+            (first + 12 * index) * BLOCK,
+            (first + 12 * (index + 1)) * BLOCK,
+            Count(round(ratio * events), events),
+        )
+        for index, (ratio, events) in enumerate(counts)
+    ]
+
+
+def blocks(first: int, counts: tuple[tuple[float, int], ...]) -> list[Bin]:
+    """Return bins of a block each, twelve of each bad ratio and number of events."""
+    return [
+        Bin(
+            (first + index) * BLOCK,
+            (first + index + 1) * BLOCK,
+            Count(round(ratio * events), events),
+        )
+        for index, (ratio, events) in enumerate(pair for pair in counts for _ in range(12))
+    ]
+
+
+def test_hours_that_scatter_before_the_release_are_the_scatter_of_the_hours_since():
+    """Earlier bins are hours and later ones blocks: sums of as many bins would be of unequal times."""
+    before = hours(
+        -72, ((0.18, 4500), (0.22, 5700), (0.2, 5200), (0.24, 4800), (0.28, 3500), (0.16, 2500))
+    )
+    since = ((0.26, 210), (0.31, 190), (0.27, 280), (0.31, 450), (0.38, 520), (0.45, 380))
+    found = share_response(
+        [*before, *blocks(0, since)], [ShareChange(0, 0.5), ShareChange(BLOCK, 1.0)],
+        block_seconds=BLOCK, lag_seconds=0,
+    )  # fmt: skip
+    assert found is not None
+    assert found.follows >= FOLLOWS
+    assert not shows_own(found)
+
+
+def test_hours_of_a_burst_decide_nothing_however_many_events_they_have():
+    usual, shifted = 40_000, 45_000
+    burst = (
+        (0.05, 405_000),
+        (0.13, 1_420_000),
+        (0.51, 1_040_000),
+        (0.3, 744_000),
+        (0.6, 375_000),
+        (0.43, 91_000),
+    )
+    after = (*((0.29, shifted),) * 8, *burst, *((0.31, 60_000),) * 6)
+    found = share_response(
+        hours(-72, (*((0.2, usual),) * 6, *after)), [ShareChange(0, 1.0)],
+        block_seconds=BLOCK, lag_seconds=0,
+    )  # fmt: skip
+    assert found is not None
+    assert found.follows >= 20 * FOLLOWS
+    assert found.at_full - found.without == pytest.approx(0.1, abs=0.02)
+    assert found.own_rise < 0.05
+
+
+def test_labels_that_come_after_unequal_times_leave_no_change_by_itself_where_the_traffic_wanders():
+    """A label of a wrong answer comes an hour late, and the traffic of an hour is up to twice that of another."""
+    draw, shown = random.Random(3), 0
+    for _ in range(RUNS):
+        traffic = [draw.lognormvariate(0.0, 0.4) for _ in range(13)]
+        counts = tuple(
+            ((ratio * late) / (ratio * late + (1 - ratio) * now), round(600 * (ratio * late + (1 - ratio) * now)))
+            for ratio, late, now in zip(
+                (*(0.2,) * 6, *(0.35,) * 6), traffic[:-1], traffic[1:], strict=True
+            )
+        )  # fmt: skip
+        found = share_response(
+            blocks(-72, counts), [ShareChange(0, 1.0)], block_seconds=BLOCK, lag_seconds=0
+        )
+        assert found is not None
+        shown += shows_own(found)
+    assert shown <= RUNS // 20
+
+
+@pytest.mark.parametrize(
+    "events",
+    [(*(1000,) * 9, 1100, 1210, 1331), (1000, 1000, 1000, 1300, 1690, 2197, *(2197,) * 6)],
+    ids=["since the release", "before the release"],
+)
+def test_traffic_that_grows_from_one_moment_on_is_no_change_of_a_steady_ratio(events):
+    bins = hours(-9 * 12, tuple((0.2, total) for total in events))
+    found = share_response(bins, [ShareChange(0, 1.0)], block_seconds=BLOCK, lag_seconds=0)
+    assert found is not None
+    assert (found.follows, found.own) == (0.0, 0.0)
+
+
+def test_the_present_share_is_that_of_the_newest_bin_also_in_a_burst():
+    changes = [ShareChange(0, 0.15), ShareChange(30 * BLOCK, 1.0)]
+    before = hours(-72, ((0.1, 2400),) * 6)
+    counts = [(0.13, 200)] * 30 + [(0.3, 420)] * 18
+    since = [
+        Bin(index * BLOCK, (index + 1) * BLOCK, Count(round(ratio * events), events))
+        for index, (ratio, events) in enumerate(counts)
+    ]
+    found = share_response([*before, *since], changes, block_seconds=BLOCK, lag_seconds=0)
+    assert found is not None
+    assert found.present_share == pytest.approx(1.0)
+
+
+def test_few_events_a_block_are_no_burst():
+    """Counts of eight events scatter by a third; the whole hours before them don't."""
+    draw, kept = random.Random(1), 0
+    for _ in range(RUNS):
+        few = [max(round(draw.gauss(8, 8**0.5)), 1) for _ in range(72)]
+        bins = [
+            *hours(-12 * 30, ((0.2, 96),) * 30),
+            *(
+                Bin(index * BLOCK, (index + 1) * BLOCK, Count(events // 5, events))
+                for index, events in enumerate(few)
+            ),
+        ]
+        found = share_response(bins, [ShareChange(0, 1.0)], block_seconds=BLOCK, lag_seconds=0)
+        assert found is not None
+        kept += found.moments
+    assert kept >= RUNS * 102 * 0.98
+
+
+def test_time_without_a_bin_is_no_change_of_the_traffic():
+    """Two hours are left out, as another cause disturbed them, and each hour has as many events."""
+    kept = [*hours(-96, ((0.1, 7200),) * 2), *hours(-48, ((0.1, 7200),) * 4)]
+    found = share_response(
+        [*kept, *blocks(0, ((0.4, 600),) * 4)],
+        [ShareChange(0, 1.0)],
+        block_seconds=BLOCK,
+        lag_seconds=0,
+    )
+    assert found is not None
+    assert found.moments == len(kept) + 48
+    assert found.spread == pytest.approx(0.0)
+
+
+def test_the_spread_is_of_the_time_from_the_longest_delay_before_a_change_on():
+    before = hours(-72, ((0.1, 1200), *((0.1, 7200),) * 5))
+    since = blocks(0, ((0.1, 600), (0.4, 600), (0.4, 900), (0.4, 600)))
+    found = share_response(
+        [*before, *since], [ShareChange(0, 0.01)], block_seconds=BLOCK, lag_seconds=0
+    )
+    assert found is not None
+    assert found.spread == pytest.approx(log(1.5))

@@ -12,7 +12,7 @@ another moment is not (`stats.share_response`).
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import log
+from math import exp, isinf, log
 from typing import Final
 
 from sluicegate.api import names
@@ -46,8 +46,14 @@ from sluicegate.views.numbers import duration, percent
 
 FOLLOWS: Final = 5.0
 """Natural logarithm of the likelihood ratio from which on a ratio follows a share."""
-OWN: Final = log(100)
-"""The same for a change by itself, beside the logarithm of the moments that are tried for it."""
+LIKELY: Final = 1.0
+"""The same from which on more blocks are awaited, whenever the drop began."""
+OWN: Final = log(500)
+"""The same for a change by itself, beside `MOMENTS` times the logarithm of the moments that are tried for it."""
+MOMENTS: Final = 1.5
+"""One for the moment of the change, and a half for its size, which is estimated again after each block."""
+LEAST_RATIO: Final = 0.005
+"""Bad ratio below which odds are those of it: the ratio before a change is an estimate."""
 BLOCKS_BEFORE: Final = 72
 """Blocks before the release that are compared with those since. More of them would reach back to what
 was before an earlier release."""
@@ -72,6 +78,7 @@ class ReleaseResponse:
     own : whether a change by itself is shown beside it, which a training is for.
     earlier : the message while these blocks were kept; empty where `response` is there.
     awaited_until : time until which a release that isn't the cause may still turn out to be, in seconds.
+    is_likely : whether the release explains most of the drop with some evidence, shown or not.
     """
 
     release: UpstreamRelease
@@ -80,6 +87,7 @@ class ReleaseResponse:
     own: bool
     earlier: str = ""
     awaited_until: int = 0
+    is_likely: bool = False
 
     @property
     def _rise(self) -> float:
@@ -223,15 +231,36 @@ def _judged(
     """
     baseline, slo = result.baseline, result.terms
     accepted = ratio_of(baseline.count) if baseline is not None else (slo.allowed_bad_ratio or 0.0)
-    is_change = response.own >= log(response.moments) + OWN and response.own_rise >= slo.drop
-    own = is_change and response.lasting >= OWN and response.lasting_rise >= slo.drop
+    evidence = MOMENTS * log(response.moments) + OWN
+    is_change = response.own >= evidence and response.own_rise >= slo.drop
+    lasts = response.lasting >= OWN and response.lasting_rise >= slo.drop
+    own = is_change and (lasts or _exceeds_label_delays(response))
     is_young = is_change and not own and now < response.decision_time
     rise = rise_of(release, response)
     is_shown = response.follows >= FOLLOWS or (was_cause and response.follows > 0)
-    explains = is_shown and rise >= response.without - accepted
-    follows = explains and not own and (was_cause or not is_young)
+    explains = rise >= response.without - accepted
+    follows = explains and is_shown and not own and (was_cause or not is_young)
     awaited_until = round(response.decision_time) if is_young and not follows else 0
-    return ReleaseResponse(release, response, follows, own, awaited_until=awaited_until)
+    is_likely = explains and response.follows >= LIKELY
+    return ReleaseResponse(
+        release, response, follows, own, awaited_until=awaited_until, is_likely=is_likely
+    )
+
+
+def _exceeds_label_delays(response: ShareResponse) -> bool:
+    """Return whether the odds rise by more than labels that come after unequal times explain.
+
+    Where the traffic grows, labels of wrong answers may come before those of right ones; where it falls, those of
+    right ones may be missing first. Then all of the change in the number of labels is of one outcome.
+    """
+    before = min(max(response.without + response.rise, LEAST_RATIO), 1 - 2 * LEAST_RATIO)
+    after = min(before + response.own_rise, 1 - LEAST_RATIO)
+    odds_factor = after / (1 - after) * (1 - before) / before
+    if isinf(response.spread):
+        return False
+    growth = exp(response.spread)
+    more_wrong, fewer_right = 1 + (growth - 1) / before, 1 - (1 - 1 / growth) / (1 - before)
+    return odds_factor > more_wrong and odds_factor * fewer_right > 1
 
 
 def _awaited_until(
@@ -239,8 +268,8 @@ def _awaited_until(
 ) -> int:
     """Return the time until which it is not decided whether a release is the cause, in seconds; 0 if it is decided.
 
-    A drop that begins with a share of the release, and that is no change by itself either, waits for
-    more blocks.
+    A drop that begins with a share of the release, or that it explains with some evidence, and that is no
+    change by itself either, waits for more blocks.
     """
     streak, drift = status.engine.slo(result.terms.name).streak, result.drift
     if judged.own or streak is None or drift is None or drift.change_block is None:
@@ -249,9 +278,10 @@ def _awaited_until(
     confirmed = streak.first + CONFIRMING_EVALUATIONS - 1
     lag = max(result.terms.lag_blocks * seconds, result.terms.label_lag_seconds)
     first = drift.change_block - FIXED_DELAYS[-1] - -(-lag // seconds)
-    if not any(
+    begins_with_share = any(
         first <= time // seconds <= drift.change_block + 1 for time, _ in judged.release.shares
-    ):
+    )
+    if not (begins_with_share or judged.is_likely):
         return 0
     return round(confirmed + AWAITED_SHARE * (confirmed - drift.change_block)) * seconds
 

@@ -82,6 +82,7 @@ def undecided(
     version: str = "v5",
     missed_from: int = RELEASED + 22,
     hours: int = 2,
+    silent_at: int = 0,
 ):
     """Return the response of an SLO with few events, confirmed two hours after its estimated drop.
 
@@ -92,12 +93,13 @@ def undecided(
     named_by : diagnosis, alert or blocks that were left out, by which the release was the cause at an earlier
         evaluation; empty if it wasn't.
     version : of the release that the diagnosis is about. missed_from : block that begins the degradation.
-    hours : since the release.
+    hours : since the release. silent_at : block without an event.
     """
     series, now = Series(), RELEASED + 12 * hours
     for index in range(BEGIN, now + 1):
         bad = index % 2 + (worse if index > worse_from else 0)
-        series.record(Block(index, Quality.COUNTED, Count(bad, 10)))
+        count = Count(0, 0) if index == silent_at else Count(bad, 10)
+        series.record(Block(index, Quality.COUNTED, count))
     streak = Streak(first=missed_from, last=now, evaluations=3, fresh=3)
     status = serving().with_engine(slos={"accuracy": SloRecord(streak=streak, degraded=True)})
     if named_by == "diagnosis":
@@ -142,8 +144,13 @@ def test_a_change_without_the_release_is_decided_without_more_blocks():
     assert decay.awaited_until == 0
 
 
-def test_a_change_by_itself_beside_a_release_is_awaited_until_it_lasts_longer_than_labels_take():
+def test_a_change_larger_than_the_traffic_explains_is_decided_before_it_lasts():
     decay = undecided(worse=8, worse_from=RELEASED + 18)
+    assert (decay.follows, decay.own, decay.awaited_until) == (False, True, 0)
+
+
+def test_a_change_by_itself_beside_a_release_is_awaited_until_it_lasts_longer_than_labels_take():
+    decay = undecided(worse=8, worse_from=RELEASED + 18, silent_at=RELEASED + 12)
     assert (decay.follows, decay.own) == (False, False)
     assert decay.awaited_until == (RELEASED + 18 + 2 * FIXED_DELAYS[-1]) * BLOCK
 
