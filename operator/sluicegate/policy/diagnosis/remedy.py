@@ -79,7 +79,9 @@ def remedies_for(
     now: int,
     place: Place | None = None,
 ) -> list[tuple[Remedy, DiagnosisResult]]:
-    """Return the remedy of each degraded SLO, in the order of the spec.
+    """Return the remedy of each degraded SLO: present degradations before recovered ones, in the order of the spec.
+
+    The first diagnosis is what the product shows: an SLO that recovers hides no other one.
 
     Parameters
     ----------
@@ -92,9 +94,10 @@ def remedies_for(
         if result.terms.deciding and status.engine.slo(result.terms.name).degraded
     )
     context = _Others(results, degraded, place)
-    return [
+    remedies = [
         _remedy_for(terms, status, observed, result, others=context, now=now) for result in degraded
     ]
+    return sorted(remedies, key=lambda remedy: remedy[1].cause is Reason.RECOVERED)
 
 
 class _Others(NamedTuple):

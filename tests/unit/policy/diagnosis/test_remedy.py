@@ -120,3 +120,24 @@ def test_a_remedy_decided_for_a_degradation_is_not_replaced_by_a_slower_detector
     assert isinstance(found, Hold if reason else Rollback)
     assert reason is None or found.reason == reason
     assert reason is None or "v2 replaces it only if its remedy fails" in found.message
+
+
+def test_an_slo_that_recovers_hides_no_present_degradation_of_another():
+    """Otherwise the product shows Recovered, and nothing of what is missed now."""
+    terms = judged_by(
+        {**ACCURACY, "name": "first", "objective": "0.8", "onDegraded": "Alert"},
+        {**ACCURACY, "name": "second", "objective": "0.8", "onDegraded": "Alert"},
+    )
+    blocks = {
+        name: series(*[newest] * 24, first=START // BLOCK)
+        for name, newest in (("first", GOOD), ("second", BAD))
+    }
+    degraded = SloRecord(degraded=True, since=START - 86_400)
+    status = serving(stable=stable(since=START - 86_400), slos=dict.fromkeys(blocks, degraded))
+    read = observed(block=START // BLOCK + 23, series={V1.version: blocks})
+    results = tuple(SloResult(slo, SloState.MISSED, Reason.OBJECTIVE_MISSED) for slo in terms.slos)
+
+    found = remedies_for(terms, status, read, results, now=START + 24 * BLOCK)
+
+    assert [diagnosis.slo for _, diagnosis in found] == ["second", "first"]
+    assert found[1][1].cause is Reason.RECOVERED
