@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from sluicegate.api.containers import quantity_number
 from sluicegate.api.pod_types import check_pod_fields
 from sluicegate.api.product import DataProductSpec
 from sluicegate.api.product_info import Lifecycle
@@ -33,12 +34,30 @@ def check_context(spec: DataProductSpec, settings: Settings) -> tuple[Problem, .
 
 
 def check_spec_fields(spec: DataProductSpec) -> tuple[Problem, ...]:
-    """Return the problems of parts of pod specs that are too large."""
+    """Return the problems of parts of pod specs: too large ones, and requests above limits."""
     template = spec.retraining.pod_template if spec.retraining else None
     return (
+        *_check_resources(spec),
         *check_pod_fields(spec.serving.pod_fields(), "spec.serving"),
         *(check_pod_fields(template.to_dict()) if template is not None else ()),
     )
+
+
+def _check_resources(spec: DataProductSpec) -> Iterator[Problem]:
+    """Yield the requests that exceed their limit: the API server refuses such a pod once it is needed."""
+    resources_by_path = {"spec.serving.resources": spec.serving.resources}
+    if spec.retraining is not None:
+        resources_by_path["spec.retraining.resources"] = spec.retraining.resources
+    if spec.rollout.shadow is not None:
+        resources_by_path["spec.rollout.shadow.resources"] = spec.rollout.shadow.resources
+    for path, resources in resources_by_path.items():
+        for name, request in resources.requests.items():
+            limit = resources.limits.get(name, request)
+            if quantity_number(request) > quantity_number(limit):
+                yield Problem(
+                    f"{path}.requests.{name}",
+                    f"is {request}, and limits.{name} is {limit}: raise the limit, or lower the request",
+                )
 
 
 def _check_runtime(spec: DataProductSpec, settings: Settings) -> Iterator[Problem]:

@@ -136,6 +136,15 @@ def test_check_reports_a_service_that_starts_its_own_server(tmp_path: Path, caps
             {"retraining__command": ["python", "-m", "retrain"]},
             "is python -m retrain, and the bento's src has no retrain.py",
         ),
+        (
+            {
+                "retraining__resources": {
+                    "requests": {"memory": "64Gi"},
+                    "limits": {"memory": "1Gi"},
+                }
+            },
+            "spec.retraining.resources.requests.memory: is 64Gi, and limits.memory is 1Gi: raise the limit",
+        ),
         ({"owner": None}, "spec.owner: is required"),
     ],
 )
@@ -230,7 +239,9 @@ def test_check_reports_a_bento_whose_training_cannot_build_the_next_bento(tmp_pa
     written = bento / "env/python"
     (written / "requirements.in").write_text("numpy\n")
     (written / "requirements.txt").write_text("numpy\n")
-    assert checked(capsys, bento, a_product(tmp_path))[0] == 0  # without a lock, as the Image of its code says
+    assert (
+        checked(capsys, bento, a_product(tmp_path))[0] == 0
+    )  # without a lock, as the Image of its code says
 
     (written / "requirements.txt").write_text("numpy==2.4.6\n")
     code, (line,) = checked(capsys, bento, a_product(tmp_path))

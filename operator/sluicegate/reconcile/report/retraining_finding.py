@@ -28,6 +28,8 @@ from sluicegate.policy.model.observed import NO_TRAFFIC
 from sluicegate.reconcile.observe.job_wait import queue_text
 from sluicegate.reconcile.observe.observation import Observation
 
+LONGEST_CAUSE: Final = 300
+"""Characters of the last line of a failed training; `status.retraining.lastResult` has all of them."""
 _KIND: Final = Type.RETRAINING_ACTIVE
 _WITHOUT_SLO: Final = {
     str(DecisionReason.SCHEDULED): "the schedule",
@@ -296,15 +298,19 @@ def _slot_wait_text(observation: Observation, pending: Trigger) -> str:
 
 
 def _last_attempt(status_part: RetrainingStatus | None) -> str:
-    """Return the last attempt's outcome; empty before the first."""
+    """Return the last attempt's outcome, of a failure with the last line that it has; empty before the first."""
     if status_part is None:
         return ""
     last = status_part.last_result
     if last is not None and last.outcome is Outcome.IN_PROGRESS:
         return f"the last attempt made {last.version}, which is in its rollout"
-    return (
-        f"the last attempt ended with {status_part.last_reason}" if status_part.last_reason else ""
-    )
+    if not status_part.last_reason:
+        return ""
+    text = f"the last attempt ended with {status_part.last_reason}"
+    if last is None or last.outcome is not Outcome.FAILED or last.reason != status_part.last_reason:
+        return text
+    lines = [line for raw_line in last.message.splitlines() if (line := raw_line.strip())]
+    return f"{text} ({lines[-1][:LONGEST_CAUSE]})" if lines else text
 
 
 def _limit(observation: Observation) -> str:
