@@ -73,12 +73,14 @@ def initial_distance(
 
 
 def distance_text(drop: float, lower: float | None, upper: float | None) -> str:
-    """Return a distance in words; an interval that includes 0 is no evidence of one."""
-    interval_text = (
-        ""
-        if lower is None or upper is None
-        else f" [{points_number(lower)}, {points_number(upper)}]"
-    )
-    if lower is not None and upper is not None and lower <= 0 <= upper:
-        return f"no evidence of a change{interval_text}"
-    return f"{'worse' if drop > 0 else 'better'} by {points(abs(drop))}{interval_text}"
+    """Return a distance in words; an interval that includes 0 is no evidence of one.
+
+    The interval is of the amount by which it is worse or better; without evidence, of a gain.
+    """
+    amount_text = f"{'worse' if drop > 0 else 'better'} by {points(abs(drop))}"
+    if lower is None or upper is None:
+        return amount_text
+    if lower <= 0 <= upper:
+        return f"no evidence of a change [{points_number(-upper)}, {points_number(-lower)}]"
+    least, greatest = sorted((abs(lower), abs(upper)))
+    return f"{amount_text} [{points_number(least)}, {points_number(greatest)}]"

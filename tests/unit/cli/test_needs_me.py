@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sluicegate.cli.kubectl.needs import of_user, rows
+from sluicegate.kube.resources import DATA_PRODUCTS
+from tests.support.apiserver.api_stand_in import ApiStandIn
+from tests.support.apiserver.command_line import CommandLine
 from tests.support.portfolio.products import condition, document, waiting_for_approval
 
 NOW = datetime(2026, 11, 28, 11, tzinfo=UTC)
@@ -79,3 +82,19 @@ def test_needs_me_names_the_review_to_sign_and_the_command_of_a_rejected_version
         "kubectl sluicegate promote pricing/pricing v2",
         "kubectl sluicegate review sign pricing/pricing-2026-10",
     ]
+
+
+async def test_needs_me_reads_the_upstreams_of_other_namespaces_as_far_as_the_person_may(tmp_path):
+    async with ApiStandIn() as server:
+        run = CommandLine(server, tmp_path)
+        server.person = "ana"
+        for product in (ranking(), asked(waitingFor=["search/ranking"])):
+            server.keep(DATA_PRODUCTS, product)
+        found = await run("get", "-n", "search", "--needs-me")
+        assert "pricing" in found.out
+        assert "--for search/ranking" in found.out
+
+        server.refused.add(DATA_PRODUCTS.path("pricing", "pricing"))
+        found = await run("get", "-n", "search", "--needs-me")
+        assert (found.code, found.out) == (0, "")
+        assert "No product needs a person." in found.err

@@ -25,8 +25,8 @@ def promoted(**baseline):
     ("drop", "lower", "upper", "text"),
     [
         (0.04, 0.03, 0.05, "worse by 4 points [3, 5]"),
-        (-0.04, -0.05, -0.03, "better by 4 points [-5, -3]"),
-        (0.01, -0.01, 0.03, "no evidence of a change [-1, 3]"),
+        (-0.04, -0.05, -0.03, "better by 4 points [3, 5]"),
+        (0.01, -0.01, 0.03, "no evidence of a change [-3, 1]"),
         (0.04, None, None, "worse by 4 points"),
     ],
     ids=["a fall", "a gain", "an interval with 0 proves nothing", "without an interval"],

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,8 +11,8 @@ from sluicegate.cli.kubectl.operator_lease import warn_of_abandoned_leases
 from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals, username
 from sluicegate.cli.printing.output import add_output, objects, write, write_names
 from sluicegate.cli.printing.terminal import coloured, print_progress, table, width_of
-from sluicegate.kube.errors import Gone, Transient
-from sluicegate.kube.resources import DATA_PRODUCTS, key_of
+from sluicegate.kube.errors import Forbidden, Gone, NotFound, Transient
+from sluicegate.kube.resources import DATA_PRODUCTS, Key, key_of
 from sluicegate.views import product as facts
 
 STATES: Final = ("Healthy", "Degrading", "Degraded", "Unknown")
@@ -90,6 +90,8 @@ def _needs(session: Session, products: list[facts.Body], args: argparse.Namespac
 
     user = username(session.client) if args.needs_me else ""
     if args.needs_me:
+        if not (args.product or args.all_namespaces):
+            products += _readable(session, needs.upstreams_elsewhere(products, user))
         products = needs.of_user(products, user)
     if args.output in {"json", "yaml", "name"}:
         _print(needs.needing(products), args, headers=False)
@@ -104,6 +106,15 @@ def _needs(session: Session, products: list[facts.Body], args: argparse.Namespac
     else:
         print_progress("No product needs a person.")
     return 0
+
+
+def _readable(session: Session, keys: Sequence[Key]) -> Iterator[facts.Body]:
+    """Yield the products of other namespaces that exist and that the person may read."""
+    for key in keys:
+        try:
+            yield session.client.get(DATA_PRODUCTS, key)
+        except (Forbidden, NotFound):
+            continue
 
 
 def _selected(session: Session, args: argparse.Namespace) -> Iterator[facts.Body]:

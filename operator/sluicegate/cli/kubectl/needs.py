@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sluicegate.kube.resources import key_of
+from sluicegate.kube.resources import Key, key_of
 from sluicegate.views import product as facts
 from sluicegate.views.approval_actions import approvals_of, missing_parties
 from sluicegate.views.needs import LABELS, UNNAMED_PARTIES, NeedKind
@@ -66,6 +66,20 @@ def of_user(products: Sequence[facts.Body], user: str) -> list[facts.Body]:
         or not parties.isdisjoint(missing_parties(product))
         or (approvals_of(product).get("moreWaiting") and tuple(key_of(product)) in upstreams)
     ]
+
+
+def upstreams_elsewhere(products: Sequence[facts.Body], user: str) -> list[Key]:
+    """Return the upstreams of a user's products that aren't among the products, by namespace and name."""
+    listed = {key_of(product) for product in products}
+    return sorted(
+        {
+            Key(*upstream)
+            for product in products
+            if in_team(product, user)
+            for upstream in _upstreams(product)
+        }
+        - listed
+    )
 
 
 def _upstreams(product: facts.Body) -> Iterator[tuple[str, str]]:
