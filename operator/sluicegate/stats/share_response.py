@@ -347,7 +347,7 @@ class _Sample:
 
     def traffic_slope(self, centred_values: Sequence[float]) -> float:
         """Return the slope of values along the traffic."""
-        along = sum(map(mul, map(mul, self.weights, self.traffic), centred_values))
+        along = float(sum(map(mul, map(mul, self.weights, self.traffic), centred_values)))
         return along / self.traffic_variance
 
     def without_traffic(self, centred_values: Sequence[float]) -> list[float]:
