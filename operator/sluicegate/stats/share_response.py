@@ -18,15 +18,14 @@ no level without the version, so they are left out.
 
 Labels of right and of wrong answers may come after unequal times. Where the traffic changes, the ratio is
 that of the quicker ones until the others have come. So the change of the traffic is a variable of each model,
-bursts are left out, and a change by itself has to last longer than labels take, unless it is larger than the
+and a change by itself has to last longer than labels take, unless it is larger than the
 traffic's changes explain.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import exp, inf, log, sqrt
+from math import exp, inf, log
 from operator import mul
-from statistics import median
 from typing import Final, NamedTuple
 
 from sluicegate.stats.counts import Count, summed
@@ -52,14 +51,8 @@ _SCALE_BLOCKS: Final = (1, 4, 12)
 _MIN_GROUPS: Final = 6
 _LABEL_BLOCKS: Final = 12
 """Blocks whose mean is the traffic before a bin."""
-_BURST: Final = log(1.5)
-"""Change of the traffic, as a natural logarithm, up to which it is never a burst."""
-_SIGMAS: Final = 4.0
-"""Standard deviations of the usual change from which on a change is a burst."""
-_LONGEST_BURST: Final = 60
-"""Blocks after the begin of a burst from which on its bins count."""
-_SIGMA_OF_MEDIAN: Final = 1.4826
-"""Standard deviation of normal values by the median of their distances from 0."""
+_LEAST_EVENTS: Final = 0.5
+"""Events of an hour without any, for the change of the traffic after it."""
 _MAX_DESCENT_ROUNDS: Final = 500
 """Of the coordinate descent."""
 _MIN_EXPLAINED: Final = 1e-3
@@ -132,19 +125,17 @@ def share_response(
     bins : of the ratio, oldest first. changes : of the version's share, oldest first.
     lag_seconds : delay of the labels as far as it is known; 0 if it isn't.
     """
-    measured_bins, counting_errors = _with_traffic(bins, block_seconds)
+    measured_bins = _with_traffic(bins, block_seconds)
     if not measured_bins:
         return None
-    delays = list(_candidate_delays(block_seconds, lag_seconds))
     labelled = labels_seconds(block_seconds, lag_seconds)
+    delays = list(_candidate_delays(block_seconds, lag_seconds))
     present_shares = [delay.share(measured_bins[-1], changes) for delay in delays]
     rollout = _Rollout(changes, delays, present_shares, block_seconds, labelled)
-    usual_bins = list(_without_bursts(measured_bins, counting_errors, block_seconds))
-    for kept_bins in (usual_bins, measured_bins):
-        response = _response(kept_bins, rollout)
-        if response is not None:
-            return replace(response, spread=_spread(bins, response.decision_time - 3 * labelled))
-    return None
+    response = _response(measured_bins, rollout)
+    if response is None:
+        return None
+    return replace(response, spread=_spread(bins, response.decision_time - 3 * labelled))
 
 
 def _spread(bins: Sequence[Bin], since: float) -> float:
@@ -366,57 +357,25 @@ def _lengths(bins: Sequence[Bin], block_seconds: float) -> list[float]:
     return [(interval.end - interval.start) / block_seconds for interval in bins]
 
 
-def _with_traffic(bins: Sequence[Bin], block_seconds: float) -> tuple[list[Bin], list[float]]:
-    """Return the bins that have events, with the change of the traffic and its standard error by counting.
+def _with_traffic(bins: Sequence[Bin], block_seconds: float) -> list[Bin]:
+    """Return the bins that have events, with the change of the traffic over the hour before each.
 
-    The traffic before a bin is that of the hour before it, without the time for which there is no bin: blocks
-    that another cause disturbed are none. Both are 0 where there was no traffic.
+    Time for which there is no bin is left out: another cause disturbed it. The change is 0 for the first bin.
     """
-    changed_bins, counting_errors = [], []
+    changed_bins = []
     for index, interval in enumerate(bins):
         first = index
         while first and interval.start - bins[first].start < _LABEL_BLOCKS * block_seconds:
             first -= 1
-        past_events = sum(each.events.total for each in bins[first:index])
-        change = counting_error = 0.0
-        if past_events and interval.events.total:
+        past_events = max(sum(each.events.total for each in bins[first:index]), _LEAST_EVENTS)
+        change = 0.0
+        if first < index and interval.events.total:
             past_seconds = sum(each.end - each.start for each in bins[first:index])
-            seconds = interval.end - interval.start
-            change = log(interval.events.total / seconds / (past_events / past_seconds))
-            counting_error = sqrt(1 / interval.events.total + 1 / past_events)
+            rate = interval.events.total / (interval.end - interval.start)
+            change = log(rate / (past_events / past_seconds))
         if interval.events.total:
             changed_bins.append(interval._replace(traffic=change))
-            counting_errors.append(counting_error)
-    return changed_bins, counting_errors
-
-
-def _without_bursts(
-    bins: Sequence[Bin], counting_errors: Sequence[float], block_seconds: float
-) -> Iterator[Bin]:
-    """Yield the bins except those in which the traffic changes as it usually does not, and the hour after each.
-
-    There the ratio may be that of the quicker labels alone, and such bins may have most of the events. Traffic
-    that goes on to change so is no burst. Hours and blocks have usual changes of their own.
-    """
-    changes: dict[bool, list[float]] = {False: [], True: []}
-    for each in bins:
-        changes[_is_block(each, block_seconds)].append(abs(each.traffic))
-    usual = {
-        is_block: _SIGMA_OF_MEDIAN * median(of_kind) if of_kind else 0.0
-        for is_block, of_kind in changes.items()
-    }
-    until = left_out_since = -inf
-    for each, counting_error in zip(bins, counting_errors, strict=True):
-        sigma = max(usual[_is_block(each, block_seconds)], counting_error)
-        if abs(each.traffic) > max(_SIGMAS * sigma, _BURST):
-            left_out_since = left_out_since if each.start < until else each.start
-            until = each.end + _LABEL_BLOCKS * block_seconds
-        if each.start >= until or each.end > left_out_since + _LONGEST_BURST * block_seconds:
-            yield each
-
-
-def _is_block(interval: Bin, block_seconds: float) -> bool:
-    return interval.end - interval.start < _LABEL_BLOCKS * block_seconds
+    return changed_bins
 
 
 class _Model(NamedTuple):

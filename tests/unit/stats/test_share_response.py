@@ -184,7 +184,7 @@ def test_hours_that_scatter_before_the_release_are_the_scatter_of_the_hours_sinc
     assert not shows_own(found)
 
 
-def test_hours_of_a_burst_decide_nothing_however_many_events_they_have():
+def test_a_burst_whose_labels_come_unequally_late_hides_no_release():
     usual, shifted = 40_000, 45_000
     burst = (
         (0.05, 405_000),
@@ -200,9 +200,8 @@ def test_hours_of_a_burst_decide_nothing_however_many_events_they_have():
         block_seconds=BLOCK, lag_seconds=0,
     )  # fmt: skip
     assert found is not None
-    assert found.follows >= 20 * FOLLOWS
-    assert found.at_full - found.without == pytest.approx(0.1, abs=0.02)
-    assert found.own_rise < 0.05
+    assert found.follows >= 5 * FOLLOWS
+    assert found.lasting_rise < 0.05  # maxDrop
 
 
 def test_labels_that_come_after_unequal_times_leave_no_change_by_itself_where_the_traffic_wanders():
@@ -247,24 +246,6 @@ def test_the_present_share_is_that_of_the_newest_bin_also_in_a_burst():
     found = share_response([*before, *since], changes, block_seconds=BLOCK, lag_seconds=0)
     assert found is not None
     assert found.present_share == pytest.approx(1.0)
-
-
-def test_few_events_a_block_are_no_burst():
-    """Counts of eight events scatter by a third; the whole hours before them don't."""
-    draw, kept = random.Random(1), 0
-    for _ in range(RUNS):
-        few = [max(round(draw.gauss(8, 8**0.5)), 1) for _ in range(72)]
-        bins = [
-            *hours(-12 * 30, ((0.2, 96),) * 30),
-            *(
-                Bin(index * BLOCK, (index + 1) * BLOCK, Count(events // 5, events))
-                for index, events in enumerate(few)
-            ),
-        ]
-        found = share_response(bins, [ShareChange(0, 1.0)], block_seconds=BLOCK, lag_seconds=0)
-        assert found is not None
-        kept += found.moments
-    assert kept >= RUNS * 102 * 0.98
 
 
 def test_time_without_a_bin_is_no_change_of_the_traffic():
