@@ -190,9 +190,9 @@ class _Parser(argparse.ArgumentParser):
 
             close = get_close_matches(unknown[1], COMMANDS, n=3)
             proposal = f"; similar: {', '.join(close)}" if close else ""
-            message = (
-                f"there is no command {unknown[1]!r}{proposal}: `{self.prog} --help` lists all"
-            )
+            is_option_first = str(next(iter(self._given), "")).startswith("-")
+            order = "; write options after the command" if is_option_first else ""
+            message = f"there is no command {unknown[1]!r}{proposal}: `{self.prog} --help` lists all{order}"
         self.write_error(self._given, EXIT_WRONG_INPUT, invalid("", message))
         super().error(message)
 

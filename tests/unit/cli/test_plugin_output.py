@@ -235,3 +235,10 @@ def test_an_unknown_command_names_similar_ones_and_no_list_of_all(capsys):
     told = capsys.readouterr().err
     assert "there is no command 'explian'; similar: explain" in told
     assert "rollback" not in told
+
+
+def test_an_option_before_the_command_is_answered_with_its_place(capsys):
+    with pytest.raises(SystemExit):
+        main(["-n", "desk", "status", "router"])
+    assert "there is no command 'desk'" in (told := capsys.readouterr().err)
+    assert "write options after the command" in told

@@ -283,7 +283,12 @@ class Feedback:
             log.warning("a truth can't be compared with its prediction", exc_info=True)
             return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
         if not self._seen.add(prediction.identity):
-            return [("Repeated", "this token was counted already")]
+            return [
+                (
+                    "Repeated",
+                    "a label of this prediction, or of another one with its id, was counted already",
+                )
+            ]
         if self.log is not None and prediction.logged and self._logged.add(prediction.identity):
             self.log.label(prediction.identity, label.truth)
         made_by = {

@@ -58,8 +58,9 @@ def project_findings(
             " packages (`sluicegate runtime-image`)",
         )
     if python.get("lock_packages", True) and requirements:
+        field = "Image(lock_python_packages)" if name == SERVICE_FILE else "python.lock_packages"
         yield Finding.warning(
-            f"{name}: python.lock_packages",
+            f"{name}: {field}",
             "is true, so the bento locks the newest versions of the index, whatever is installed: set it to"
             " false, or lock the runtime's: UV_CONSTRAINT=$PWD/constraints.txt bentoml build, with the output of `sluicegate"
             " runtime-constraints`",
