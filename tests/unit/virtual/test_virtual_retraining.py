@@ -95,7 +95,8 @@ async def test_a_failed_training_pauses_retraining_until_its_command_is_correcte
     world.cluster.set_quality(image("a"), BAD)
     await world.until(lambda: active(world, key)[1] == "CoolingDown", seconds=6 * HOUR)
     says = world.condition(key, "RetrainingActive")["message"]
-    assert "ended with JobFailed; the training for accuracy waits until 20" in says
+    assert "ended with JobFailed (the training failed: the training exited with 1" in says
+    assert "; the training for accuracy waits until 20" in says
     assert "or until a person corrects spec.retraining" in says
     assert world.status(key)["summary"]["reason"] == "CoolingDown"
     assert needs(world, key) == ["TrainingBlocked"]

@@ -59,7 +59,10 @@ def _leave_unlocked(source: Path, bentofile: Path) -> None:
     if not (is_bento and bentofile.is_file()) or are_locked(bento):
         return
     options = yaml.safe_load(bentofile.read_text(encoding="utf-8")) or {}
-    options["python"] = {**(options.get("python") or {}), "lock_packages": False}
+    python = options.get("python") or {}
+    if python.get("lock_packages") is False:
+        return
+    options["python"] = {**python, "lock_packages": False}
     bentofile.write_text(yaml.safe_dump(options), encoding="utf-8")
 
 
