@@ -10,7 +10,6 @@ names an exporter keeps it. Nothing here keeps a service from answering.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import socket
 import threading
@@ -42,12 +41,12 @@ class Traces:
         """Send the spans of a service to the receiver that the variables name, if any.
 
         It is called before the service's application is made. What hinders it is logged: a wrong
-        protocol, and a runtime image without the exporter.
+        protocol, a runtime image without the exporter, and a variable that OpenTelemetry refuses.
         """
         if not is_wanted(variables) or (service.config.get("tracing") or {}).get("exporter_type"):
             return
-        protocol = variables.get(
-            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", variables.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
+        protocol = variables.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or variables.get(
+            "OTEL_EXPORTER_OTLP_PROTOCOL", ""
         )
         if protocol not in _HTTP:
             log.warning(
@@ -56,14 +55,19 @@ class Traces:
                 protocol,
             )
             return
+        logging.getLogger("opentelemetry.util.re").addFilter(_without_header)
         try:
-            self._provider = _provider_of(variables)
+            excluded = _excluded_urls(service, variables)
+            provider = _provider_of(variables)
+            _hand_to_bentoml(provider, excluded)
         except ImportError as error:
             log.warning(
                 "no traces: %s isn't installed; add %s to the runtime image", error.name, PACKAGE
             )
-            return
-        _hand_to_bentoml(self._provider, service)
+        except Exception as error:  # noqa: BLE001 - a variable that OpenTelemetry can't read, of any of its types
+            log.warning("no traces: a variable OTEL_* in serving.env is refused: %s", error)
+        else:
+            self._provider = provider
 
     def headers(self) -> dict[str, str]:
         """Return the headers by which a call belongs to the trace of the current request."""
@@ -96,6 +100,13 @@ def is_wanted(variables: Mapping[str, str]) -> bool:
     return not is_off and any(variables.get(name) for name in ENDPOINTS)
 
 
+def _without_header(record: logging.LogRecord) -> bool:
+    """Remove a malformed header, which may be a token, from the message about it, and keep the message."""
+    if record.args:
+        record.args = ("the value isn't shown; write a blank as %20",)
+    return True
+
+
 def _provider_of(variables: Mapping[str, str]) -> Any:
     """Return the provider of the service's code, if it has set one, else one for the receiver."""
     from opentelemetry import trace  # noqa: PLC0415 - only with a receiver
@@ -126,16 +137,22 @@ def _provider_of(variables: Mapping[str, str]) -> Any:
     return provider
 
 
-def _hand_to_bentoml(provider: Any, service: Any) -> None:
-    """Let BentoML open the spans of requests with this provider; probes and scrapes have none."""
-    from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415
-    from opentelemetry.util.http import ExcludeList  # noqa: PLC0415
+def _excluded_urls(service: Any, variables: Mapping[str, str]) -> Any:
+    """Return the patterns of URLs whose requests have no spans: probes, scrapes and those that are configured."""
+    from opentelemetry.util.http import ExcludeList  # noqa: PLC0415 - only with a receiver
 
     prefix = re.escape((service.path_prefix or "").rstrip("/"))
     probes = rf"^\w+://[^/]+{prefix}/({'|'.join(PATHS)})$"
     excluded = (service.config.get("tracing") or {}).get("excluded_urls") or []
     listed = excluded.split(",") if isinstance(excluded, str) else list(excluded)
-    variables = os.environ.get("OTEL_PYTHON_EXCLUDED_URLS", "")
-    listed += [one.strip() for one in variables.split(",") if one.strip()]
-    BentoMLContainer.tracing_excluded_urls.set(ExcludeList([probes, *listed]))
+    configured = variables.get("OTEL_PYTHON_EXCLUDED_URLS", "")
+    listed += [one.strip() for one in configured.split(",") if one.strip()]
+    return ExcludeList([probes, *listed])
+
+
+def _hand_to_bentoml(provider: Any, excluded: Any) -> None:
+    """Let BentoML open the spans of requests with this provider, except for those of excluded URLs."""
+    from bentoml._internal.configuration.containers import BentoMLContainer  # noqa: PLC0415
+
+    BentoMLContainer.tracing_excluded_urls.set(excluded)
     BentoMLContainer.tracer_provider.set(provider)
