@@ -85,6 +85,25 @@ async def started(world: World, body: Body) -> tuple[Key, Safety, Pods]:
     return key, safety, Pods(world, key)
 
 
+async def at_half(world: World, key: Key) -> None:
+    """Push v2, and return once it has the pods for its share of 50 %."""
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == 50, seconds=HOUR)
+    await world.run(400)
+
+
+def fail(world: World, key: Key, version: str, digit: str) -> Key:
+    """Crash the pods of a version, none of which starts again, and return its Deployment."""
+    world.cluster.set_quality(image(digit), Quality(problem="CrashLoopBackOff"))
+    (failing,) = {
+        pod.deployment
+        for pod in world.cluster.pods_of(key)
+        if pod.labels["sluicegate.dev/version"] == version
+    }
+    world.cluster.workloads.fail(failing)
+    return failing
+
+
 @pytest.mark.parametrize("routed", [True, False], ids=["routed", "replicas"])
 @on_virtual_time
 async def test_a_canary_and_its_promotion_exchange_pods_one_by_one(world, routed):
@@ -103,9 +122,7 @@ async def test_a_canary_and_its_promotion_exchange_pods_one_by_one(world, routed
 @on_virtual_time
 async def test_a_rollback_returns_the_traffic_as_pods_of_stable_become_ready(world):
     key, safety, pods = await started(world, replaced())
-    world.edit(key, model=pushed("b", "v2"))
-    await world.until(lambda: weight(world, key) == 50, seconds=HOUR)
-    await world.run(400)
+    await at_half(world, key)
     world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
     await world.run(60)
     candidate = world.status(key)["candidate"]
@@ -126,22 +143,29 @@ async def test_a_rollback_returns_the_traffic_as_pods_of_stable_become_ready(wor
 @on_virtual_time
 async def test_a_rolled_back_version_without_a_ready_pod_keeps_no_share(world):
     key, _, pods = await started(world, replaced())
-    world.edit(key, model=pushed("b", "v2"))
-    await world.until(lambda: weight(world, key) == 50, seconds=HOUR)
-    await world.run(400)
-    world.cluster.set_quality(image("b"), Quality(problem="CrashLoopBackOff"))
-    (failing,) = {
-        pod.deployment
-        for pod in world.cluster.pods_of(key)
-        if pod.labels["sluicegate.dev/version"] == "v2"
-    }
-    world.cluster.workloads.fail(failing)
+    await at_half(world, key)
+    failing = fail(world, key, "v2", "b")
     await world.run(120)
     weights = weights_of(world.server.find(HTTP_ROUTES, key))
     assert weights.get(failing.name, 0) == 0
     await world.run(600)
     assert pods.most == PODS
     assert world.condition(key, "Ready")["status"] == "True"
+
+
+@on_virtual_time
+async def test_a_rolled_back_version_keeps_its_share_while_no_pod_of_stable_is_ready(world):
+    key, _, pods = await started(world, replaced())
+    await at_half(world, key)
+    fail(world, key, "v1", "a")
+    world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
+    await world.run(HOUR)
+    assert world.status(key)["candidate"]["returning"], "without it no pod has requests"
+    assert "of which 0 are" in world.condition(key, "RolloutProgressing")["message"]
+    world.cluster.set_quality(image("a"), SLOW)
+    await world.until(lambda: "candidate" not in world.status(key), seconds=HOUR)
+    await world.until(lambda: serving(world, key) == "v1", seconds=HOUR)
+    assert pods.most == PODS
 
 
 @on_virtual_time

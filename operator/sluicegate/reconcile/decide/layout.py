@@ -124,7 +124,8 @@ def with_returning(observation: Observation, status: DataProductStatus) -> DataP
     """Return the status with the share that a rolled back candidate keeps until stable's pods are ready.
 
     Where versions exchange their pods, stable has only those for its own share. A candidate without
-    a ready pod keeps none, nor one whose time for a batch of stable's pods is over.
+    a ready pod keeps none, nor one whose time for a batch of stable's pods is over while any of them
+    is ready.
     """
     candidate, exchange = status.candidate, _exchange(observation, status)
     if candidate is None or candidate.phase is not CandidatePhase.ROLLING_BACK:
@@ -134,7 +135,8 @@ def with_returning(observation: Observation, status: DataProductStatus) -> DataP
     before = candidate.weight if candidate.returning is None else candidate.returning
     serving, kept = _serving(observation, status), 0
     if exchange is not None and serving is not None and serving.candidate:
-        kept = FULL_WEIGHT - exchange.share_of(serving.stable) if serving.waits_for_pods else 0
+        waits = serving.waits_for_pods or not serving.stable
+        kept = FULL_WEIGHT - exchange.share_of(serving.stable) if waits else 0
     share = min(before, kept)
     if share == candidate.returning:
         return status
