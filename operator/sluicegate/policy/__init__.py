@@ -20,7 +20,7 @@ from sluicegate.policy.retraining.preconditions import (
 )
 from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
 from sluicegate.policy.slo_health.baseline import ratio_of
-from sluicegate.policy.slo_health.confirmation import UNMEASURABLE
+from sluicegate.policy.slo_health.confirmation import UNMEASURABLE, needed_calm
 from sluicegate.policy.slo_health.market_verdicts import (
     MAX_SHOWN_MARKETS,
     MarketState,
@@ -53,6 +53,7 @@ __all__ = [
     "earliest_training_time",
     "interval_of",
     "is_scored",
+    "needed_calm",
     "next_score_time",
     "obstacle_to_request",
     "probation_limits",

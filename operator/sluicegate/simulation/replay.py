@@ -254,6 +254,7 @@ class Replay:
             inputs=(),
             iteration=None,
             stable_iteration=None,
+            complete=True,
         )
 
     def _fails_in_canary(self) -> bool:

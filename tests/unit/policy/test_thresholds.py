@@ -90,7 +90,7 @@ RECORDS = {
     "CanaryBlock": {"canary_up": True},
     "CanaryCase": {"approved": False, "forced": False, "blocks_unread": False},
     "Facts": {"pods_unhealthy": False, "stable_down": False, "canary_unhealthy": False, "node_busy": False,
-              "canary_node_busy": False, "secret_missing": False, "pods": 1.0, "split_verified": True, "upstream_block_seconds": 0},
+              "canary_node_busy": False, "secret_missing": False, "pods": 1.0, "split_verified": True, "upstream_block_seconds": 0, "complete": True},
     "Symptoms": {"confirmation_end": 0},
     "RolloutProgress": {"completed": False, "uncounted_seconds": 0, "frozen": False, "wants_share": False, "waited_seconds": 0, "deadline": 600,
                            "unrecoverable": False, "serves": True, "stable_serves": True, "given_since": 0,

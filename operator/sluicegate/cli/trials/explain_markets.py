@@ -35,7 +35,7 @@ def compare_markets_live(
 def in_words(state: MarketState) -> str:
     """Return a line about an SLO in a market."""
     if not state.count.total:
-        return f"{state.market} {state.state}: no events"
+        return f"{state.market} {state.state}: no events that count"
     low, high = interval_of(state.count)
     since = "" if state.since is None else f", missed since {rfc3339(state.since)}"
     return (

@@ -45,7 +45,7 @@ _UNKNOWN: Final = Surroundings(
     desired_evaluation={},
     training=None,
     shadow=None,
-    facts=Facts(),
+    facts=replace(Facts(), complete=False),
     rollout=None,
     portfolio=NO_OTHER_PRODUCTS,
     requests=(),

@@ -52,8 +52,8 @@ def with_disturbances(
 
     An SLO whose evidence starts again is evaluated again.
     """
-    if observed.problem is not None:
-        return status  # what was measured meanwhile may not be read yet
+    if observed.problem is not None or not observed.facts.complete:
+        return status  # what was measured meanwhile may not be read yet, or the cause still exists unread
     diagnosed = {diagnosis.slo: diagnosis for diagnosis in diagnoses}
     causes = {slo: diagnosis.cause for slo, diagnosis in diagnosed.items()}
     changed: dict[str, SloRecord] = {}

@@ -137,6 +137,7 @@ class Facts:
     inputs : what was read of the data that the product depends on.
     iteration, stable_iteration : what the labels of the candidate's bento, and of stable's, say was
         tried; None while they aren't known.
+    complete : the cluster was read: a cause that isn't among the facts doesn't exist. Without, none ends.
     """
 
     upstream_degraded: tuple[str, ...] = ()
@@ -164,6 +165,7 @@ class Facts:
     inputs: tuple[InputReading, ...] = ()
     iteration: Iteration | None = None
     stable_iteration: Iteration | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sluicegate.api.engine import ProductState, SloRecord, Streak
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
 from sluicegate.policy.slo_health.ratio_slo import SloResult
+from sluicegate.stats.calendar import Calendar
 
 CONFIRMING_EVALUATIONS: Final = 3
 CONFIRMING_BLOCKS: Final = 2
@@ -49,9 +50,14 @@ def _with_recovery(record: SloRecord, result: SloResult, block: int) -> SloRecor
     if not result.is_calm:
         return record if record.recovery_streak is None else record.replace(recovery_streak=None)
     recovery_streak = _extended_streak(record.recovery_streak, block, fresh=result.is_fresh)
-    if recovery_streak.evaluations >= max(result.terms.calendar.blocks(CALM_HOURS), CALM_BLOCKS):
+    if recovery_streak.evaluations >= needed_calm(result.terms.calendar):
         return record.replace(streak=None, degraded=False, recovery_streak=None)
     return record.replace(recovery_streak=recovery_streak)
+
+
+def needed_calm(calendar: Calendar) -> int:
+    """Return the number of evaluations in a row after which an SLO has recovered."""
+    return max(calendar.blocks(CALM_HOURS), CALM_BLOCKS)
 
 
 def _extended_streak(streak: Streak | None, block: int, *, fresh: bool) -> Streak:

@@ -246,7 +246,11 @@ def _judge_counts(
         return newest
     if not result.recent_count.total:
         without_evidence = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
-        return replace(without_evidence, shown_blocks=result.shown_blocks)
+        return replace(
+            without_evidence,
+            shown_blocks=result.shown_blocks,
+            left_out=terms.block_end(last_excluded),
+        )
     return result
 
 

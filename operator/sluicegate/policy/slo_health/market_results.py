@@ -29,7 +29,7 @@ from sluicegate.policy.slo_health.market_verdicts import (
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Series
 from sluicegate.slo.budget import WINDOW_HOURS
-from sluicegate.stats.counts import Count
+from sluicegate.stats.counts import NOTHING, Count
 from sluicegate.views.numbers import percent
 
 MarketStates = Mapping[str, tuple[MarketState, ...]]
@@ -106,11 +106,27 @@ def _judged(
         since=max(evidence_since(terms, status, stable, slo), 0),
         were_bad=record.missed_markets,
     )
+    if spans:
+        states = tuple(
+            _without_left_out(state, counted_markets[state.market], observed, slo=slo)
+            for state in states
+        )
     budgets = observed.markets[slo.name]
     return tuple(
         replace(state, budget=_budget(terms, stable, budgets[state.market], observed.block))
         for state in states
     )
+
+
+def _without_left_out(
+    state: MarketState, counted: Series, observed: Observed, *, slo: SloTerms
+) -> MarketState:
+    """Return the state of a market; Unknown where it is Met by old events alone, as the newest ones don't count."""
+    newest, every = observed.block, observed.markets[slo.name][state.market]
+    is_old = not counted.window(newest, slo.recent).total and every.window(newest, slo.recent).total
+    if state.state is not SloState.MET or not is_old:
+        return state
+    return replace(state, state=SloState.UNKNOWN, count=NOTHING)
 
 
 def _budget(terms: Terms, stable: Version, series: Series, now: int) -> Count:

@@ -60,6 +60,11 @@ def describe(result: SloResult, block_seconds: int, *, degraded: bool = False) -
 
 
 def _describe_unknown(result: SloResult, block_seconds: int) -> str:
+    if result.left_out is not None:
+        return (
+            f"{result.terms.name} is unknown: its events up to {rfc3339(result.left_out)} don't count, as a cause"
+            " outside the model disturbed them; it is judged by later ones"
+        )
     text = _UNKNOWN_TEXTS.get(result.reason, result.reason)
     return f"{result.terms.name} is unknown: " + text.format(
         window=window_of(result.shown_blocks or result.terms.recent, block_seconds),
@@ -164,8 +169,22 @@ def _describe_fine(result: SloResult, block_seconds: int) -> str:
     if result.terms.objective is not None:
         return f"{text}, objective {percent(result.terms.objective)}"
     if result.baseline is not None:
-        return f"{text}, {percent(1 - ratio_of(result.baseline.count))} when it was accepted"
+        text = f"{text}, {percent(1 - ratio_of(result.baseline.count))} when it was accepted"
+        return f"{text}{_growing_evidence_text(result, block_seconds)}"
     return text
+
+
+def _growing_evidence_text(result: SloResult, block_seconds: int) -> str:
+    """Return the evidence of a drop beyond `maxDrop` that isn't shown yet, as a clause; else an empty text."""
+    drift, baseline, recent = result.drift, result.baseline, result.recent_count.ratio
+    if drift is None or drift.recovery_block is not None or baseline is None or recent is None:
+        return ""
+    if recent - ratio_of(baseline.count) <= result.terms.drop:
+        return ""
+    return (
+        f"; the evidence of a drop (maxDrop {points(result.terms.drop)}) is {drift.statistic:.1f}, of the"
+        f" {drift.bound:.1f} that are needed, and it grows at the end of each {duration(drift.unit * block_seconds)}"
+    )
 
 
 def numbers_of(result: SloResult) -> dict[str, float]:

@@ -52,6 +52,8 @@ class SloResult:
     shown_blocks : blocks of `recent_count`: fewer than the window's of a young version; 0 where all count.
     needed_events, needed_blocks : events that a verdict needs, and the blocks within which they have to
         come; 0 where that isn't known.
+    left_out : end of the newest blocks that don't count as a cause outside the model disturbed them, in
+        seconds, where no later one has events; else None.
     """
 
     terms: SloTerms
@@ -71,6 +73,7 @@ class SloResult:
     until: int | None = None
     needed_events: int = 0
     needed_blocks: int = 0
+    left_out: int | None = None
 
 
 STATES: Final = {

@@ -439,6 +439,7 @@ def _facts(
         api_deprecated=deprecated(stable_api, candidate_api),
         iteration=stated,
         stable_iteration=iteration_of(pods, stable.revision),
+        complete=True,
     )
 
 

@@ -17,7 +17,7 @@ from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import DataProductStatus, DependencyState, SpecModel
 from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
-from sluicegate.policy import probation_limits
+from sluicegate.policy import needed_calm, probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
 from sluicegate.policy.rollout.new_versions import rollout_obstacle
 from sluicegate.reconcile.decide.serving_rollout import (
@@ -260,7 +260,7 @@ def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
         return _unjudged_finding(observation, Type.SLO_MET)
     bad = [slo for slo in status.slos if slo.state is SloState.MISSED or slo.degraded]
     if bad:
-        reason, text = _missed_reason(status, bad)
+        reason, text = _missed_reason(observation, status, bad)
         return Finding(Type.SLO_MET, "False", reason, text)
     unknown_slos = [slo.message for slo in status.slos if slo.state is SloState.UNKNOWN]
     if unknown_slos:
@@ -268,18 +268,36 @@ def _slo_met(observation: Observation, status: DataProductStatus) -> Finding:
     return Finding(Type.SLO_MET, "True", Reason.ALL_MET)
 
 
-def _missed_reason(status: DataProductStatus, bad: Sequence[SloStatus]) -> tuple[str, str]:
+def _missed_reason(
+    observation: Observation, status: DataProductStatus, bad: Sequence[SloStatus]
+) -> tuple[str, str]:
     """Return why SLOs count as missed: at present, when last measured, or during a recovery."""
     text = "; ".join(_missed_text(slo) for slo in bad)
     diagnosis = status.diagnosis
     if diagnosis is not None and diagnosis.cause == DecisionReason.RECOVERED:
-        return Reason.RECOVERING, f"{text}; {diagnosis.message}; {_EVIDENCE_FALLS}"
+        end = _recovery_end(observation, status, bad)
+        return Reason.RECOVERING, f"{text}; {diagnosis.message}; {_EVIDENCE_FALLS}{end}"
     missed = next((slo for slo in bad if slo.state not in _NOT_MISSED_NOW), None)
     if missed is not None:
         return missed.reason or Reason.OBJECTIVE_MISSED, text
     if any(slo.state is SloState.UNKNOWN for slo in bad):
         return Reason.OBJECTIVE_MISSED, text
-    return Reason.RECOVERING, f"{text}; {_RECOVERY_TEXT}"  # it has to be calm for long enough
+    end = _recovery_end(observation, status, bad)
+    return Reason.RECOVERING, f"{text}; {_RECOVERY_TEXT}{end}"  # it has to be calm for long enough
+
+
+def _recovery_end(
+    observation: Observation, status: DataProductStatus, bad: Sequence[SloStatus]
+) -> str:
+    """Return the earliest end of a recovery as a clause; of several SLOs, the last one's."""
+    terms = observation.terms
+    streaks = [status.engine.slo(slo.name).recovery_streak for slo in bad]
+    counted = [streak for streak in streaks if streak is not None]
+    if len(counted) < len(bad):
+        return "; that hour hasn't begun yet"
+    needed = needed_calm(terms.calendar)
+    last = max(streak.last + needed - streak.evaluations for streak in counted)
+    return f": at {rfc3339(terms.block_end(last))} at the earliest"
 
 
 def _missed_text(slo: SloStatus) -> str:
@@ -309,7 +327,9 @@ def _markets_met(observation: Observation, status: DataProductStatus) -> Finding
         if slo.name in {s.name for s in missed_slos}
     }
     if missed_slos:
-        text = f"{text}; the product as a whole isn't degraded, and markets.onMissed is {' and '.join(sorted(actions))}"
+        is_degraded = status.state is ProductState.DEGRADED
+        state_text = "is degraded by another SLO" if is_degraded else "isn't degraded"
+        text = f"{text}; the product as a whole {state_text}, and markets.onMissed is {' and '.join(sorted(actions))}"
     return Finding(kind, "False", Reason.MARKET_MISSED, text)
 
 

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.api.engine import SloRecord
+from sluicegate.api.base import rfc3339
+from sluicegate.api.engine import SloRecord, TimeInterval
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
+from sluicegate.cli.trials.newest_blocks import _UNKNOWN
 from sluicegate.policy.diagnosis.disturbances import evidence_restarted, with_disturbances
+from sluicegate.policy.slo_health.evaluate_slos import judge_stable
+from sluicegate.policy.slo_health.market_results import judge_by_market
+from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.stats.counts import NOTHING
-from tests.support.decisions.judged import BLOCK, baseline, judged_by, observed, series, serving
+from tests.support.decisions.judged import (
+    BLOCK,
+    baseline,
+    judged_by,
+    observed,
+    series,
+    serving,
+    stable,
+)
 from tests.support.decisions.scenarios import ACCURACY
 
 BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket"}}, "maxDrop": "4"}
 TERMS = judged_by(ACCURACY, BASKET)
 COUNTED, GAUGE = TERMS.slos
 BEGAN, NOW = 30, 40
+LATE = 12 * 30
 
 
 @pytest.mark.parametrize(
@@ -41,3 +55,29 @@ def test_possibly_worse_counts_of_a_disturbance_are_excluded_even_if_the_slo_is_
     after = with_disturbances(TERMS, status, read, (result,), diagnoses=())
     assert after.engine.slo(slo.name).disturbance_start_time is None
     assert evidence_restarted(status, after) is ignored
+
+
+def test_a_disturbance_does_not_end_for_a_reader_without_the_cluster():
+    record = SloRecord(disturbance_start_time=BEGAN * BLOCK, terms_hash=COUNTED.hash)
+    status = serving(slos={COUNTED.name: record})
+    result = SloResult(COUNTED, SloState.MISSED, Reason.BASELINE_DROPPED)
+    read = observed(block=NOW, facts=_UNKNOWN.facts)
+    assert with_disturbances(TERMS, status, read, (result,), diagnoses=()) is status
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+def test_events_that_do_not_count_are_named_and_no_market_is_met_by_older_ones(left_out):
+    interval = TimeInterval(begin=(LATE - 24) * BLOCK, end=LATE * BLOCK)
+    record = SloRecord(ignored_intervals=(interval,) * left_out, terms_hash=COUNTED.hash)
+    known = stable(accuracy=baseline(COUNTED, 1000, 10_000))
+    status = serving(stable=known, slos={COUNTED.name: record})
+    counts = series(*[(10, 100)] * LATE)
+    read = observed(
+        block=LATE, series={"v1": {COUNTED.name: counts}}, markets={COUNTED.name: {"AT": counts}}
+    )
+    results, _ = judge_stable(TERMS, status, known, read)
+    states, _ = judge_by_market(TERMS, status, known, observed=read, results=results)
+    (market,), text = states[COUNTED.name], describe(results[0], BLOCK)
+    assert market.state is (SloState.UNKNOWN if left_out else SloState.MET)
+    end = rfc3339(LATE * BLOCK)
+    assert (f"its events up to {end} don't count, as a cause outside the model" in text) is left_out

@@ -3,8 +3,10 @@
 import pytest
 
 from sluicegate.api.engine import SloRecord
+from sluicegate.api.slo_status import SloState
 from sluicegate.api.status import Diagnosis
 from sluicegate.policy.diagnosis.symptoms import present_now
+from sluicegate.policy.slo_health.messages import describe
 from sluicegate.policy.slo_health.ratio_slo import judge
 from sluicegate.slo.burn_rate import Level
 from tests.support.decisions.judged import (
@@ -107,3 +109,21 @@ def test_a_drop_on_the_first_day_recovers_on_either_day_with_the_evidence_that_f
     rows = [*[ACCEPTED] * 4, *[0.25] * hours]
     assert not judged(*rows, ACCEPTED, missed=True).is_calm
     assert judged(*rows, *[ACCEPTED] * 4, missed=True).is_calm
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(0.13, ""), (0.4, "the evidence of a drop (maxDrop 5 points) is 0.0, of the ")],
+)
+def test_an_slo_that_is_met_shows_the_evidence_of_a_drop_beyond_max_drop_while_it_grows(
+    ratio, text
+):
+    rows = [(10, 100)] * (24 * BLOCKS) + [(round(100 * ratio), 100)] * (BLOCKS - 1)
+    now, known = len(rows), baseline(SLO, 4000, 40_000)
+    result = judge(
+        SLO, series(*rows), baseline=known, now=now, since=0, drift_since=0, shown_since=now - 11
+    )
+    assert result.state is SloState.MET
+    said = describe(result, BLOCK)
+    assert ("the evidence" in said) is bool(text)
+    assert text in said
