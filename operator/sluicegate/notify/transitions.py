@@ -602,6 +602,8 @@ def remedy_of(status: DataProductStatus) -> str:
     """Return what the operator does about a degradation now, in a sentence."""
     retraining, trial_version = status.retraining, status.trial
     if trial_version is not None and not trial_version.is_parked:
+        if trial_version.phase is CandidatePhase.ROLLING_BACK:
+            return f"{trial_version.version} is rolled back"
         return f"{trial_version.version} is in a rollout at {trial_version.weight} % of the traffic"
     if retraining is not None and retraining.trigger is not None:
         retraining_trigger = retraining.trigger

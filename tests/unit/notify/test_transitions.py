@@ -15,13 +15,14 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
 from sluicegate.api.status import Condition, DataProductStatus, Diagnosis
 from sluicegate.api.verdict import ArmCounts, CanaryVerdict
-from sluicegate.api.versions import PastVersion
+from sluicegate.api.versions import CandidatePhase, PastVersion
 from sluicegate.notify.catalogue import MESSAGE_CATALOGUE, Kind
 from sluicegate.notify.cursor import Cursor, ReviewCursor, cursor_of, decode_cursor, encode_cursor
 from sluicegate.notify.transitions import (
     Origin,
     Transition,
     numbered_transitions,
+    remedy_of,
     review_transition,
     transitions_between,
 )
@@ -198,6 +199,13 @@ def test_a_metrics_lost_message_has_the_time_of_its_condition():
 def test_a_degradation_message_names_the_current_action_of_the_operator(steps, now):
     found = last_found(*steps, ToldProduct.degrade)
     assert [(one.message, one.now) for one in found] == [("accuracy is 0.81", now)]
+
+
+def test_a_degradation_message_names_a_rollback():
+    product = ToldProduct(NOW)
+    product.start()
+    product.status = product.status.with_candidate(phase=CandidatePhase.ROLLING_BACK)
+    assert remedy_of(product.status) == "v2 is rolled back"
 
 
 def test_a_degradation_message_states_that_the_operator_waits_for_the_upstream():

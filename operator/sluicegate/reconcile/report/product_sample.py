@@ -15,6 +15,7 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.policy import rollout_end
 from sluicegate.reconcile.observe.observation import Observation
+from sluicegate.reconcile.traffic.allocation import share_in_force
 from sluicegate.views.needs import missed_markets_by_slo
 
 
@@ -151,7 +152,7 @@ def figures_of(
         else "",
         retraining=_retraining(status, reason),
         phase=candidate.phase if candidate else None,
-        weight=candidate.weight if candidate else 0,
+        weight=share_in_force(candidate) if candidate else 0,
         versions=(stable is not None) + (candidate is not None),
         due=_due(product, status, rollout_end),
         degraded_since=since,

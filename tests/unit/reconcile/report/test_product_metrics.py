@@ -298,6 +298,12 @@ def test_product_metrics_have_the_numbers_of_status():
     assert figures.remedy is None
 
 
+@pytest.mark.parametrize(("returning", "weight"), [(None, 0), (33, 33)])
+def test_the_weight_of_a_rolled_back_version_is_the_share_that_it_still_has(returning, weight):
+    rolled_back = candidate("RollingBack", weight=50, returning=returning)
+    assert seen(candidate=rolled_back).weight == weight
+
+
 @pytest.mark.parametrize(
     ("reason", "status", "remedy"),
     [
