@@ -346,8 +346,7 @@ class Candidate(VersionBase):
     @property
     def has_part(self) -> bool:
         """Return whether it has a part of the share that was decided, as its pods come up in parts."""
-        is_promoted = self.phase is CandidatePhase.PROMOTING
-        return self.weight < (FULL_WEIGHT if is_promoted else self.target)
+        return self.weight < self.target
 
     @property
     def rollout_start_time(self) -> int:

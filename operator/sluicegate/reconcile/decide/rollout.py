@@ -12,6 +12,7 @@ from typing import Final
 from sluicegate.api.base import rfc3339
 from sluicegate.api.event_reasons import EventReason
 from sluicegate.api.names import ConditionReason, DecisionReason, DecisionType
+from sluicegate.api.rollout import Capacity
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import FULL_WEIGHT, Candidate, CandidatePhase
 from sluicegate.manifests.pod import grace_seconds
@@ -249,7 +250,10 @@ def advance(
     after = take_share(status, observation.observed, progress.share, observation.now)
     if after is status or after.candidate is None:
         return status, ()
+    if _is_part_of_promotion(observation, after.candidate):
+        after = after.with_candidate(target=FULL_WEIGHT)
     candidate = after.candidate
+    assert candidate is not None
     text = f"{candidate.version} takes {candidate.weight} % of the traffic"
     if candidate.weight < FULL_WEIGHT and status.decision is not None:
         text = f"{text}. {status.decision.message}"
@@ -260,6 +264,15 @@ def advance(
             EventReason.CANARY_WEIGHT_INCREASED, "ShiftTraffic", text, log_only=event_is_quiet
         ),
     )
+
+
+def _is_part_of_promotion(observation: Observation, candidate: Candidate) -> bool:
+    """Return whether a share is one of the parts in which versions that exchange pods reach 100 %.
+
+    Without a route, a promotion of the others takes one share before it, which is announced.
+    """
+    is_exchanged = observation.product.spec.rollout.capacity is Capacity.REPLACE
+    return is_exchanged and candidate.phase is CandidatePhase.PROMOTING
 
 
 def _uncounted_drain(

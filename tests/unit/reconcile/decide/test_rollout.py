@@ -9,9 +9,9 @@ import pytest
 
 from sluicegate.api.versions import CandidatePhase
 from sluicegate.measurement.canary_blocks import Requests
-from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.observed import Observed, RolloutProgress
 from sluicegate.policy.rollout.setbacks import setback_rollback
-from sluicegate.reconcile.decide.rollout import progress_of
+from sluicegate.reconcile.decide.rollout import advance, progress_of
 from sluicegate.reconcile.traffic.split_verification import Split, VerificationLevel
 from tests.support.decisions.rollout_world import World, serving_world
 
@@ -129,3 +129,14 @@ def test_a_promotion_that_the_gateway_has_not_applied_after_ten_minutes_is_rolle
     progress = progress_of(rolling, world.current)
     decided = setback_rollback(world.current, Observed(block=0, rollout=progress))
     assert (decided is not None) is back
+
+
+@pytest.mark.parametrize(("capacity", "is_part"), [("Double", False), ("Replace", True)])
+def test_a_share_of_a_promotion_is_announced_except_where_pods_are_exchanged(capacity, is_part):
+    spec = {"serving": {"replicas": 4}, "rollout": {"steps": [50], "capacity": capacity}}
+    world = serving_world(20, route=None, **spec).push("b", "v2")
+    world.until(lambda one: one.current.candidate is not None and one.current.candidate.weight > 0)
+    status = world.current.with_candidate(phase=CandidatePhase.PROMOTING)
+    after, (event,) = advance(world.observation(), status, RolloutProgress(share=67))
+    assert after.candidate is not None
+    assert (event.log_only, after.candidate.has_part) == (is_part, is_part)
