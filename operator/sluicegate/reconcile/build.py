@@ -105,6 +105,10 @@ def _manifests(
     random_ids: bool,
 ) -> Iterator[tuple[Resource, Manifest]]:
     rollout = product.spec.rollout
+    scaling = tuple(_scaling(product, allocation.placements[0])) if allocation.placements else ()
+    is_limited = bool(scaling) and allocation.placements[0].ceiling > 0
+    if is_limited:  # before another version gets the pods that the autoscaler must leave
+        yield from scaling
     for placement in allocation.placements:
         version, service = placement.version, live.get(placement.version.revision)
         replicas = _replicas(placement, service)
@@ -120,17 +124,23 @@ def _manifests(
         yield SERVICES, build_stable_service(product, allocation.selected)
         if rollout.mirror is not None or rollout.preview is not None:
             yield SERVICES, build_candidate_service(product, allocation.tried)
-        yield from _scaling(product, allocation.placements[0])
-    if product.spec.route is not None and allocation.weights:
-        name = product.metadata.name
-        backends = [
-            Backend(version_name(name, revision), weight) for revision, weight in allocation.weights
-        ]
-        if (draws := build_draw_route(product, product.spec.route, backends)) is not None:
-            yield HTTP_ROUTES, draws
-        if (preview := build_preview_route(product, product.spec.route)) is not None:
-            yield HTTP_ROUTES, preview
-        yield HTTP_ROUTES, build_route(product, product.spec.route, backends)
+        if not is_limited:
+            yield from scaling
+    yield from _routes(product, allocation)
+
+
+def _routes(product: DataProduct, allocation: Allocation) -> Iterator[tuple[Resource, Manifest]]:
+    route, name = product.spec.route, product.metadata.name
+    if route is None or not allocation.weights:
+        return
+    backends = [
+        Backend(version_name(name, revision), weight) for revision, weight in allocation.weights
+    ]
+    if (draws := build_draw_route(product, route, backends)) is not None:
+        yield HTTP_ROUTES, draws
+    if (preview := build_preview_route(product, route)) is not None:
+        yield HTTP_ROUTES, preview
+    yield HTTP_ROUTES, build_route(product, route, backends)
 
 
 def _was_followed(status: DataProductStatus) -> bool:

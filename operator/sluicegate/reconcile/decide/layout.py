@@ -60,7 +60,7 @@ def allocation(observation: Observation, status: DataProductStatus) -> Allocatio
     if exchange is None:
         return allocation
     pods = {revision: deployment.pods for revision, deployment in observation.live.items()}
-    return within_room(allocation, exchange, pods)
+    return within_room(allocation, exchange, pods, scaled=observation.scales)
 
 
 def _exchange(observation: Observation, status: DataProductStatus) -> Exchange | None:

@@ -105,7 +105,8 @@ class DeploymentRecord(ChildRecord):
     def pods(self) -> int:
         """Return the pods that it takes: those that exist or are asked for.
 
-        A pod that replaces the only one comes beside it; where it finds no room, it must keep none.
+        The pod that replaces the only one, after a change of its template, comes beside it. It isn't
+        counted: another version would have to give up a pod for it.
         """
         is_replaced = self.rolling and self.replicas == 1
         return self.replicas if is_replaced else max(self.replicas, self.total)

@@ -224,12 +224,15 @@ def with_predecessors(
     return replace(allocation, placements=placements, selected=None)
 
 
-def within_room(allocation: Allocation, exchange: Exchange, pods: Mapping[str, int]) -> Allocation:
+def within_room(
+    allocation: Allocation, exchange: Exchange, pods: Mapping[str, int], *, scaled: bool
+) -> Allocation:
     """Return the allocation in which a version gets pods only for those that others have given up.
 
     Parameters
     ----------
     pods : that there are, by revision.
+    scaled : whether an autoscaler sets the pods of the first version of the allocation.
     """
     left = exchange.pods - sum(pods.values())
     placements: list[Placement] = []
@@ -238,7 +241,7 @@ def within_room(allocation: Allocation, exchange: Exchange, pods: Mapping[str, i
         replicas = min(placement.replicas, max(number, number + left))
         left -= max(0, replicas - number)
         floor, ceiling, others = placement.floor, placement.ceiling, sum(pods.values()) - number
-        if placement.autoscaled and (ceiling or others):  # whose pods it may not take
+        if scaled and not placements and (ceiling or others):  # whose pods it may not take
             ceiling = max(1, min(ceiling or exchange.pods, exchange.pods - others))
             floor = min(floor, ceiling)
         placements.append(replace(placement, replicas=replicas, floor=floor, ceiling=ceiling))

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from sluicegate.api.product import DataProduct, read_status
 from sluicegate.api.versions import FULL_WEIGHT, MAX_SHARES
+from sluicegate.kube.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
+from sluicegate.reconcile.build import build_children
 from sluicegate.reconcile.traffic.allocation import ServingPods, allocation_of, within_room
 from sluicegate.reconcile.traffic.exchange import Exchange
+from sluicegate.settings import ServiceKind
 from tests.support.decisions.rollout_world import RUNTIME, document, image
 
 if TYPE_CHECKING:
@@ -202,7 +205,7 @@ def test_an_autoscaler_has_the_pods_that_the_candidate_leaves():
 def test_a_version_gets_a_pod_only_once_another_has_given_it_up(pods, has, phase):
     status = status_of(phase, [50])
     allocation = allocation_of(product_of(pods), status, stable_pods=pods)
-    after = within_room(allocation, Exchange(pods, pods), has)
+    after = within_room(allocation, Exchange(pods, pods), has, scaled=False)
     grown = {
         one.version.revision: max(one.replicas, has.get(one.version.revision, 0))
         for one in after.placements
@@ -219,6 +222,23 @@ def test_an_autoscaler_adds_no_pod_while_a_candidate_still_has_one():
     placements = allocation_of(
         product_of(4, scaled=True), status_of("RollingBack", [33, 0], returning=0), stable_pods=4
     )
-    after = within_room(placements, Exchange(4, 4), {"a": 2, "b": 2})
+    after = within_room(placements, Exchange(4, 4), {"a": 2, "b": 2}, scaled=True)
     assert after.placements[0].ceiling == 2
     assert replace(after.placements[0], replicas=2, ceiling=2, floor=2) == after.placements[0]
+
+
+def test_an_autoscaler_is_limited_before_a_candidate_gets_its_first_pod():
+    product, status = product_of(4, scaled=True), status_of("Starting", [], target=50)
+    allocation = allocation_of(product, status, stable_pods=4)
+    children = build_children(product, allocation, {}, service_kind=ServiceKind.HEADLESS)
+    kinds = [child.resource for child in children]
+    assert kinds.index(HORIZONTAL_POD_AUTOSCALERS) < kinds.index(DEPLOYMENTS)
+
+
+def test_an_autoscaler_of_a_first_version_leaves_the_pods_of_those_that_it_replaces():
+    first = version("b") | {"phase": "Starting", "startTime": SINCE}
+    status = read_status({"candidate": first})
+    product = product_of(4, routed=False, scaled=True)
+    allocation = allocation_of(product, status, stable_pods=1)
+    after = within_room(allocation, Exchange(4, 1), {"a": 3}, scaled=True)
+    assert after.placements[0].ceiling == 1
