@@ -53,6 +53,9 @@ _LABEL_BLOCKS: Final = 12
 """Blocks whose mean is the traffic before a bin."""
 _LEAST_EVENTS: Final = 0.5
 """Events of an hour without any, for the change of the traffic after it."""
+_REWEIGHTINGS: Final = 2
+"""A ratio near a half scatters more than a small one, so the weights are those of the fitted ratios. The first fit
+may be below 0 without the version, where a bin would weigh next to all; the second one is not."""
 _MAX_DESCENT_ROUNDS: Final = 500
 """Of the coordinate descent."""
 _MIN_EXPLAINED: Final = 1e-3
@@ -167,13 +170,14 @@ def _response(bins: list[Bin], rollout: _Rollout) -> ShareResponse | None:
     parts = _delay_parts(sample, shares)
     mixed_versions = _model_of_share(sample, _mixed(parts, shares))
     share_model = max(best_single_version, mixed_versions, key=_explained_variance)
-    # A ratio near a half scatters more than a small one, so the weights are those of the fitted ratios.
-    sample = _Sample.of(bins, share_model.expected_ratios(sample))
     single_delay = single_versions.index(best_single_version)
-    best_single_version, mixed_versions = (
-        _model_of_share(sample, version.shares) for version in (best_single_version, mixed_versions)
-    )
-    share_model = max(best_single_version, mixed_versions, key=_explained_variance)
+    for _ in range(_REWEIGHTINGS):
+        sample = _Sample.of(bins, share_model.expected_ratios(sample))
+        best_single_version, mixed_versions = (
+            _model_of_share(sample, version.shares)
+            for version in (best_single_version, mixed_versions)
+        )
+        share_model = max(best_single_version, mixed_versions, key=_explained_variance)
     present_share = (
         rollout.present_shares[single_delay]
         if share_model is best_single_version
@@ -554,8 +558,8 @@ def _solve_normal_equations(  # noqa: PLR0917 - the two normal equations
 
     Parameters
     ----------
-    share, step, cross : weighted squares and products of both regressors.
-    of_share, of_step : their products with the ratios.
+    share_variance, step_variance, covariance : weighted squares and products of both regressors.
+    share_covariance, step_covariance : their products with the ratios.
     """
     determinant = share_variance * step_variance - covariance * covariance
     if determinant > _SINGULAR_DETERMINANT * share_variance * step_variance:

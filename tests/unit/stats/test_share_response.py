@@ -270,3 +270,17 @@ def test_the_spread_is_of_the_time_from_the_longest_delay_before_a_change_on():
     )
     assert found is not None
     assert found.spread == pytest.approx(log(1.5))
+
+
+def test_a_small_ratio_that_grows_faster_than_the_share_follows_it():
+    draw = random.Random(2)
+    changes = [ShareChange(step * 16 * BLOCK, share) for step, share in enumerate(STEPS)]
+    bins = []
+    for block in range(-72, 96):
+        share = STEPS[min(block // 16, len(STEPS) - 1)] if block >= 0 else 0.0
+        bad = sum(draw.random() < 0.001 + 0.039 * share**1.5 for _ in range(500))
+        bins.append(Bin(block * BLOCK, (block + 1) * BLOCK, Count(bad, 500)))
+    found = share_response(bins, changes, block_seconds=BLOCK, lag_seconds=0)
+    assert found is not None
+    assert found.follows > FOLLOWS
+    assert found.without < 0.005
