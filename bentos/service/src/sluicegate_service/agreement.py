@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from sluicegate_service.feedback import InvalidTruthError, Score
+from sluicegate_service.feedback import InvalidTruthError, Score, kind_of
 from sluicegate_service.outcomes import Outcome
-
-_KINDS: Final = ((bool, "a boolean"), (int | float, "a number"), (str, "a text"),
-                 (list, "a list"), (dict, "an object"), (type(None), "null"))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +23,13 @@ class Agreement:
 
     def __call__(self, prediction: Any, truth: Any) -> Score:
         """Return the score; InvalidTruthError if the truth is of another kind than the prediction."""
-        if _kind(prediction) != _kind(truth):
+        if kind_of(prediction) != kind_of(truth):
             raise InvalidTruthError(
-                f"the truth is {_kind(truth)}, and predictions are {_kind(prediction)}"
+                f"the truth is {kind_of(truth)}, and predictions are {kind_of(prediction)}"
             )
         if self.tolerance_percent is None:
             return Score(Outcome.of(correct=prediction == truth))
-        if _kind(truth) != "a number" or not math.isfinite(truth):
+        if kind_of(truth) != "a number" or not math.isfinite(truth):
             raise InvalidTruthError("with tolerancePercent, predictions and truths are numbers")
         most_difference = self.tolerance_percent / 100 * abs(truth)
         return Score(Outcome.of(correct=abs(prediction - truth) <= most_difference))
-
-
-def _kind(value: Any) -> str:
-    return next((name for kind, name in _KINDS if isinstance(value, kind)), "no JSON")

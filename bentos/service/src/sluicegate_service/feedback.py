@@ -53,6 +53,12 @@ LIFETIME_VARIABLE: Final = "PREDICTION_TOKEN_LIFETIME_SECONDS"
 MATURITY_VARIABLE: Final = "LABEL_MATURITY_SECONDS"
 MAX_LABELS: Final = 500
 REMEMBERED_TOKENS: Final = 100_000
+_KINDS: Final = ((bool, "a boolean"), (int | float, "a number"), (str, "a text"),
+                 (list, "a list"), (dict, "an object"), (type(None), "null"))  # fmt: skip
+_BY_ID: Final = (
+    "labels without a token are joined by id when the log is read: this answer doesn't show whether a"
+    " prediction has the id"
+)
 _UNREADABLE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Errors that a comparison with a label of an unexpected form or size may raise."""
 log = logging.getLogger("sluicegate.feedback")
@@ -234,7 +240,9 @@ class Feedback:
         accepted = set(range(len(labels))) - {objection["index"] for objection in refused_rows}
         body = {"counted": len(accepted - by_id), "refused": refused_rows}
         logged = sum(self._is_sampled(labels[index].id) for index in accepted & by_id)
-        return Answer(HTTPStatus.OK, body | ({"logged": logged} if by_id else {}))
+        return Answer(
+            HTTPStatus.OK, body | ({"logged": logged, "message": _BY_ID} if by_id else {})
+        )
 
     def _accept(self, label: Label, signer: TokenSigner) -> list[tuple[str, str]]:
         """Count a label, or log one that has no token; return the objection, if there is one."""
@@ -281,7 +289,7 @@ class Feedback:
         except _UNREADABLE as error:
             # The labels after it count. The log has the traceback, in case of a bug.
             log.warning("a truth can't be compared with its prediction", exc_info=True)
-            return [("InvalidTruth", f"it can't be compared: {type(error).__name__}")]
+            return [("InvalidTruth", _incomparable(prediction.value, label.truth, error))]
         if not self._seen.add(prediction.identity):
             return [
                 (
@@ -345,6 +353,19 @@ class Feedback:
             keys=keys,
             lifetime_seconds=self.settings.lifetime_seconds,
         )
+
+
+def kind_of(value: Any) -> str:
+    """Return the kind of a JSON value with its article, such as `a text`."""
+    return next((name for kind, name in _KINDS if isinstance(value, kind)), "no JSON")
+
+
+def _incomparable(prediction: Any, truth: Any, error: Exception) -> str:
+    """Return why a service's comparison failed, with the kinds of both values."""
+    return (
+        f"the truth is {kind_of(truth)}, and predictions are {kind_of(prediction)}: they can't be compared"
+        f" ({type(error).__name__})"
+    )
 
 
 def _has_id_alone(label: Label) -> bool:

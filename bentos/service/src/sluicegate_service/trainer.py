@@ -166,6 +166,8 @@ def _score(
 
 
 def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: bool) -> None:
+    if folder.exists():
+        raise TrainingError(f"{folder} exists already: name another folder, or remove it")
     model, evaluation = _fit(recipe, lighter=lighter)
     with built_bento(
         recipe.source,

@@ -150,6 +150,14 @@ class Warehouse:
             predictions = self._first(dates, PREDICTION, only=labels.keys())
         except LogStoreError as error:
             raise WarehouseError(f"the log of predictions can't be read: {error}") from error
+        if unjoined := len(labels) - len(predictions):
+            log.warning(
+                "%d of %d labels are left out, as the log has no prediction of the last %d days with their id:"
+                " compare the ids of the caller's labels with those of its requests",
+                unjoined,
+                len(labels),
+                days,
+            )
         rows = [_joined(row, labels[key]) for key, row in predictions.items()]
         return sorted(rows, key=lambda row: (row.label_time, row.id))
 

@@ -83,7 +83,7 @@ def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterat
                     raise invalid(str(target), "there is no such file")
                 yield from _product(target, products)
             elif target.is_dir() and not (target / "bento.yaml").is_file():
-                yield from _project(target, packages, products)
+                yield from _project(target, packages, products, given=targets)
             else:
                 yield from _bento(target, packages, stack, bentos)
         if len(products) == 1:
@@ -104,7 +104,9 @@ def _product(path: Path, products: list[DataProduct]) -> Iterator[Finding]:
             yield Finding.error(problem.path or str(path), problem.message)
 
 
-def _project(folder: Path, packages: Packages, products: list[DataProduct]) -> Iterator[Finding]:
+def _project(
+    folder: Path, packages: Packages, products: list[DataProduct], *, given: list[Path]
+) -> Iterator[Finding]:
     if not is_project(folder):
         problem = (
             "has neither a bento (bento.yaml) nor a project to build one from (bentofile.yaml, or a"
@@ -112,7 +114,8 @@ def _project(folder: Path, packages: Packages, products: list[DataProduct]) -> I
         )
         raise invalid(str(folder), problem)
     yield from project_findings(folder, packages)
-    if (folder / PRODUCT_FILE).is_file():
+    is_given = any(path.resolve() == (folder / PRODUCT_FILE).resolve() for path in given)
+    if (folder / PRODUCT_FILE).is_file() and not is_given:
         yield from _product(folder / PRODUCT_FILE, products)
 
 

@@ -51,10 +51,10 @@ def project_findings(
         yield Finding.error(f"{name}: python", f"{error}")
         return
     for mismatch in compare(Requirements(tuple(requirements)), packages(version).get):
+        other = "use its version (`sluicegate runtime-constraints`), or " * bool(mismatch.installed)
         yield Finding.error(
             f"{name}: python.packages: {mismatch.name}",
-            f"is {mismatch.required}, and the runtime has {mismatch.installed or 'nothing'}: use its"
-            " version (`sluicegate runtime-constraints`), or build a runtime image with the bento's"
+            f"is {mismatch.required}, and the runtime has {mismatch.installed or 'nothing'}: {other}build a runtime image with the bento's"
             " packages (`sluicegate runtime-image`)",
         )
     if python.get("lock_packages", True) and requirements:

@@ -192,7 +192,15 @@ def _containers(reader: PrometheusReader) -> Iterator[Finding]:
 
 
 def _traefik(reader: PrometheusReader) -> Iterator[Finding]:
-    if not reader.rows('count(traefik_service_requests_total{service!=""})'):
+    if reader.rows('count(traefik_service_requests_total{service!=""})'):
+        return
+    is_counted = reader.rows("count(traefik_service_requests_total)")
+    if not is_counted and reader.rows('count({__name__=~"traefik_config_.+"})'):
+        yield Finding.note(
+            "Traefik",
+            "is scraped, and has had no request yet: run this again once a product has a route",
+        )
+    else:
         yield Finding.error(
             "Traefik",
             "no traefik_service_requests_total with a label service is scraped, and"

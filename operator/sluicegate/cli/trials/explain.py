@@ -103,8 +103,9 @@ def status_lines(product: DataProduct) -> Iterator[str]:
         yield from _hold_lines(candidate.hold)
         for evidence in candidate.evidence:
             yield (
-                f"    {evidence.slo}: for it {evidence.promote} of {evidence.promote_at}, against it"
-                f" {evidence.roll_back} of {evidence.roll_back_at}"
+                f"    {evidence.slo}: evidence for it {_short(evidence.promote)}, of the"
+                f" {_short(evidence.promote_at)} that are needed; against it {_short(evidence.roll_back)}, of the"
+                f" {_short(evidence.roll_back_at)} that end it"
             )
         yield from _shadow_lines(candidate.shadow)
     if status.decision is not None:
@@ -121,6 +122,11 @@ def status_lines(product: DataProduct) -> Iterator[str]:
         )
     for condition in status.conditions:
         yield f"  {condition.type}={condition.status} {condition.reason} {condition.message}".rstrip()
+
+
+def _short(evidence: str) -> str:
+    """Return evidence with one decimal."""
+    return f"{float(evidence):.1f}"
 
 
 def _hold_lines(hold: CandidateHold | None) -> Iterator[str]:

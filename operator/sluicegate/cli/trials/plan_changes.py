@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from sluicegate.api.errors import InvalidProduct
@@ -88,7 +89,8 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
     try:
         body = client.get(DATA_PRODUCTS, key)
     except NotFound:
-        return planned_change(None, edited, settings)
+        change = planned_change(None, edited, settings)
+        return replace(change, effects=(*change.effects, *_absent_dependencies(client, edited)))
     try:
         live = DataProduct.parse(body)
         follows = not live.spec.suspend
@@ -110,7 +112,25 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
         notes += [
             f"{kind.qualified} aren't compared: you may not list them" for kind in hidden_kinds
         ]
-    return replace(change, effects=(*notes, *change.effects))
+    return replace(change, effects=(*notes, *change.effects, *_absent_dependencies(client, edited)))
+
+
+def _absent_dependencies(client: DirectClient, edited: DataProduct) -> Iterator[str]:
+    """Yield a note on each product of spec.dependsOn that doesn't exist, with a similar name."""
+    for dependency in edited.spec.depends_on:
+        key = Key(dependency.namespace or edited.metadata.namespace, dependency.name)
+        try:
+            client.get(DATA_PRODUCTS, key)
+        except NotFound:
+            bodies = client.items(DATA_PRODUCTS, namespace=key.namespace)
+            names = {str(body["metadata"]["name"]) for body in bodies} - {edited.metadata.name}
+            similar = get_close_matches(key.name, names, n=1)
+            proposal = (
+                f"did you mean {similar[0]}?" if similar else "create it, or correct the name"
+            )
+            yield f"spec.dependsOn: there is no DataProduct {key}: {proposal}"
+        except Forbidden:
+            continue  # the operator may read it all the same
 
 
 def _with_spec(edited: DataProduct, body: Mapping[str, Any]) -> DataProduct:

@@ -4,7 +4,7 @@ Decimal strings are parsed and thresholds, margins and least sample sizes are wo
 five thousand products are judged each block.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from hashlib import sha256
@@ -200,6 +200,7 @@ class RetrainingTerms:
     gated : SLOs that the spec lists in its gate; a result must hold counts of them.
     inputs : hashes of what an attempt is made from: of what its Job reads, and of what else may be
         corrected after it: the pause, the gate, the runtime image, what the SLOs ask for.
+    score_inputs : the same without what changes no score of the stable version: memory, CPU and time.
     """
 
     mode: RetrainingMode
@@ -209,6 +210,7 @@ class RetrainingTerms:
     is_cooldown_given: bool = True
     schedule: Schedule | None = None
     inputs: str = ""
+    score_inputs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,9 @@ def terms_of(product: DataProduct, hour_seconds: int = HOUR_SECONDS) -> Terms:
             is_cooldown_given=spec.retraining.cooldown_seconds is not None,
             schedule=spec.retraining.schedule,
             inputs=_inputs(product, spec.retraining),
+            score_inputs=_inputs(
+                product, spec.retraining, ignored={"resources", "timeout_seconds"}
+            ),
         )
     )
     return Terms(
@@ -341,7 +346,7 @@ def _label_lifetime(serving: Serving) -> int:
     return int(text) if text.isdecimal() else DEFAULT_LABEL_LIFETIME_SECONDS
 
 
-def _inputs(product: DataProduct, retraining: Retraining) -> str:
+def _inputs(product: DataProduct, retraining: Retraining, *, ignored: Collection[str] = ()) -> str:
     """Return hashes of the Job's inputs, and of other fields whose correction ends a pause; defaults don't count.
 
     The Job runs in stable's runtime image, which is frozen, so that of the spec is none of its inputs.
@@ -351,7 +356,7 @@ def _inputs(product: DataProduct, retraining: Retraining) -> str:
     ignored_fields = {"cooldown_seconds", "gate"}
     job_parts = (
         retraining.model_dump_json(
-            exclude_defaults=True, exclude={"mode", "schedule", *ignored_fields}
+            exclude_defaults=True, exclude={"mode", "schedule", *ignored_fields, *ignored}
         ),
         *(ref.name for ref in serving.image_pull_secrets),
     )

@@ -101,7 +101,7 @@ def score_of(
         start_time=result.hold_out_start,
         end_time=end,
         change_time=None if status.training is None else status.training.change_time,
-        inputs=status.retraining.inputs if status.retraining else "",
+        inputs=_inputs(terms, status),
         alone=True if isinstance(result, TrainingScored) else None,
     )
 
@@ -188,10 +188,19 @@ def _score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScor
     score = status.retraining.stable_score if status.retraining else None
     if score is None or status.stable is None or score.version != status.stable.version:
         return None
-    if terms.retraining is not None and score.inputs not in {"", terms.retraining.inputs}:
+    retraining = terms.retraining
+    # Scores of earlier releases have all inputs of the attempt.
+    if retraining and score.inputs not in {"", retraining.score_inputs, retraining.inputs}:
         return None
     is_scored_live = slo.measures_quality and slo.gauge is None
     return score if is_scored_live and slo.name in score.evaluation else None
+
+
+def _inputs(terms: Terms, status: DataProductStatus) -> str:
+    """Return the hashes of what a score follows from; those of the attempt where the spec is another one since."""
+    attempt = status.retraining.inputs if status.retraining else ""
+    is_unchanged = terms.retraining is not None and attempt == terms.retraining.inputs
+    return terms.retraining.score_inputs if is_unchanged and terms.retraining else attempt
 
 
 def _first_bad(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int:

@@ -5,11 +5,18 @@ events, the portfolio page and messages, whose readers may not read logs, so cre
 from them; a platform can also withhold them, and have only the command that shows the log.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sluicegate.runtime.redaction import redact
 
+TAIL_CHARACTERS: Final = 600
+"""Of a log with a traceback that are shown behind its exception."""
+_EXCEPTION: Final = re.compile(
+    r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Exit)(?:: .*)?$", re.MULTILINE
+)
+"""A line of Python's that names an exception; the lines of its traceback are indented."""
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses")
 
 
@@ -37,6 +44,14 @@ def with_redacted_messages(
                 for container in containers
             ]
     return {**body, "status": status}
+
+
+def with_exception_first(text: str) -> str:
+    """Return a log's end; a long one with a traceback as its last exception, then its last characters."""
+    exceptions = _EXCEPTION.findall(text)
+    if len(text) <= TAIL_CHARACTERS or not exceptions:
+        return text
+    return f"{exceptions[-1]}; the log ends with: …{text[-TAIL_CHARACTERS:]}"
 
 
 def log_command(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:

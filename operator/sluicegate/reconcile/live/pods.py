@@ -15,7 +15,11 @@ from sluicegate.api import names
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
 from sluicegate.policy.model.api_changes import ApiSummary, parse_summary
-from sluicegate.reconcile.live.log_tails import log_command, with_redacted_messages
+from sluicegate.reconcile.live.log_tails import (
+    log_command,
+    with_exception_first,
+    with_redacted_messages,
+)
 from sluicegate.reconcile.live.restarts import Restarts, restarts_of
 from sluicegate.runtime.redaction import redact
 
@@ -250,7 +254,8 @@ def _problem(container: Mapping[str, Any]) -> _Problem | None:
         misnamed = message_left.startswith(SERVICE_NOT_FOUND)
         return _Problem(message_left, unrecoverable=True, mismatch=not misnamed, misnamed=misnamed)
     if terminated.get("exitCode"):
-        message_left = terminated.get("message", "").strip() or "it left no message"
+        log_end = with_exception_first(terminated.get("message", "").strip())
+        message_left = log_end or "it left no message"
         text = f"container {name} ended with {terminated['exitCode']} ({terminated.get('reason')}): {message_left}"
         return _Problem(text, unrecoverable=container.get("restartCount", 0) >= RESTARTS_OF_A_LOOP)
     if reason in PULL_FAILED:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sluicegate.api.errors import problem
 from sluicegate.api.names import DecisionReason
 from sluicegate.reconcile.live.children import JobRecord
+from sluicegate.reconcile.live.log_tails import with_exception_first
 from sluicegate.reconcile.live.pods import TrainingExit
 from sluicegate.runtime.redaction import redact
 from sluicegate.views.numbers import duration
@@ -52,7 +53,7 @@ def job_failure(
 
 def exit_tail(training_exit: TrainingExit) -> str:
     """Return the end of a container's message: redacted, and as long as status allows."""
-    text = training_exit.readable.strip()
+    text = with_exception_first(training_exit.readable.strip())
     return text if len(text) <= MESSAGE_LIMIT else f"…{text[-MESSAGE_LIMIT:]}"
 
 

@@ -14,7 +14,12 @@ from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import SloState, SloStatus
-from sluicegate.api.status import DataProductStatus, DependencyState, SpecModel
+from sluicegate.api.status import (
+    DataProductStatus,
+    DependencyState,
+    DependencyStatus,
+    SpecModel,
+)
 from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
 from sluicegate.policy import needed_calm, probation_limits
@@ -529,12 +534,19 @@ def _dependencies(observation: Observation) -> Finding:
         dependency for dependency in dependencies if dependency.state is not DependencyState.HEALTHY
     ]
     if unhealthy:
-        text = ", ".join(
-            f"{dependency.namespace}/{dependency.name}: {dependency.state}"
-            for dependency in unhealthy
-        )
+        text = ", ".join(_unhealthy_text(observation, dependency) for dependency in unhealthy)
         return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
     return Finding(kind, "True", Reason.ALL_HEALTHY)
+
+
+def _unhealthy_text(observation: Observation, dependency: DependencyStatus) -> str:
+    """Return the state of a dependency as a clause; of one that doesn't exist with a similar name."""
+    key = f"{dependency.namespace}/{dependency.name}"
+    if dependency.state is not DependencyState.NOT_FOUND:
+        return f"{key}: {dependency.state}"
+    similar = observation.similar_names.get((dependency.namespace, dependency.name))
+    proposal = f"did you mean {similar}?" if similar else "create it, or correct the name"
+    return f"spec.dependsOn: there is no DataProduct {key}: {proposal}"
 
 
 def _dependents(observation: Observation) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What there is to correct, named beside what is wrong. Pure."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -14,6 +15,8 @@ from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 
 MAX_WORDS: Final = 400
 """Characters of an outage that a condition has; the log has all."""
+_UNRESOLVED: Final = re.compile(r"DNSError: Cannot connect to host (\S+)")
+"""What aiohttp reports of an upstream whose name has no address; `bentoml.depends(url=…)` calls it at its start."""
 _START_PREFIX: Final = "saw at its start"
 """Words of a report that holds until pods of the version are read again."""
 
@@ -33,6 +36,11 @@ def way_out(pod: PodState | None, *, pods_refused: bool = False) -> str:
         return ""
     if pod is not None and pod.out_of_memory:
         return "; raise the memory limit in spec.serving.resources"
+    if pod is not None and (upstream := _UNRESOLVED.search(pod.problem)):
+        return (
+            f"; the host of {upstream.group(1)} doesn't resolve: correct the url of bentoml.depends, or apply the"
+            " upstream, whose Service has this name"
+        )
     return "; correct spec.model"
 
 

@@ -8,7 +8,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import DataProductStatus, Summary
+from sluicegate.api.status import DataProductStatus, DependencyState, Summary
 from sluicegate.conditions import (
     Finding,
     report_conditions,
@@ -168,9 +168,13 @@ def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
     urgent_reasons = (need.reason for need in needs if need.kind not in REVIEW_NEEDS)
     reasons = (by_kind[kind].reason for kind in _REASON_ORDER if kind in by_kind)
     signatures = (need.reason for need in needs)
+    absent = any(one.state is DependencyState.NOT_FOUND for one in status.dependencies)
     return next(
         chain(
-            urgent_reasons, (reason for reason in reasons if reason in _DISPLAYED_KINDS), signatures
+            urgent_reasons,
+            (reason for reason in reasons if reason in _DISPLAYED_KINDS),
+            [str(Reason.DEPENDENCY_UNKNOWN)] * absent,
+            signatures,
         ),
         "",
     )

@@ -9,7 +9,7 @@ from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, StableScore
 from sluicegate.api.versions import PastVersion, VersionSource
-from sluicegate.policy.model.observed import TrainingSucceeded
+from sluicegate.policy.model.observed import TrainingScored, TrainingSucceeded
 from sluicegate.policy.slo_health.serving_skew import (
     accepted_share,
     compare,
@@ -126,6 +126,31 @@ def test_a_skew_score_is_valid_for_one_degradation_one_version_and_one_training_
         ),
     )
     assert compare(corrected, status, SLO) is None
+
+
+@pytest.mark.parametrize(
+    ("edit", "kept"),
+    [
+        ({"resources": {"limits": {"memory": "8Gi"}}}, True),
+        ({"timeoutSeconds": 90}, True),
+        ({"command": ["fit"]}, False),
+    ],
+)
+def test_a_skew_score_outlasts_edits_that_change_no_score(edit, kept):
+    spec = {"command": ["train"], "output": "registry.example/a/b"}
+    before, after = (judged_by(ACCURACY, retraining=each) for each in (spec, spec | edit))
+    assert before.retraining is not None
+    scored = TrainingScored("", V1, {"accuracy": rows(400)}, hold_out_start=START)
+    attempt = RetrainingStatus(inputs=before.retraining.inputs)
+    status = serving(
+        stable=stable(since=PROMOTED, accuracy=baseline(SLO, 1000, 10_000)), retraining=attempt
+    )
+    counts = observed(
+        block=FIRST + 12, series={"v1": {"accuracy": series(*[(85, 100)] * 12, first=FIRST + 1)}}
+    )
+    score = score_of(before, status, counts, scored, now=START + 3600)
+    status = status.replace(retraining=attempt.replace(stable_score=score))
+    assert (compare(after, status, SLO) is not None) is kept
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,26 @@ def test_one_condition_summarises_the_states_of_upstream_products(world, states,
         DependencyStatus(namespace="catalog", name="pricing", state=state) for state in states
     )
     observation = replace(world.observation(), dependencies=called)
-    conditions = report(observation, make_plan(observation)).conditions
-    (found,) = [one for one in conditions if one.type == "DependenciesHealthy"]
+    status = report(observation, make_plan(observation))
+    (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
     assert (found.status, found.reason) == condition
+    absent = DependencyState.NOT_FOUND in states
+    assert status.summary.reason == ("DependencyUnknown" if absent else "")
+
+
+@pytest.mark.parametrize(
+    ("existing", "proposal"),
+    [("prices", "did you mean prices?"), ("weather", "create it, or correct the name")],
+)
+async def test_a_dependency_that_does_not_exist_is_reported_with_a_similar_name(
+    reconciler, world, existing, proposal
+):
+    reconciler.reporter.fleet.record(Key("catalog", existing), ProductSnapshot())
+    observation = await observed(reconciler, world)
+    status = report(observation, make_plan(observation))
+    (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
+    text = f"spec.dependsOn: there is no DataProduct catalog/pricing: {proposal}"
+    assert found.message == text
 
 
 def release(version: str, begin: int) -> UpstreamRelease:
