@@ -125,6 +125,11 @@ def test_failing_requests_alone_raise_one_alert_and_no_training(failing):
     spec = product({**AVAILABILITY, "onDegraded": "Retrain"})
     lines = run(scenario(script, 300, product=spec, accepted=None))
     assert acts(lines) == [("Alert", "AvailabilityOnly")]
+    (alert,) = [line["decision"] for line in lines if line["decision"]["type"] == "Alert"]
+    assert (
+        "`kubectl logs --namespace catalog --selector sluicegate.dev/product=search,"
+        in alert["message"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,9 @@ def _remedy_for(
     )
     diagnosis = diagnose(symptoms, _checks(status, result, may_return=symptoms.can_return))
     diagnosis = diagnosis if others.place is None else others.place(diagnosis)
+    if diagnosis.cause is Reason.AVAILABILITY_ONLY:
+        message = f"{diagnosis.message}; {_log_command(terms)} shows the errors of its pods"
+        diagnosis = replace(diagnosis, message=message)
     trigger = preconditions.trigger_for(terms, status, result.terms.name)
     case = Case(
         terms,
@@ -157,6 +160,14 @@ def _remedy_for(
         release_suspected,
     )
     return _decide(case), diagnosis
+
+
+def _log_command(terms: Terms) -> str:
+    """Return the command that shows the newest lines of the product's pods, whose readers may read logs."""
+    selector = (
+        f"{names.LABEL_PRODUCT}={terms.name},{names.LABEL_COMPONENT}={names.Component.SERVER}"
+    )
+    return f"`kubectl logs --namespace {terms.namespace} --selector {selector} --tail 50`"
 
 
 def _is_suspected(status: DataProductStatus, result: SloResult) -> bool:
