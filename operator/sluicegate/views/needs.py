@@ -257,6 +257,8 @@ def _blocked_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         model, command = status.spec_model, ""
         is_rejected = stalled_condition.reason == ConditionReason.MODEL_REJECTED
         is_idle = status.candidate is None
+        if is_rejected and _waits_without_verdict(status.candidate):
+            return  # the need of the candidate says why
         if model is not None and is_rejected and is_idle and model.reason in _WITHOUT_EVIDENCE:
             command = plugin_command(key, "promote", model.version)
         yield _condition_need(NeedKind.STALLED, stalled_condition, command=command)
@@ -336,7 +338,7 @@ def _candidate_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         yield Need(NeedKind.HELD, hold.check, text, hold.start_time, abort_command)
     elif (hold := candidate.hold) is not None and hold.check in _PERSON_CHECKS:
         yield Need(NeedKind.HELD, hold.check, hold.message, hold.start_time, command)
-    elif candidate.is_parked and candidate.retry_time is None:
+    elif _waits_without_verdict(candidate):
         reason = candidate.decision_reason or str(Outcome.INCONCLUSIVE)
         message = (rollout.message if rollout is not None else "") or candidate.decision_message
         since = None if rollout is not None else candidate.start_time
@@ -344,6 +346,11 @@ def _candidate_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
             NeedKind.INCONCLUSIVE, rollout, reason=reason, message=message, since=since,
             command=command,
         )  # fmt: skip
+
+
+def _waits_without_verdict(candidate: Candidate | None) -> bool:
+    """Return whether a candidate had no verdict in its time, and isn't retried."""
+    return candidate is not None and candidate.is_parked and candidate.retry_time is None
 
 
 def _parties(candidate: Candidate) -> tuple[str, ...]:

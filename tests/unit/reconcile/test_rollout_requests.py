@@ -160,6 +160,8 @@ def test_a_failed_rollback_emits_one_event_and_stable_keeps_serving():
     assert world.serving == "v2"
     assert world.current.history[0].outcome is Outcome.FAILED
     assert world.condition("RolloutProgressing") == ("False", "ReturnFailed")
+    (failed,) = (one for one in world.current.conditions if one.reason == "ReturnFailed")
+    assert "sluicegate.dev/rollback-to=v1/<token>" in failed.message
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Degraded")[0] == "True"
 

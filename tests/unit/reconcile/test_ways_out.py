@@ -178,11 +178,19 @@ def test_a_candidate_that_can_get_no_evidence_is_reported_once_and_needs_a_promo
     world = serving(slos=slos, rollout=rollout).push("b", "v2").until(at_weight(5))
     world.run(2)
     assert world.current.decision.reason == DecisionReason.INSUFFICIENT_DATA
-    assert why in world.current.decision.message
-    assert "sluicegate.dev/promote=v2/<token>" in world.current.decision.message
+    told = world.current.decision.message
+    assert why in told
+    assert "sluicegate.dev/promote=v2/<token>" in told
     writes = world.writes
     world.run(4)
     assert world.writes == writes, "it is said once"
+    assert ("unless events of those with PostPromotion" in told) == bool(slos)
+    if not slos:
+        world.run(16)
+        held = world.current.candidate.hold
+        assert held.check == DecisionReason.INSUFFICIENT_DATA
+        assert why in held.message
+        assert "Set sluicegate.dev/promote=v2/<token>" in held.message
     world.requests[REQUEST_PROMOTE] = "any"
     world.run(4)
     assert world.serving == "v1", "only a version that is named is promoted without evidence"

@@ -86,6 +86,11 @@ TABLE = {
         [NeedKind.APPROVAL],
     ),
     "no verdict": ({"candidate": PARKED}, [NeedKind.INCONCLUSIVE]),
+    "no verdict for spec.model": (
+        {"candidate": PARKED,
+         "conditions": [condition("Stalled", "True", "ModelRejected", "v15 was not promoted")]},
+        [NeedKind.INCONCLUSIVE],
+    ),
     "retried": ({"candidate": PARKED | {"retryTime": WHEN}}, []),
     "degraded": (degraded(), [NeedKind.DEGRADED]),
     "training": (degraded() | TRAINING, []),

@@ -51,8 +51,21 @@ Objection = Callable[[CanaryCase], Hold | None]
 
 
 def can_be_judged(terms: Terms) -> bool:
-    """Return whether any SLO or gauge is able to favour a candidate."""
+    """Return whether a promotion may need any SLO or gauge in favour; others favour with their events alone."""
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
+
+
+def unjudgeable_text(case: CanaryCase) -> str:
+    """Return why the spec makes no SLO favour a candidate, as a clause; empty where it makes one."""
+    if can_be_judged(case.terms):
+        return ""
+    if not case.terms.slos:
+        return "no SLO can favour it: spec.slos is empty"
+    verb = "has to" if case.terms.deciding else "can"
+    return (
+        f"no SLO {verb} favour it: each of spec.slos has canaryEvidence PostPromotion or"
+        " onDegraded Ignore"
+    )
 
 
 def step_rule_text() -> str:
@@ -168,6 +181,13 @@ def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
     if case.assessment.favouring_slos or case.assessment.counted_gauges:
         return None
     text = f"{case.hold_prefix}: no SLO has enough traffic to favour it"
+    if reason_text := unjudgeable_text(case):
+        text = f"{case.hold_prefix}: {reason_text}"
+        if not case.forced:
+            text += (
+                f". Set {REQUEST_PROMOTE}={case.name}/<token> to promote it without evidence"
+                f"{_rollout_end_text(case)}"
+            )
     return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
 
 

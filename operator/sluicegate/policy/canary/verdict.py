@@ -28,6 +28,7 @@ from sluicegate.policy.canary.objections import (
     missed_bound,
     objective_miss_text,
     shadow_rows_text,
+    unjudgeable_text,
     unmeasured_consumer,
 )
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_text
@@ -455,16 +456,13 @@ def candidate_cannot_be_judged(case: CanaryCase) -> Alert | None:
     was_emitted = alert_key(Reason.INSUFFICIENT_DATA, name) in case.status.engine.emitted_alerts
     if was_emitted or can_be_judged(terms) or case.objection is None:
         return None
-    reason_text = (
-        "each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
-        if terms.slos
-        else "spec.slos is empty"
-    )
     text = (
-        f"{case.hold_prefix}: no SLO can favour it: {reason_text}. Set"
+        f"{case.hold_prefix}: {unjudgeable_text(case)}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
         f" back after {duration(terms.max_duration_seconds)}"
     )
+    if terms.deciding:
+        text += ", unless events of those with PostPromotion favour it before"
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
 
 

@@ -9,9 +9,9 @@ from typing import Final
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import ProductState
+from sluicegate.api.names import REQUEST_ROLLBACK, DecisionReason
 from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
-from sluicegate.api.names import DecisionReason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.slo_status import SloState, SloStatus
 from sluicegate.api.status import (
@@ -450,7 +450,9 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
     if last is not None and last.outcome is Outcome.FAILED and status.stable is not None:
         text = (
             f"the rollback to {last.version} failed ({last.reason});"
-            f" {status.stable.version} remains stable"
+            f" {status.stable.version} remains stable. Ask again with"
+            f" {REQUEST_ROLLBACK}={last.version}/<token> when the cause is gone, or set"
+            " another spec.model"
         )
         return Finding(kind, "False", Reason.RETURN_FAILED, text)
     awaited_dependency = rollout_obstacle(observation.terms, status, observation.observed)
