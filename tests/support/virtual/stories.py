@@ -10,6 +10,7 @@ from benchmarks.virtual.event_loop import run_in
 from benchmarks.virtual.operator import SETTINGS, World
 from benchmarks.virtual.workloads import Quality
 from tests.support.decisions.rollout_world import document, image
+from tests.support.lives.safety import Safety
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ Body = dict[str, Any]
 HOUR: Final = 3600.0
 BLOCK: Final = 300
 BAD: Final = Quality(wrong=0.4)
+SLOW: Final = Quality(start=120.0)
 LEASE, LOOK = 15.0, 2.0
 """As they ship, in seconds."""
 RARELY: Final[Body] = {
@@ -98,6 +100,23 @@ async def served(world: World, body: Body, **settings: float) -> Key:
     world.start(**settings)
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
     return key
+
+
+async def served_slowly(world: World, body: Body) -> tuple[Key, Safety]:
+    """Return a product that serves, whose next pods start slowly, and what must hold of it from its start."""
+    safety = Safety(world)
+    key = await served(world, body, **RARELY)
+    for digit in "ab":
+        world.cluster.set_quality(image(digit), SLOW)
+    await world.run(300)
+    return key, safety
+
+
+async def share_taken(world: World, key: Key, share: int) -> None:
+    """Push v2, and return once it has this share in percent, and all slow pods have started."""
+    world.edit(key, model=pushed("b", "v2"))
+    await world.until(lambda: weight(world, key) == share, seconds=HOUR)
+    await world.run(400)
 
 
 def weight(world: World, key: Key) -> int:

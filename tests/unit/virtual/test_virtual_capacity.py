@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.virtual.workloads import Quality
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, JOBS, SERVICES, Key
 from tests.support.decisions.rollout_world import image
@@ -14,12 +13,15 @@ from tests.support.lives.safety import Safety
 from tests.support.virtual.stories import (
     HOUR,
     RARELY,
+    SLOW,
     Body,
     on_virtual_time,
     product,
     pushed,
     served,
+    served_slowly,
     serving,
+    share_taken,
     slo,
     weight,
 )
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from benchmarks.virtual.operator import World
 
-SLOW = Quality(start=120.0)
 PODS = 4
 
 
@@ -74,11 +75,7 @@ def pods_split(**spec: Body) -> Body:
 
 async def started(world: World, body: Body) -> tuple[Key, Safety, Receiving]:
     """Return a product that serves, and what is watched of it from then on."""
-    safety = Safety(world)
-    key = await served(world, body, **RARELY)
-    for digit in "ab":
-        world.cluster.set_quality(image(digit), SLOW)
-    await world.run(300)
+    key, safety = await served_slowly(world, body)
     return key, safety, Receiving(world, key)
 
 
@@ -133,9 +130,7 @@ async def test_a_rollback_to_an_earlier_version_keeps_enough_pods_for_all_reques
 @on_virtual_time
 async def test_a_rollback_moves_requests_as_pods_of_stable_become_ready(world, steps):
     key, safety, seen = await started(world, pods_split(rollout={"steps": steps}))
-    world.edit(key, model=pushed("b", "v2"))
-    await world.until(lambda: weight(world, key) == steps[-1], seconds=HOUR)
-    await world.run(400)
+    await share_taken(world, key, steps[-1])
     world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
     await world.until(lambda: "candidate" not in world.status(key), seconds=HOUR)
     await world.run(HOUR / 4)

@@ -14,13 +14,14 @@ from tests.support.decisions.rollout_world import image
 from tests.support.lives.safety import Safety, weights_of
 from tests.support.virtual.stories import (
     HOUR,
-    RARELY,
+    SLOW,
     Body,
     on_virtual_time,
     product,
     pushed,
-    served,
+    served_slowly,
     serving,
+    share_taken,
     weight,
 )
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from benchmarks.virtual.operator import World
 
 PODS = 4
-SLOW = Quality(start=120.0)
 EXCHANGE = Exchange(PODS, PODS)
 
 
@@ -77,19 +77,8 @@ def replaced(**spec: Body) -> Body:
 
 async def started(world: World, body: Body) -> tuple[Key, Safety, Pods]:
     """Return a product that serves, and what is watched of it from then on."""
-    safety = Safety(world)
-    key = await served(world, body, **RARELY)
-    for digit in "ab":
-        world.cluster.set_quality(image(digit), SLOW)
-    await world.run(300)
+    key, safety = await served_slowly(world, body)
     return key, safety, Pods(world, key)
-
-
-async def at_half(world: World, key: Key) -> None:
-    """Push v2, and return once it has the pods for its share of 50 %."""
-    world.edit(key, model=pushed("b", "v2"))
-    await world.until(lambda: weight(world, key) == 50, seconds=HOUR)
-    await world.run(400)
 
 
 def fail(world: World, key: Key, version: str, digit: str) -> Key:
@@ -122,7 +111,7 @@ async def test_a_canary_and_its_promotion_exchange_pods_one_by_one(world, routed
 @on_virtual_time
 async def test_a_rollback_returns_the_traffic_as_pods_of_stable_become_ready(world):
     key, safety, pods = await started(world, replaced())
-    await at_half(world, key)
+    await share_taken(world, key, 50)
     world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
     await world.run(60)
     candidate = world.status(key)["candidate"]
@@ -143,7 +132,7 @@ async def test_a_rollback_returns_the_traffic_as_pods_of_stable_become_ready(wor
 @on_virtual_time
 async def test_a_rolled_back_version_without_a_ready_pod_keeps_no_share(world):
     key, _, pods = await started(world, replaced())
-    await at_half(world, key)
+    await share_taken(world, key, 50)
     failing = fail(world, key, "v2", "b")
     await world.run(120)
     weights = weights_of(world.server.find(HTTP_ROUTES, key))
@@ -156,7 +145,7 @@ async def test_a_rolled_back_version_without_a_ready_pod_keeps_no_share(world):
 @on_virtual_time
 async def test_a_rolled_back_version_keeps_its_share_while_no_pod_of_stable_is_ready(world):
     key, _, pods = await started(world, replaced())
-    await at_half(world, key)
+    await share_taken(world, key, 50)
     fail(world, key, "v1", "a")
     world.annotate(key, **{names.REQUEST_ABORT: "v2/1"})
     await world.run(HOUR)
