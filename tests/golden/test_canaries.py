@@ -213,8 +213,8 @@ def test_time_manual_requests_and_emitted_alerts_are_checked_last_for_a_candidat
         "forced": {"approved": True, "forced": True},
         "late": {"seconds": 86_400 - 20 * CANARY - 1},
         "over": {"seconds": 86_400 - 20 * CANARY},
-        "blind": {"outage_start_time": START + 20 * CANARY - 1799},
-        "blind for long": {"outage_start_time": START + 20 * CANARY - 1800},
+        "blind": {"seconds": 1799, "outage_start_time": START + 20 * CANARY},
+        "blind for long": {"seconds": 1800, "outage_start_time": START + 20 * CANARY},
         "told": {"emitted_alerts": tuple(alert_key(one, "v2") for one in TOLD)},
     }
 

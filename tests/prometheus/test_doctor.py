@@ -78,16 +78,27 @@ def test_doctor_compares_the_gateway_setting_with_the_scraped_series(good: str):
     assert line.startswith("error: Traefik: no traefik_service_requests_total")
 
 
-def test_doctor_distinguishes_a_gateway_without_requests_from_one_that_is_not_scraped(
-    prometheus_program, tmp_path
+@pytest.mark.parametrize(
+    ("counted", "beginning"),
+    [
+        ("", "note: Traefik: is scraped, and has had no request yet"),
+        (
+            'traefik_entrypoint_requests_total{entrypoint="web"} 7\n',
+            "error: Traefik: no traefik_service_requests_total",
+        ),
+    ],
+    ids=["no request", "services are not counted"],
+)
+def test_doctor_notes_a_scraped_gateway_without_requests_alone(
+    prometheus_program, tmp_path, counted, beginning
 ):
-    page = f"{PAGE}traefik_config_last_reload_success 1.7e9\n"
+    page = f"{PAGE}traefik_config_last_reload_success 1.7e9\n{counted}"
     with (
         answering(lambda _: page) as address,
         scraping(prometheus_program, tmp_path, address, LABELS, days=15, every=1) as url,
     ):
         (line,) = told(url, GATEWAY_METRICS="Traefik", SCRAPE_INTERVAL_SECONDS="1")
-    assert line.startswith("note: Traefik: is scraped, and has had no request yet")
+    assert line.startswith(beginning)
 
 
 def test_doctor_names_missing_labels_and_retention_with_the_way_out(

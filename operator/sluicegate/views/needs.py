@@ -257,7 +257,11 @@ def _blocked_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         model, command = status.spec_model, ""
         is_rejected = stalled_condition.reason == ConditionReason.MODEL_REJECTED
         is_idle = status.candidate is None
-        if is_rejected and _waits_without_verdict(status.candidate):
+        candidate = status.candidate
+        is_the_candidate = (
+            model is not None and candidate is not None and candidate.image == model.image
+        )
+        if is_rejected and is_the_candidate and _waits_without_verdict(candidate):
             return  # the need of the candidate says why
         if model is not None and is_rejected and is_idle and model.reason in _WITHOUT_EVIDENCE:
             command = plugin_command(key, "promote", model.version)

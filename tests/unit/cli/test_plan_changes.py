@@ -260,3 +260,21 @@ async def test_plan_names_a_dependency_that_does_not_exist_with_a_similar_name(r
     namespace = one["metadata"]["namespace"]
     text = f"spec.dependsOn: there is no DataProduct {namespace}/rankign: did you mean ranking?"
     assert effects[-1] == text
+
+
+async def test_plan_keeps_to_the_note_where_products_may_not_be_listed(run, tmp_path):
+    run.keep(name="ranking")
+    one = changed({"metadata.name": "new", "spec.dependsOn": [{"name": "rankign"}]})
+    namespace = one["metadata"]["namespace"]
+    run.server.refused |= {DATA_PRODUCTS.path(namespace)}
+    ran = await run("plan", write(tmp_path / "a.yaml", one), "--changes", "-o", "json")
+    effects = ran.document["changes"][0]["effects"]
+    text = f"spec.dependsOn: there is no DataProduct {namespace}/rankign: create it, or correct the name"
+    assert effects[-1] == text
+
+
+async def test_plan_names_no_dependency_that_the_file_creates(run, tmp_path):
+    new = changed({"metadata.name": "new", "spec.dependsOn": [{"name": "first"}]})
+    items = [new, changed({"metadata.name": "first"})]
+    changes = await planned(run, tmp_path, {"apiVersion": "v1", "kind": "List", "items": items})
+    assert not [text for text in changes[0]["effects"] if "dependsOn" in text]

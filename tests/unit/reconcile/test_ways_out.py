@@ -184,7 +184,7 @@ def test_a_candidate_that_can_get_no_evidence_is_reported_once_and_needs_a_promo
     writes = world.writes
     world.run(4)
     assert world.writes == writes, "it is said once"
-    assert ("unless events of those with PostPromotion" in told) == bool(slos)
+    assert ("unless events of an SLO with PostPromotion" in told) == bool(slos)
     if not slos:
         world.run(16)
         held = world.current.candidate.hold

@@ -45,6 +45,14 @@ def idle(reason):
     return condition("RetrainingActive", "False", reason, "its words")
 
 
+def rejected(image):
+    """A spec.model that was not promoted."""
+    return {
+        "image": image, "version": "v2", "runtimeImage": "registry.example/runtime:1",
+        "outcome": "RolledBack", "outcomeTime": WHEN,
+    }  # fmt: skip
+
+
 AUSTRIA = {"name": "accuracy", "state": "Met", "markets": [
     {"market": "AT", "state": "Missed", "ratio": "0.043", "total": 506, "missedStartTime": WHEN},
     {"market": "FR", "state": "Met", "ratio": "0.93", "total": 900},
@@ -87,9 +95,14 @@ TABLE = {
     ),
     "no verdict": ({"candidate": PARKED}, [NeedKind.INCONCLUSIVE]),
     "no verdict for spec.model": (
-        {"candidate": PARKED,
+        {"candidate": PARKED, "specModel": rejected(PARKED["image"]),
          "conditions": [condition("Stalled", "True", "ModelRejected", "v15 was not promoted")]},
         [NeedKind.INCONCLUSIVE],
+    ),
+    "no verdict for a retrained version beside a rejected spec.model": (
+        {"candidate": PARKED, "specModel": rejected("registry.example/pricing@sha256:" + "b" * 64),
+         "conditions": [condition("Stalled", "True", "ModelRejected", "v2 was not promoted")]},
+        [NeedKind.STALLED, NeedKind.INCONCLUSIVE],
     ),
     "retried": ({"candidate": PARKED | {"retryTime": WHEN}}, []),
     "degraded": (degraded(), [NeedKind.DEGRADED]),

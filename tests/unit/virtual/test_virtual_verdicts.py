@@ -93,6 +93,25 @@ async def test_a_candidate_that_waits_for_approval_survives_a_block_without_requ
 
 @pytest.mark.slow
 @on_virtual_time
+async def test_a_rollout_that_a_person_starts_without_measurements_has_half_an_hour_of_its_own(
+    world,
+):
+    key = await stepping(world, {"steps": [5, 50]}, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=HOUR)
+    world.prometheus.lies[""] = Lie.REFUSED
+    await world.until(lambda: phase(world, key) == "Parked", seconds=2 * HOUR)
+    assert world.status(key)["decision"]["message"].endswith(" UTC at the earliest")
+    await world.run(HOUR)
+    world.annotate(key, **{"sluicegate.dev/promote": "v2/one"})
+    await world.until(lambda: weight(world, key) == 5, seconds=300)
+    await world.run(900)
+    assert (phase(world, key), weight(world, key)) == ("Stepping", 5)
+    world.annotate(key, **{"sluicegate.dev/promote": "v2/two"})
+    await world.until(lambda: serving(world, key) == "v2", seconds=1200)
+
+
+@pytest.mark.slow
+@on_virtual_time
 async def test_a_candidate_that_waits_for_approval_survives_the_restart_of_the_only_replica(world):
     key = await awaiting(world, **RARELY)
     await world.run(5 * HOUR)

@@ -194,8 +194,12 @@ def _containers(reader: PrometheusReader) -> Iterator[Finding]:
 def _traefik(reader: PrometheusReader) -> Iterator[Finding]:
     if reader.rows('count(traefik_service_requests_total{service!=""})'):
         return
+    is_scraped = reader.rows('count({__name__=~"traefik_config_.+"})')
     is_counted = reader.rows("count(traefik_service_requests_total)")
-    if not is_counted and reader.rows('count({__name__=~"traefik_config_.+"})'):
+    has_requests = reader.rows(
+        'count(traefik_entrypoint_requests_total{entrypoint!~"metrics|traefik"} > 0)'
+    )
+    if is_scraped and not is_counted and not has_requests:
         yield Finding.note(
             "Traefik",
             "is scraped, and has had no request yet: run this again once a product has a route",
@@ -204,5 +208,6 @@ def _traefik(reader: PrometheusReader) -> Iterator[Finding]:
         yield Finding.error(
             "Traefik",
             "no traefik_service_requests_total with a label service is scraped, and"
-            " settings.gatewayMetrics is Traefik: scrape its pods, or set it to None",
+            " settings.gatewayMetrics is Traefik: scrape its pods with metrics.prometheus.addServicesLabels,"
+            " or set it to None",
         )

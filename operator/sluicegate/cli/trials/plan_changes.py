@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -48,24 +49,34 @@ def print_changes(args: argparse.Namespace, settings: Settings) -> int:
 
 def _changes(args: argparse.Namespace, settings: Settings) -> Iterator[PlannedChange]:
     access = read_access(selection_of(args), os.environ)
+    documents = list(read_documents(args.file))
+    default_namespace = args.namespace or access.namespace
+    placed_documents = [_placed(body, default_namespace) for body in documents]
+    keys_of_file = frozenset(key for key, _ in placed_documents)
     keys: set[Key] = set()
     with DirectClient(access) as client:
-        for body in read_documents(args.file):
-            meta = body.get("metadata")
-            meta = meta if isinstance(meta, dict) else {}
-            namespace = str(meta.get("namespace") or args.namespace or access.namespace)
-            key = Key(namespace, str(meta.get("name") or ""))
+        for key, placed in placed_documents:
             if problems := tuple(_misplaced(key, args.namespace, twice=key in keys)):
                 yield refused_change(key, problems)
                 continue
             keys.add(key)
-            placed: Mapping[str, Any] = {**body, "metadata": {**meta, "namespace": namespace}}
             try:
                 edited = DataProduct.parse(placed)
             except InvalidProduct as error:
                 yield refused_change(key, error.problems)
                 continue
-            yield _change(client, edited, settings)
+            change = _change(client, edited, settings)
+            notes = _absent_dependencies(client, edited, keys_of_file)
+            yield replace(change, effects=(*change.effects, *notes))
+
+
+def _placed(body: Mapping[str, Any], default_namespace: str) -> tuple[Key, Mapping[str, Any]]:
+    """Return the key of a document, and the document with its namespace."""
+    meta = body.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    namespace = str(meta.get("namespace") or default_namespace)
+    key = Key(namespace, str(meta.get("name") or ""))
+    return key, {**body, "metadata": {**meta, "namespace": namespace}}
 
 
 def _misplaced(key: Key, namespace: str, *, twice: bool) -> Iterator[Problem]:
@@ -89,8 +100,7 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
     try:
         body = client.get(DATA_PRODUCTS, key)
     except NotFound:
-        change = planned_change(None, edited, settings)
-        return replace(change, effects=(*change.effects, *_absent_dependencies(client, edited)))
+        return planned_change(None, edited, settings)
     try:
         live = DataProduct.parse(body)
         follows = not live.spec.suspend
@@ -112,25 +122,43 @@ def _change(client: DirectClient, edited: DataProduct, settings: Settings) -> Pl
         notes += [
             f"{kind.qualified} aren't compared: you may not list them" for kind in hidden_kinds
         ]
-    return replace(change, effects=(*notes, *change.effects, *_absent_dependencies(client, edited)))
+    return replace(change, effects=(*notes, *change.effects))
 
 
-def _absent_dependencies(client: DirectClient, edited: DataProduct) -> Iterator[str]:
-    """Yield a note on each product of spec.dependsOn that doesn't exist, with a similar name."""
+def _absent_dependencies(
+    client: DirectClient, edited: DataProduct, keys_of_file: AbstractSet[Key]
+) -> Iterator[str]:
+    """Yield a note on each product of spec.dependsOn that neither exists nor is in the file, with a similar name."""
+    edited_key = Key(*edited.metadata.key)
     for dependency in edited.spec.depends_on:
-        key = Key(dependency.namespace or edited.metadata.namespace, dependency.name)
-        try:
-            client.get(DATA_PRODUCTS, key)
-        except NotFound:
-            bodies = client.items(DATA_PRODUCTS, namespace=key.namespace)
-            names = {str(body["metadata"]["name"]) for body in bodies} - {edited.metadata.name}
-            similar = get_close_matches(key.name, names, n=1)
-            proposal = (
-                f"did you mean {similar[0]}?" if similar else "create it, or correct the name"
-            )
-            yield f"spec.dependsOn: there is no DataProduct {key}: {proposal}"
-        except Forbidden:
-            continue  # the operator may read it all the same
+        key = Key(dependency.namespace or edited_key.namespace, dependency.name)
+        if key in keys_of_file or _exists(client, key):
+            continue
+        beside = _products_beside(client, key) | keys_of_file
+        names = [other.name for other in beside - {edited_key} if other.namespace == key.namespace]
+        similar = get_close_matches(key.name, names, n=1)
+        proposal = f"did you mean {similar[0]}?" if similar else "create it, or correct the name"
+        yield f"spec.dependsOn: there is no DataProduct {key}: {proposal}"
+
+
+def _exists(client: DirectClient, key: Key) -> bool:
+    """Return whether a product exists, or may, as it may not be read: the operator may read it all the same."""
+    try:
+        client.get(DATA_PRODUCTS, key)
+    except NotFound:
+        return False
+    except Forbidden:
+        return True
+    return True
+
+
+def _products_beside(client: DirectClient, key: Key) -> set[Key]:
+    """Return the products in the namespace of a key; empty where they may not be listed."""
+    try:
+        bodies = list(client.items(DATA_PRODUCTS, namespace=key.namespace))
+    except Forbidden:
+        return set()
+    return {Key(key.namespace, str(body["metadata"]["name"])) for body in bodies}
 
 
 def _with_spec(edited: DataProduct, body: Mapping[str, Any]) -> DataProduct:

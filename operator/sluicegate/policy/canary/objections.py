@@ -61,11 +61,15 @@ def unjudgeable_text(case: CanaryCase) -> str:
         return ""
     if not case.terms.slos:
         return "no SLO can favour it: spec.slos is empty"
-    verb = "has to" if case.terms.deciding else "can"
-    return (
-        f"no SLO {verb} favour it: each of spec.slos has canaryEvidence PostPromotion or"
-        " onDegraded Ignore"
-    )
+    verb = "favours it yet" if case.terms.deciding else "can favour it"
+    return f"no SLO {verb}: each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
+
+
+def unless_favoured_text(terms: Terms) -> str:
+    """Return the exception from the end of a candidate that `unjudgeable_text` is about; empty without one."""
+    if not terms.deciding:
+        return ""
+    return ", unless events of an SLO with PostPromotion favour it before"
 
 
 def step_rule_text() -> str:
@@ -186,7 +190,7 @@ def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
         if not case.forced:
             text += (
                 f". Set {REQUEST_PROMOTE}={case.name}/<token> to promote it without evidence"
-                f"{_rollout_end_text(case)}"
+                f"{_rollout_end_text(case)}{unless_favoured_text(case.terms)}"
             )
     return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
 

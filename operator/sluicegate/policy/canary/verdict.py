@@ -29,6 +29,7 @@ from sluicegate.policy.canary.objections import (
     objective_miss_text,
     shadow_rows_text,
     unjudgeable_text,
+    unless_favoured_text,
     unmeasured_consumer,
 )
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_text
@@ -387,9 +388,13 @@ def _agreement_text(case: CanaryCase) -> str:
 
 
 def measurements_are_lost(case: CanaryCase) -> Inconclusive | None:
-    """End the rollout after half an hour without measurements."""
-    since = case.status.engine.outage_start_time
-    outage = 0 if since is None else attended_seconds(case.status, since, case.now)
+    """End the rollout after half an hour without measurements.
+
+    Time before its first share doesn't count: a person may start a rollout while nothing is measured.
+    """
+    begin = case.status.engine.outage_start_time
+    since = case.now if begin is None else max(begin, case.candidate.rollout_start_time)
+    outage = attended_seconds(case.status, since, case.now)
     if outage < LOST_SECONDS:
         return None
     text = (
@@ -459,10 +464,8 @@ def candidate_cannot_be_judged(case: CanaryCase) -> Alert | None:
     text = (
         f"{case.hold_prefix}: {unjudgeable_text(case)}. Set"
         f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
-        f" back after {duration(terms.max_duration_seconds)}"
+        f" back after {duration(terms.max_duration_seconds)}{unless_favoured_text(terms)}"
     )
-    if terms.deciding:
-        text += ", unless events of those with PostPromotion favour it before"
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
 
 

@@ -25,6 +25,7 @@ from sluicegate.policy.slo_health.market_verdicts import (
     is_bad,
     is_met,
     judge_markets,
+    worst_first,
 )
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 from sluicegate.slo.blocks import Series
@@ -107,7 +108,7 @@ def _judged(
         were_bad=record.missed_markets,
     )
     if spans:
-        states = tuple(
+        states = worst_first(
             _without_left_out(state, counted_markets[state.market], observed, slo=slo)
             for state in states
         )

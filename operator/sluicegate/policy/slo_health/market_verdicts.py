@@ -113,7 +113,7 @@ def judge_markets(
         )
         for market, blocks in series.items()
     ]
-    return tuple(sorted(states, key=_worst_first))
+    return worst_first(states)
 
 
 class _Span(NamedTuple):
@@ -214,7 +214,12 @@ def _phi(blocks: Series, newest: int) -> float:
     return successive_dispersion(zip(*blocks.hours(first, last - 1), strict=True))
 
 
-def _worst_first(state: MarketState) -> tuple[int, float, str]:
+def worst_first(states: Iterable[MarketState]) -> tuple[MarketState, ...]:
+    """Return markets in the order in which status lists them."""
+    return tuple(sorted(states, key=_badness))
+
+
+def _badness(state: MarketState) -> tuple[int, float, str]:
     share = state.count.bad / state.count.total if state.count.total else 0.0
     return _ORDER.index(state.state), -share, state.market
 

@@ -167,11 +167,10 @@ def _describe_gauge(result: SloResult) -> str:
 def _describe_fine(result: SloResult, block_seconds: int) -> str:
     text = f"{result.terms.subject} is at {_present_text(result, block_seconds)}"
     if result.terms.objective is not None:
-        return f"{text}, objective {percent(result.terms.objective)}"
-    if result.baseline is not None:
+        text = f"{text}, objective {percent(result.terms.objective)}"
+    elif result.baseline is not None:
         text = f"{text}, {percent(1 - ratio_of(result.baseline.count))} when it was accepted"
-        return f"{text}{_growing_evidence_text(result, block_seconds)}"
-    return text
+    return f"{text}{_growing_evidence_text(result, block_seconds)}"
 
 
 def _growing_evidence_text(result: SloResult, block_seconds: int) -> str:

@@ -377,7 +377,7 @@ def _waiting(
     assert waiting.retry_time is not None
     text = (
         f"{waiting.version}: {decision.message}. This is no fault of the model: the rollout is retried"
-        f" at {rfc3339(waiting.retry_time)[11:19]} UTC"
+        f" at {rfc3339(waiting.retry_time)[11:19]} UTC at the earliest"
     )
     event = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
     waiting_decision = decision_status(

@@ -7,7 +7,6 @@ before that is "unknown", which starts nothing.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from sluicegate.api.engine import ProductState
 from sluicegate.api.status import DependencyState
@@ -187,12 +186,6 @@ class FleetRegistry:
                 return DependencyState.HEALTHY
             case ProductState.UNKNOWN:
                 return DependencyState.UNKNOWN
-
-    def similar(self, key: Key, *, but: Key) -> str:
-        """Return the name of the product beside `key`, except `but`, whose name is most like it; empty if none is."""
-        beside = (other for other in self._snapshots if other.namespace == key.namespace)
-        names = [other.name for other in beside if other != but]
-        return next(iter(get_close_matches(key.name, names, n=1)), "")
 
     def was_degraded(self, key: Key, since: int) -> bool:
         """Return whether a product is degraded, or has been at any time since `since`, in seconds.

@@ -6,17 +6,18 @@ from them; a platform can also withhold them, and have only the command that sho
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sluicegate.runtime.redaction import redact
 
 TAIL_CHARACTERS: Final = 600
 """Of a log with a traceback that are shown behind its exception."""
-_EXCEPTION: Final = re.compile(
-    r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Exit)(?:: .*)?$", re.MULTILINE
-)
-"""A line of Python's that names an exception; the lines of its traceback are indented."""
+EXCEPTION_CHARACTERS: Final = 300
+"""Of the exception itself."""
+_FRAME: Final = '  File "'
+_EXCEPTION: Final = re.compile(r"(?:\w+\.)*\w+(?:: .*)?")
+"""The line after the frames of a traceback, which are indented."""
 _STATUSES: Final = ("initContainerStatuses", "containerStatuses")
 
 
@@ -48,10 +49,20 @@ def with_redacted_messages(
 
 def with_exception_first(text: str) -> str:
     """Return a log's end; a long one with a traceback as its last exception, then its last characters."""
-    exceptions = _EXCEPTION.findall(text)
-    if len(text) <= TAIL_CHARACTERS or not exceptions:
+    exception = "" if len(text) <= TAIL_CHARACTERS else _last_exception(text.splitlines())
+    if not exception:
         return text
-    return f"{exceptions[-1]}; the log ends with: …{text[-TAIL_CHARACTERS:]}"
+    if len(exception) > EXCEPTION_CHARACTERS:
+        exception = f"{exception[:EXCEPTION_CHARACTERS]}…"
+    return f"{exception}; the log ends with: …{text[-TAIL_CHARACTERS:]}"
+
+
+def _last_exception(lines: Sequence[str]) -> str:
+    """Return the exception of the last traceback, whose beginning may be cut off; empty without one."""
+    frames = [index for index, line in enumerate(lines) if line.startswith(_FRAME)]
+    later = lines[frames[-1] + 1 :] if frames else ()
+    end = next((line for line in later if line and not line[0].isspace()), "")
+    return end if _EXCEPTION.fullmatch(end) else ""
 
 
 def log_command(metadata: Mapping[str, Any], container: str, *, previous: bool = False) -> str:

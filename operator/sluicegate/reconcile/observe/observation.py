@@ -62,7 +62,6 @@ class Observation:
     requests : of both versions since the last change of weight.
     observed : what the decision is made from.
     dependencies : how the products that it calls do.
-    similar_names : for each of them that doesn't exist, the name of one that does; empty for none.
     dependents : whether another product calls it.
     degrades : products whose degraded SLOs follow a release of this one.
     one_sided : why SLOs that one product of a pair lets count in canaries don't, a sentence each.
@@ -104,7 +103,6 @@ class Observation:
     observed: Observed
     selected: str | None = None
     dependencies: tuple[DependencyStatus, ...] = ()
-    similar_names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     dependents: bool = False
     degrades: tuple[Key, ...] = ()
     one_sided: tuple[str, ...] = ()

@@ -132,8 +132,7 @@ class Observer:
         routes = LiveRoutes(route, self.draw_route(record), gateways)
         split = split_of(blocks, routes, requests, now=now)
         since = now - AFTERMATH_BLOCKS * product.spec.analysis.block_seconds
-        similar_names: dict[tuple[str, str], str] = {}
-        dependencies = tuple(self._dependencies(record.key, product, similar_names))
+        dependencies = tuple(self._dependencies(record.key, product))
         upstream = tuple(self._upstream(product, dependencies, since))
         degrading = self.fleet.degrading(self._calls(product, dependencies))
         consumers = self._consumers(record.key, product)
@@ -185,7 +184,6 @@ class Observer:
                 ),
             ),
             dependencies=dependencies,
-            similar_names=similar_names,
             dependents=bool(self.fleet.graph.dependents(record.key)),
             degrades=tuple(
                 other_key
@@ -293,9 +291,7 @@ class Observer:
         refusal = self.refusals.get(key)
         return refusal if refusal and job and refusal.job == job.name else None
 
-    def _dependencies(
-        self, key: Key, product: DataProduct, similar_names: dict[tuple[str, str], str]
-    ) -> Iterator[DependencyStatus]:
+    def _dependencies(self, key: Key, product: DataProduct) -> Iterator[DependencyStatus]:
         dependencies = tuple(
             Key(dependency.namespace or key.namespace, dependency.name)
             for dependency in product.spec.depends_on
@@ -304,8 +300,6 @@ class Observer:
         for other_key in dependencies:
             is_visible = self._may_read(key, other_key)
             state = self.fleet.dependency(other_key) if is_visible else DependencyState.UNKNOWN
-            if state is DependencyState.NOT_FOUND:
-                similar_names[other_key] = self.fleet.similar(other_key, but=key)
             yield DependencyStatus(
                 namespace=other_key.namespace,
                 name=other_key.name,

@@ -4,7 +4,7 @@ Ready says that the spec is realised and stable serves; a canary or a retraining
 that, or a pipeline that waits for it would block for hours.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from sluicegate.api.base import rfc3339
@@ -536,19 +536,28 @@ def _dependencies(observation: Observation) -> Finding:
         dependency for dependency in dependencies if dependency.state is not DependencyState.HEALTHY
     ]
     if unhealthy:
-        text = ", ".join(_unhealthy_text(observation, dependency) for dependency in unhealthy)
+        text = ", ".join(map(_unhealthy_text, unhealthy))
         return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
-    return Finding(kind, "True", Reason.ALL_HEALTHY)
+    return Finding(kind, "True", Reason.ALL_HEALTHY, _cycle_text(dependencies))
 
 
-def _unhealthy_text(observation: Observation, dependency: DependencyStatus) -> str:
-    """Return the state of a dependency as a clause; of one that doesn't exist with a similar name."""
+def _unhealthy_text(dependency: DependencyStatus) -> str:
+    """Return the state of a dependency as a clause; of one without a snapshot with the ways out."""
     key = f"{dependency.namespace}/{dependency.name}"
     if dependency.state is not DependencyState.NOT_FOUND:
         return f"{key}: {dependency.state}"
-    similar = observation.similar_names.get((dependency.namespace, dependency.name))
-    proposal = f"did you mean {similar}?" if similar else "create it, or correct the name"
-    return f"spec.dependsOn: there is no DataProduct {key}: {proposal}"
+    return (
+        f"spec.dependsOn: this operator evaluates no DataProduct {key}: correct the name, or create it;"
+        " one that exists is invalid, or its namespace isn't watched"
+    )
+
+
+def _cycle_text(dependencies: Iterable[DependencyStatus]) -> str:
+    """Return which dependencies depend on the product too; empty if none does."""
+    names = ", ".join(f"{each.namespace}/{each.name}" for each in dependencies if each.in_cycle)
+    if not names:
+        return ""
+    return f"{names} depends on this product too, so its state is no cause of a degradation here"
 
 
 def _dependents(observation: Observation) -> Iterator[Finding]:

@@ -72,12 +72,14 @@ def test_events_that_do_not_count_are_named_and_no_market_is_met_by_older_ones(l
     known = stable(accuracy=baseline(COUNTED, 1000, 10_000))
     status = serving(stable=known, slos={COUNTED.name: record})
     counts = series(*[(10, 100)] * LATE)
-    read = observed(
-        block=LATE, series={"v1": {COUNTED.name: counts}}, markets={COUNTED.name: {"AT": counts}}
-    )
+    quiet = series(*[(10, 100)] * (LATE - 24), *[(0, 0)] * 24)
+    markets = {COUNTED.name: {"AT": quiet, "DE": counts}}
+    read = observed(block=LATE, series={"v1": {COUNTED.name: counts}}, markets=markets)
     results, _ = judge_stable(TERMS, status, known, read)
     states, _ = judge_by_market(TERMS, status, known, observed=read, results=results)
-    (market,), text = states[COUNTED.name], describe(results[0], BLOCK)
-    assert market.state is (SloState.UNKNOWN if left_out else SloState.MET)
+    found, text = states[COUNTED.name], describe(results[0], BLOCK)
+    by_name = [("AT", SloState.MET), ("DE", SloState.MET)]
+    worst_first = [("DE", SloState.UNKNOWN), ("AT", SloState.MET)]
+    assert [(each.market, each.state) for each in found] == (worst_first if left_out else by_name)
     end = rfc3339(LATE * BLOCK)
     assert (f"its events up to {end} don't count, as a cause outside the model" in text) is left_out

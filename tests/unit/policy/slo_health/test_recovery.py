@@ -111,17 +111,21 @@ def test_a_drop_on_the_first_day_recovers_on_either_day_with_the_evidence_that_f
     assert judged(*rows, *[ACCEPTED] * 4, missed=True).is_calm
 
 
+@pytest.mark.parametrize("objective", [{}, {"objective": "0.3"}], ids=["", "with an objective"])
 @pytest.mark.parametrize(
     ("ratio", "text"),
     [(0.13, ""), (0.4, "the evidence of a drop (maxDrop 5 points) is 0.0, of the ")],
 )
 def test_an_slo_that_is_met_shows_the_evidence_of_a_drop_beyond_max_drop_while_it_grows(
-    ratio, text
+    objective, ratio, text
 ):
+    slo = judged_by(
+        {"name": "accuracy", "indicator": {"outcomes": {}}, "maxDrop": "0.05", **objective}
+    ).slos[0]
     rows = [(10, 100)] * (24 * BLOCKS) + [(round(100 * ratio), 100)] * (BLOCKS - 1)
-    now, known = len(rows), baseline(SLO, 4000, 40_000)
+    now, known = len(rows), baseline(slo, 4000, 40_000)
     result = judge(
-        SLO, series(*rows), baseline=known, now=now, since=0, drift_since=0, shown_since=now - 11
+        slo, series(*rows), baseline=known, now=now, since=0, drift_since=0, shown_since=now - 11
     )
     assert result.state is SloState.MET
     said = describe(result, BLOCK)

@@ -137,19 +137,25 @@ def test_one_condition_summarises_the_states_of_upstream_products(world, states,
     assert status.summary.reason == ("DependencyUnknown" if absent else "")
 
 
-@pytest.mark.parametrize(
-    ("existing", "proposal"),
-    [("prices", "did you mean prices?"), ("weather", "create it, or correct the name")],
-)
-async def test_a_dependency_that_does_not_exist_is_reported_with_a_similar_name(
-    reconciler, world, existing, proposal
-):
-    reconciler.reporter.fleet.record(Key("catalog", existing), ProductSnapshot())
+async def test_a_dependency_that_is_not_evaluated_is_reported_with_the_ways_out(reconciler, world):
     observation = await observed(reconciler, world)
     status = report(observation, make_plan(observation))
     (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
-    text = f"spec.dependsOn: there is no DataProduct catalog/pricing: {proposal}"
-    assert found.message == text
+    assert found.message == (
+        "spec.dependsOn: this operator evaluates no DataProduct catalog/pricing: correct the name, or create"
+        " it; one that exists is invalid, or its namespace isn't watched"
+    )
+
+
+def test_healthy_products_in_a_dependency_cycle_are_named(world):
+    one = DependencyStatus(
+        namespace="catalog", name="pricing", state=DependencyState.HEALTHY, in_cycle=True
+    )
+    observation = replace(world.observation(), dependencies=(one,))
+    status = report(observation, make_plan(observation))
+    (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
+    assert (found.status, found.reason) == ("True", "AllHealthy")
+    assert found.message.startswith("catalog/pricing depends on this product too, so its state is")
 
 
 def release(version: str, begin: int) -> UpstreamRelease:
