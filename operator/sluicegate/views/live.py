@@ -168,7 +168,7 @@ def _wrapped_lines(lines: Iterable[str], width: int) -> Iterator[str]:
 def _version_lines(product: Body, now: datetime, width: int) -> Iterator[str]:
     status, candidate_status = facts.section(product, "status"), facts.candidate(product)
     stable = facts.section(status, "stable")
-    candidate_weight = int(candidate_status.get("weight", 0))
+    candidate_weight = facts.share_in_force(candidate_status)
     version_lines = []
     if stable:
         age_text = facts.age(str(stable.get("promotionTime", "")), now)
@@ -193,7 +193,9 @@ def _version_lines(product: Body, now: datetime, width: int) -> Iterator[str]:
             yield "  no version serves yet"
         return
     yield f"  tried: {tried_text(candidate_status)}"
-    if (target := candidate_status.get("target")) is not None and target != candidate_weight:
+    target = candidate_status.get("target")
+    is_growing = candidate_status.get("phase") not in {"RollingBack", "Parked"}
+    if is_growing and target is not None and target != candidate_weight:
         yield f"  {target} % are decided, and apply once the pods for them are ready"
     if hold_text := facts.hold_line(candidate_status):
         yield f"  {hold_text}"

@@ -73,6 +73,13 @@ def test_the_live_screen_has_weights_evidence_phase_and_the_remaining_time():
     assert "Evidence, refreshed " in shown
 
 
+def test_the_live_screen_of_a_rollback_has_the_share_that_is_returned_alone():
+    trial = TRIAL | {"phase": "RollingBack", "weight": 67, "target": 100, "returning": 33}
+    shown = "\n".join(screen_lines(product(candidate=trial), [], NOW))
+    assert f"{bar_text(0.33)}  33 %  candidate v2" in shown
+    assert "are decided" not in shown
+
+
 def test_the_live_screen_works_before_the_first_version():
     body = {"metadata": {"namespace": "catalog", "name": "pricing"}, "spec": {}}
     assert screen_lines(body, [], NOW) == ["catalog/pricing  Unknown  09:30:00 UTC", "", "  no version serves yet"]  # fmt: skip

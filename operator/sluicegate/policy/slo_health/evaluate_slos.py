@@ -244,7 +244,11 @@ def _judge_counts(
     )
     if newest.state is SloState.AT_RISK and result.state is SloState.MET:
         return newest
-    if not result.recent_count.total:
+    excluded_since = max(view.since, shown_since)
+    if (
+        not result.recent_count.total
+        and view.series.window(view.now, view.terms.recent, excluded_since).total
+    ):
         without_evidence = unknown(view.terms, Reason.INSUFFICIENT_DATA, NOTHING, baseline)
         return replace(
             without_evidence,

@@ -299,7 +299,7 @@ def _recovery_end(
     streaks = [status.engine.slo(slo.name).recovery_streak for slo in bad]
     counted = [streak for streak in streaks if streak is not None]
     if len(counted) < len(bad):
-        return "; that hour hasn't begun yet"
+        return "; that time hasn't begun yet"
     needed = needed_calm(terms.calendar)
     last = max(streak.last + needed - streak.evaluations for streak in counted)
     return f": at {rfc3339(terms.block_end(last))} at the earliest"

@@ -38,8 +38,8 @@ def way_out(pod: PodState | None, *, pods_refused: bool = False) -> str:
         return "; raise the memory limit in spec.serving.resources"
     if pod is not None and (upstream := _UNRESOLVED.search(pod.problem)):
         return (
-            f"; the host of {upstream.group(1)} doesn't resolve: correct the url of bentoml.depends, or apply the"
-            " upstream, whose Service has this name"
+            f"; the host of {upstream.group(1)} doesn't resolve: correct the name, or if it is the url of"
+            " bentoml.depends, apply the upstream, whose Service has this name"
         )
     return "; correct spec.model"
 

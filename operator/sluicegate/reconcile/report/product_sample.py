@@ -11,7 +11,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import Priority
 from sluicegate.api.slo_status import SloStatus
 from sluicegate.api.status import DataProductStatus
-from sluicegate.api.versions import CandidatePhase
+from sluicegate.api.versions import Candidate, CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.policy import rollout_end
 from sluicegate.reconcile.observe.observation import Observation
@@ -152,7 +152,7 @@ def figures_of(
         else "",
         retraining=_retraining(status, reason),
         phase=candidate.phase if candidate else None,
-        weight=share_in_force(candidate) if candidate else 0,
+        weight=_weight(product, candidate) if candidate else 0,
         versions=(stable is not None) + (candidate is not None),
         due=_due(product, status, rollout_end),
         degraded_since=since,
@@ -165,6 +165,17 @@ def figures_of(
             for slo in status.slos
             if slo.total is not None
         ),
+    )
+
+
+def _weight(product: DataProduct, candidate: Candidate) -> int:
+    """Return the share of a candidate, in percent.
+
+    Without a route its pods answer until they are gone, so a version that is rolled back keeps its share so long.
+    """
+    is_leaving = candidate.phase is CandidatePhase.ROLLING_BACK and candidate.returning is None
+    return (
+        candidate.weight if is_leaving and product.spec.route is None else share_in_force(candidate)
     )
 
 

@@ -65,6 +65,19 @@ def test_a_disturbance_does_not_end_for_a_reader_without_the_cluster():
     assert with_disturbances(TERMS, status, read, (result,), diagnoses=()) is status
 
 
+def test_an_old_disturbance_is_no_reason_where_no_event_came_since_the_evidence_began():
+    interval = TimeInterval(begin=12 * BLOCK, end=24 * BLOCK)
+    record = SloRecord(
+        ignored_intervals=(interval,), since=(LATE - 12) * BLOCK, terms_hash=COUNTED.hash
+    )
+    known = stable(accuracy=baseline(COUNTED, 1000, 10_000))
+    status = serving(stable=known, slos={COUNTED.name: record})
+    counts = series(*[(10, 100)] * (LATE - 12), *[(0, 0)] * 12)
+    read = observed(block=LATE, series={"v1": {COUNTED.name: counts}})
+    results, _ = judge_stable(TERMS, status, known, read)
+    assert "don't count" not in describe(results[0], BLOCK)
+
+
 @pytest.mark.parametrize("left_out", [True, False])
 def test_events_that_do_not_count_are_named_and_no_market_is_met_by_older_ones(left_out):
     interval = TimeInterval(begin=(LATE - 24) * BLOCK, end=LATE * BLOCK)

@@ -77,6 +77,6 @@ def test_a_long_exception_is_cut_at_its_end():
 def test_an_upstream_that_does_not_resolve_is_named_with_the_way_out():
     text = way_out(failing(LOG))
     assert (
-        "the host of rooter.desk.svc:3000 doesn't resolve: correct the url of bentoml.depends"
-        in text
+        "the host of rooter.desk.svc:3000 doesn't resolve: correct the name, or if it is the url of"
+        " bentoml.depends, apply the upstream" in text
     )

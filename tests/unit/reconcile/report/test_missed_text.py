@@ -53,4 +53,4 @@ def test_a_recovery_names_the_time_of_its_earliest_end_once_it_has_begun(evaluat
     observation, said = message(ConditionType.SLO_MET, records=records, slos=slos)
     end = rfc3339(observation.terms.block_end(1012))
     begun = f"twelve blocks: at {end} at the earliest"
-    assert said.endswith(begun if evaluations else "twelve blocks; that hour hasn't begun yet")
+    assert said.endswith(begun if evaluations else "twelve blocks; that time hasn't begun yet")

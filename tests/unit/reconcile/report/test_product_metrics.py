@@ -261,8 +261,13 @@ DEGRADED = {
 }
 
 
-def seen(reason: DecisionReason | None = None, **status: object) -> ProductFigures:
-    product = DataProduct.parse({**document(), "status": {"stable": STABLE, **status}})
+def seen(
+    reason: DecisionReason | None = None, *, route: bool = True, **status: object
+) -> ProductFigures:
+    body = document()
+    if not route:
+        del body["spec"]["route"]
+    product = DataProduct.parse({**body, "status": {"stable": STABLE, **status}})
     return figures_of(product, product.status, reason, rollout_end=START + 25 * HOUR)
 
 
@@ -298,10 +303,16 @@ def test_product_metrics_have_the_numbers_of_status():
     assert figures.remedy is None
 
 
-@pytest.mark.parametrize(("returning", "weight"), [(None, 0), (33, 33)])
-def test_the_weight_of_a_rolled_back_version_is_the_share_that_it_still_has(returning, weight):
+@pytest.mark.parametrize(
+    ("route", "returning", "weight"),
+    [(True, None, 0), (True, 33, 33), (False, None, 50), (False, 33, 33)],
+    ids=["by route", "in parts", "by pods", "by pods in parts"],
+)
+def test_the_weight_of_a_rolled_back_version_is_the_share_that_it_still_has(
+    route, returning, weight
+):
     rolled_back = candidate("RollingBack", weight=50, returning=returning)
-    assert seen(candidate=rolled_back).weight == weight
+    assert seen(route=route, candidate=rolled_back).weight == weight
 
 
 @pytest.mark.parametrize(
