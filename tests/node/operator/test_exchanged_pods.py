@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.node.live_product import get, merge_patch
 from tests.support.node.pods_over_time import PodsOverTime
+from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def test_a_rollout_and_its_rollback_exchange_the_pods_of_a_full_node_without_a_f
         world.product.until_stable("v2-good", seconds=120)
         world.product.annotate("rollback-to", "v1/back")
         world.product.until_stable("v1", seconds=120)
-        world.product.until_ready()
+        eventually(lambda: pods.numbers[-1] == (PODS, 0), seconds=120, what="both pods of v1")
 
     assert not visitors.tally.failures
     assert visitors.tally.versions.keys() >= {"v1", "v2-good"}
