@@ -117,7 +117,8 @@ class Judge:
             and bool(candidate)
             and candidate.get("phase") in ("Stepping", "AwaitingApproval")
             and NeedKind.HELD not in kinds,
-            NeedKind.STALLED: stalled(status),
+            # A candidate without a verdict is one need, though its spec.model is stalled as well.
+            NeedKind.STALLED: stalled(status) and NeedKind.INCONCLUSIVE not in kinds,
             NeedKind.RETRAINING_SUSPENDED: bool((status.get("retraining") or {}).get("suspended")),
         }
         for kind, holds in waits.items():
