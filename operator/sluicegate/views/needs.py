@@ -254,17 +254,13 @@ def _blocked_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         yield _condition_need(NeedKind.NOT_READY, ready_condition)
     stalled_condition = find_condition(status.conditions, ConditionType.STALLED)
     if stalled_condition is not None and stalled_condition.status == "True":
-        model, command = status.spec_model, ""
-        is_rejected = stalled_condition.reason == ConditionReason.MODEL_REJECTED
-        is_idle = status.candidate is None
-        candidate = status.candidate
-        is_the_candidate = (
-            model is not None and candidate is not None and candidate.image == model.image
-        )
-        if is_rejected and is_the_candidate and _waits_without_verdict(candidate):
-            return  # the need of the candidate says why
-        if model is not None and is_rejected and is_idle and model.reason in _WITHOUT_EVIDENCE:
-            command = plugin_command(key, "promote", model.version)
+        model, candidate, command = status.spec_model, status.candidate, ""
+        if model is not None and stalled_condition.reason == ConditionReason.MODEL_REJECTED:
+            if candidate is None:
+                if model.reason in _WITHOUT_EVIDENCE:
+                    command = plugin_command(key, "promote", model.version)
+            elif candidate.image == model.image and _waits_without_verdict(candidate):
+                return  # the need of the candidate says why
         yield _condition_need(NeedKind.STALLED, stalled_condition, command=command)
 
 
@@ -352,9 +348,9 @@ def _candidate_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         )  # fmt: skip
 
 
-def _waits_without_verdict(candidate: Candidate | None) -> bool:
+def _waits_without_verdict(candidate: Candidate) -> bool:
     """Return whether a candidate had no verdict in its time, and isn't retried."""
-    return candidate is not None and candidate.is_parked and candidate.retry_time is None
+    return candidate.is_parked and candidate.retry_time is None
 
 
 def _parties(candidate: Candidate) -> tuple[str, ...]:

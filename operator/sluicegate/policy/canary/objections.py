@@ -55,14 +55,19 @@ def can_be_judged(terms: Terms) -> bool:
     return any(slo.canary_evidence is not CanaryEvidence.POST_PROMOTION for slo in terms.deciding)
 
 
-def unjudgeable_text(case: CanaryCase) -> str:
+def unjudgeable_text(terms: Terms) -> str:
     """Return why the spec makes no SLO favour a candidate, as a clause; empty where it makes one."""
-    if can_be_judged(case.terms):
+    if can_be_judged(terms):
         return ""
-    if not case.terms.slos:
+    if not terms.slos:
         return "no SLO can favour it: spec.slos is empty"
-    verb = "favours it yet" if case.terms.deciding else "can favour it"
+    verb = "favours it yet" if terms.deciding else "can favour it"
     return f"no SLO {verb}: each of spec.slos has canaryEvidence PostPromotion or onDegraded Ignore"
+
+
+def promotion_hint(case: CanaryCase) -> str:
+    """Return the way out of a candidate that `unjudgeable_text` is about, as a sentence without its end."""
+    return f"Set {REQUEST_PROMOTE}={case.name}/<token> to promote it without evidence"
 
 
 def unless_favoured_text(terms: Terms) -> str:
@@ -185,13 +190,10 @@ def no_slo_has_traffic(case: CanaryCase) -> Hold | None:
     if case.assessment.favouring_slos or case.assessment.counted_gauges:
         return None
     text = f"{case.hold_prefix}: no SLO has enough traffic to favour it"
-    if reason_text := unjudgeable_text(case):
+    if reason_text := unjudgeable_text(case.terms):
         text = f"{case.hold_prefix}: {reason_text}"
         if not case.forced:
-            text += (
-                f". Set {REQUEST_PROMOTE}={case.name}/<token> to promote it without evidence"
-                f"{_rollout_end_text(case)}{unless_favoured_text(case.terms)}"
-            )
+            text += f". {promotion_hint(case)}{_rollout_end_text(case)}{unless_favoured_text(case.terms)}"
     return Hold(reason=Reason.INSUFFICIENT_DATA, message=text)
 
 

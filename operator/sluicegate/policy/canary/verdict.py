@@ -27,6 +27,7 @@ from sluicegate.policy.canary.objections import (
     first_objection,
     missed_bound,
     objective_miss_text,
+    promotion_hint,
     shadow_rows_text,
     unjudgeable_text,
     unless_favoured_text,
@@ -462,9 +463,8 @@ def candidate_cannot_be_judged(case: CanaryCase) -> Alert | None:
     if was_emitted or can_be_judged(terms) or case.objection is None:
         return None
     text = (
-        f"{case.hold_prefix}: {unjudgeable_text(case)}. Set"
-        f" {REQUEST_PROMOTE}={name}/<token> to promote it without evidence; otherwise it is rolled"
-        f" back after {duration(terms.max_duration_seconds)}{unless_favoured_text(terms)}"
+        f"{case.hold_prefix}: {unjudgeable_text(terms)}. {promotion_hint(case)}; otherwise it is"
+        f" rolled back after {duration(terms.max_duration_seconds)}{unless_favoured_text(terms)}"
     )
     return Alert(reason=Reason.INSUFFICIENT_DATA, message=text, about=name)
 

@@ -199,8 +199,10 @@ def _score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScor
 def _inputs(terms: Terms, status: DataProductStatus) -> str:
     """Return the hashes of what a score follows from; those of the attempt where the spec is another one since."""
     attempt = status.retraining.inputs if status.retraining else ""
-    is_unchanged = terms.retraining is not None and attempt == terms.retraining.inputs
-    return terms.retraining.score_inputs if is_unchanged and terms.retraining else attempt
+    retraining = terms.retraining
+    if retraining is not None and attempt == retraining.inputs:
+        return retraining.score_inputs
+    return attempt
 
 
 def _first_bad(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int:
