@@ -61,8 +61,12 @@ ROWS: dict[QueryKind, list[tuple[dict[str, str], float]]] = {
     QueryKind.LATENCY: [
         ({"version": "v1", "runner_name": "Search", "le": bound}, 30) for bound in ("0.25", "+Inf")
     ],
-    QueryKind.LABELLED: [({**PREDICTION, "outcome": one}, 30) for one in ("correct", "wrong")],
-    QueryKind.EVENTS: [({**PREDICTION, "indicator": "i", "outcome": "bad"}, 30)],
+    QueryKind.LABELLED: [
+        ({"version": "v1", **PREDICTION, "outcome": one}, 30) for one in ("correct", "wrong")
+    ],
+    QueryKind.EVENTS: [
+        ({"version": "v1", **PREDICTION, "indicator": "i", "outcome": "bad"}, 30)
+    ],
     QueryKind.COUNTERS: [
         ({"version": "v1", "sluicegate_counter": name, "sluicegate_lag": lag}, value)
         for (name, lag), value in {

@@ -12,8 +12,9 @@ from sluicegate.api.consumers import OTHER_CONSUMERS
 from sluicegate.api.markets import OTHER_MARKET
 from sluicegate.api.product import DataProduct
 from sluicegate.api.slos import Indicator
-from sluicegate.api.versions import VersionBase
+from sluicegate.api.versions import FULL_WEIGHT, VersionBase
 from sluicegate.kube.resources import Key
+from sluicegate.manifests.route import leads_feedback_to_stable
 from sluicegate.measurement.unreadable_products import export_unreadable
 from sluicegate.policy.model.consumers import consumer_names
 from sluicegate.policy.model.inputs import (
@@ -435,4 +436,27 @@ def target_of(product: DataProduct, timing: Timing) -> Target | None:
             (consumer_name.name, consumer_name.promql) for consumer_name in product.spec.inputs
         ),
         callers=(*named_consumers, OTHER_CONSUMERS) if named_consumers else (),
+        unaccepted=_unaccepted(product),
     )
+
+
+def _unaccepted(product: DataProduct) -> tuple[str, ...]:
+    """Return the versions that were never accepted, where the route leads labels to other pods.
+
+    A candidate with all requests receives the labels, too.
+    """
+    status = product.status
+    accepted_revisions = {
+        version.revision
+        for version in (status.stable, *status.history)
+        if version is not None and version.promotion_time is not None
+    }
+    candidate = status.candidate
+    versions: list[VersionBase] = [*status.history]
+    if candidate is not None and candidate.weight < FULL_WEIGHT:
+        versions.append(candidate)
+    names = (
+        series_of(version) for version in versions if version.revision not in accepted_revisions
+    )
+    unaccepted = tuple(dict.fromkeys(names))
+    return unaccepted if unaccepted and leads_feedback_to_stable(product) else ()

@@ -13,7 +13,7 @@ from math import isfinite, nan
 from typing import Final
 
 from sluicegate.api.slos import Availability, Gauge, Indicator
-from sluicegate.prometheus.result_table import Table
+from sluicegate.prometheus.result_table import IGNORED, Table
 from sluicegate.prometheus.scrape_coverage import Scrape, Scrapes
 from sluicegate.prometheus.targets import (
     PAIRED_SERIES,
@@ -44,6 +44,8 @@ from sluicegate.slo.label_ages import AGED_SERIES
 from sluicegate.slo.pod_seconds import POD_SECONDS
 from sluicegate.slo.queries import Fact, QueryKind
 
+MAX_STRAY_LABELS: Final = 50
+"""Most labels of a block that a candidate's pods may count for other versions without a contradiction."""
 _REQUESTS: Final = Indicator(availability=Availability())
 """All requests are counted as the availability is."""
 
@@ -293,7 +295,34 @@ def _counted_blocks(
     """Return the blocks of a counted indicator."""
     definition = INDICATORS[indicator.kind]
     rows = SloRows(query_answers, version, target.service_of(version.version), slo, indicator)
-    return _gated_blocks(query_answers, definition, version, definition.counts(rows))
+    counts = definition.counts(rows)
+    blocks = _gated_blocks(query_answers, definition, version, counts)
+    if version.version not in target.unaccepted or not definition.counted_by_any_pod:
+        return blocks
+    stable = VersionKey(*target.key, target.versions[0])
+    stable_rows = SloRows(query_answers, stable, target.service_of(stable.version), slo, indicator)
+    ignored_rows = (
+        query_answers.table(kind).get((*version, IGNORED)) for kind in definition.queries
+    )
+    return _contradicted(blocks, sum_rows(ignored_rows), definition.counts(stable_rows))
+
+
+def _contradicted(
+    blocks: tuple[Block, ...], ignored_labels: Values | None, stable_counts: BlockCounts
+) -> tuple[Block, ...]:
+    """Return a candidate's blocks, invalid where its pods counted more for stable than stable's pods did.
+
+    Labels don't lead to the candidate's pods, except for seconds until a gateway has its new rules.
+    """
+    if not ignored_labels:
+        return blocks
+    return tuple(
+        Block(block.index, Quality.INVALID)
+        if ignored_labels.get(block.index, 0.0)
+        > max(MAX_STRAY_LABELS, stable_counts.total(block.index) or 0.0)
+        else block
+        for block in blocks
+    )
 
 
 def _gated_blocks(

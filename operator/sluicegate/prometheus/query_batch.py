@@ -32,7 +32,7 @@ from sluicegate.prometheus.quarantine import (
 from sluicegate.prometheus.query_scopes import named_scope
 from sluicegate.prometheus.result_table import Table, TableReader
 from sluicegate.prometheus.source import Source
-from sluicegate.prometheus.targets import ProductKey, Target
+from sluicegate.prometheus.targets import ProductKey, Target, VersionKey
 from sluicegate.slo.gateway import GatewayMetric
 from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import (
@@ -119,6 +119,11 @@ class Batch:
         self._quarantine = quarantine
         self._namespaces = namespaces
         self._all_targets = all_targets
+        self._unaccepted = frozenset(
+            VersionKey(*target.key, version)
+            for target in all_targets
+            for version in target.unaccepted
+        )
         self._gateway = gateway
         self._canary = canary
         self._open: Counter[QueryKind] = Counter()
@@ -257,7 +262,13 @@ class Batch:
             start=query_part.indexes[0] * step,
             end=query_part.indexes[-1] * step,
             step=step,
-            reader=partial(TableReader, kind, step=step, skipped_products=skipped_rows),
+            reader=partial(
+                TableReader,
+                kind,
+                step=step,
+                skipped_products=skipped_rows,
+                unaccepted=self._unaccepted,
+            ),
             urgent=self._urgent,
             own_of=query_part.owner.namespace if is_own_query else "",
         )

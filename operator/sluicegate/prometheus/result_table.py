@@ -1,13 +1,14 @@
 """Tables of the rows of one fetch, by their labels, for lookups by product."""
 
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from sys import intern
 from typing import Any, Final
 
 from sluicegate.prometheus.errors import MalformedAnswer
 from sluicegate.prometheus.http_session import Row
 from sluicegate.prometheus.metrics import ROWS_SKIPPED
-from sluicegate.prometheus.targets import ProductKey, identity
+from sluicegate.prometheus.targets import ProductKey, VersionKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import classify_response
 from sluicegate.slo.indicators import Labels, Values
@@ -66,6 +67,19 @@ KINDS_WITHOUT_VERSION: Final = frozenset(
 )
 """Queries whose rows have no label of a version."""
 
+KINDS_WITH_REPORTER: Final = frozenset(
+    {
+        QueryKind.LABELLED,
+        QueryKind.LABELLED_BY_AGE,
+        QueryKind.PAIRED,
+        QueryKind.EVENTS,
+        QueryKind.MARKETS,
+    }
+)
+"""Queries whose rows have the version that made a prediction, and the version whose pods counted it."""
+
+IGNORED: Final = "ignored"
+"""Label of what pods of a version counted for other versions, though no labels lead to them."""
 MAX_OWN_ROWS: Final = 200
 """Most rows of a product's own query: good and all events of its versions, of which twenty are kept."""
 
@@ -77,13 +91,21 @@ class TableReader:
     """
 
     def __init__(
-        self, kind: QueryKind, *, step: int, skipped_products: dict[ProductKey, str] | None = None
+        self,
+        kind: QueryKind,
+        *,
+        step: int,
+        skipped_products: dict[ProductKey, str] | None = None,
+        unaccepted: AbstractSet[VersionKey] = frozenset(),
     ) -> None:
         """Store the settings.
 
-        `skipped` is called with the products whose rows can't be read, and the reason.
+        `skipped_products` receives the products whose rows can't be read, and the reason. Rows that
+        pods of the versions `unaccepted` counted for other versions count for none: they are kept
+        under the label `IGNORED` of the version that counted them.
         """
         self._kind = kind
+        self._unaccepted = unaccepted if kind in KINDS_WITH_REPORTER else frozenset()
         self._skipped = {} if skipped_products is None else skipped_products
         self._step = step
         self._table: Table = defaultdict(dict)
@@ -105,7 +127,9 @@ class TableReader:
                 " revision have too many values"
             )
         try:
-            values = self._table[_row_key(self._kind, row["metric"])]
+            is_ignored = self._unaccepted and _counted_for_another(row["metric"], self._unaccepted)
+            key = _ignored_key(row["metric"]) if is_ignored else _row_key(self._kind, row["metric"])
+            values = self._table[key]
             for sample_time, value in row["values"]:
                 index = round(sample_time / self._step)
                 index = self._indexes.setdefault(index, index)
@@ -124,6 +148,22 @@ class TableReader:
     def result(self) -> Table:
         """Return the table."""
         return dict(self._table)
+
+
+def _counted_for_another(metric: dict[str, Any], reporters: AbstractSet[VersionKey]) -> bool:
+    """Return whether pods of one of the reporters counted a prediction that another version made."""
+    reporter, maker = (
+        identity(metric.get(version, ""), metric.get(revision, ""))
+        for version, revision in (VERSION_LABELS[2:], PREDICTION_LABELS[2:])
+    )
+    owner = metric.get(names.NAMESPACE, ""), metric.get(names.PRODUCT, "")
+    return maker not in ("", reporter) and VersionKey(*owner, reporter) in reporters
+
+
+def _ignored_key(metric: dict[str, Any]) -> Labels:
+    """Return the key of all ignored rows of a version's pods."""
+    reporter = identity(metric.get(names.VERSION, ""), metric.get(names.REVISION, ""))
+    return metric[names.NAMESPACE], metric[names.PRODUCT], reporter, IGNORED
 
 
 def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:

@@ -91,6 +91,9 @@ class Target:
         Products whose outcomes are needed by the version of this one: while it has a candidate.
     callers
         Names under which its pods count requests by caller, including `other`; empty if they don't.
+    unaccepted
+        Versions that were never accepted, whose pods receive no labels: what they count for the
+        predictions of other versions is ignored.
     """
 
     key: ProductKey
@@ -108,6 +111,7 @@ class Target:
     inputs: tuple[tuple[str, str], ...] = ()
     consumers: tuple[ProductKey, ...] = ()
     callers: tuple[str, ...] = ()
+    unaccepted: tuple[str, ...] = ()
 
     def service_of(self, version: str) -> str:
         """Return the name of a version's entry service."""

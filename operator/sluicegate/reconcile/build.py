@@ -23,7 +23,7 @@ from sluicegate.manifests.deployment import build_deployment
 from sluicegate.manifests.draw_route import build_draw_route
 from sluicegate.manifests.names import version_name
 from sluicegate.manifests.preview_route import build_preview_route, with_allowed_preview
-from sluicegate.manifests.route import Backend, build_route
+from sluicegate.manifests.route import Backend, build_feedback_rules, build_route
 from sluicegate.manifests.scaling import (
     build_autoscaler,
     build_disruption_budget,
@@ -140,7 +140,10 @@ def _routes(product: DataProduct, allocation: Allocation) -> Iterator[tuple[Reso
         yield HTTP_ROUTES, draws
     if (preview := build_preview_route(product, route)) is not None:
         yield HTTP_ROUTES, preview
-    yield HTTP_ROUTES, build_route(product, route, backends)
+    stable = allocation.placements[0].version.revision
+    is_split = len(allocation.weights) > 1 and allocation.selected == stable
+    unsplit_rules = build_feedback_rules(product, route) if is_split else ()
+    yield HTTP_ROUTES, build_route(product, route, backends, unsplit_rules)
 
 
 def _was_followed(status: DataProductStatus) -> bool:

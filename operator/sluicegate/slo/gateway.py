@@ -123,10 +123,11 @@ def render_gateway(gateway: GatewayMetric, window: int, scope: Scope = WHOLE_SCO
 
 def render_sent(gateway: GatewayMetric, window: int, scope: Scope = WHOLE_SCOPE) -> str:
     """Render the query for each product's requests by kind, as the gateway counted them (see `GatewayCount`)."""
-    product = ".+"
+    product = ".+?"
     if scope.namespaces or scope.products:
         product = f"{_any_value_pattern(scope.namespaces)}-{_any_value_pattern(scope.products)}"
-    backends = f"{gateway.before}({product})-[0-9a-f]+{gateway.after}"
+    # Labels go to the product's own Service while a candidate has a share.
+    backends = f"{gateway.before}({product})(?:-[0-9a-f]{{10}})?{gateway.after}"
     if (router := gateway.router) is None:
         raise ValueError(f"{gateway.metric}: its gateway doesn't count by route")
     routes = f"{router.before}({product})(?:{router.draws})?{router.after}"

@@ -364,15 +364,20 @@ def bucket_bound_spellings(threshold_milliseconds: int) -> tuple[str, ...]:
 
 
 def render_outcomes(scope: Scope, window: int, metric: str) -> str:
-    """Render the query for predictions and events with a known outcome, by the version that made them."""
+    """Render the query for predictions and events with a known outcome.
+
+    It has them by the version that made them, and by that whose pods counted them (`VERSION_LABELS`).
+    """
     selector = select_series(metric, scope.matchers())
-    return sum_by((*PREDICTION_LABELS, *OUTCOMES[metric]), _count(selector, window, scope))
+    labels = (*VERSION_LABELS, *PREDICTION_LABELS[2:], *OUTCOMES[metric])
+    return sum_by(labels, _count(selector, window, scope))
 
 
 def render_outcomes_by_age(scope: Scope, window: int) -> str:
     """Render the query for labelled predictions by the class of their age when the label arrived."""
     selector = select_series(names.LABELLED_PREDICTIONS, [*scope.matchers(), f'{names.AGE}!=""'])
-    return sum_by((*PREDICTION_LABELS, names.OUTCOME, names.AGE), _count(selector, window, scope))
+    labels = (*VERSION_LABELS, *PREDICTION_LABELS[2:], names.OUTCOME, names.AGE)
+    return sum_by(labels, _count(selector, window, scope))
 
 
 def render_upstreams(scope: Scope, window: int) -> str:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 import pytest
 
+from tests.support.prometheus.server import rows
+
 pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
 
 
@@ -50,6 +52,12 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_is_rolled_back_withou
     weights = {one["name"]: one["weight"] for one in backends if one["weight"]}
     assert weights == {f"learner-{status['stable']['revision']}": 100}
     assert visitors.tally.versions["v2"] > 0
+    # Labels of both versions reach stable's pods alone.
+    pairs = "version, prediction_version"
+    labels = f'sluicegate_predictions_labelled_total{{namespace="{world.product.namespace}"}}'
+    counted = rows(world.where.prometheus, f"sum by ({pairs}) (max_over_time({labels}[5m])) > 0")
+    reporters = {(row["metric"]["version"], row["metric"]["prediction_version"]) for row in counted}
+    assert reporters == {("v1", "v1"), ("v1", "v2")}
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,14 @@ class Cluster:
         return ready["status"], ready["reason"], ready["message"]
 
     def weights(self, key: Key) -> list[int]:
+        """Return the weights of the versions, which are those of each rule but that of labels."""
         rules = self.live(HTTP_ROUTES, key)["spec"]["rules"]
-        (backends,) = {json.dumps(rule["backendRefs"]) for rule in rules}
+        backends_by_rule = {json.dumps(rule["backendRefs"]) for rule in rules}
+        (backends,) = (
+            backends
+            for backends in backends_by_rule
+            if {backend["name"] for backend in json.loads(backends)} != {key.name}
+        )
         return [one["weight"] for one in json.loads(backends)]
 
 

@@ -38,7 +38,7 @@ def draws(world: World, key: Key) -> Body | None:
 
 def weights(world: World, key: Key) -> list[int]:
     """Return the weights of the product's route."""
-    (rule,) = world.server.find(HTTP_ROUTES, key)["spec"]["rules"]
+    rule, *_ = world.server.find(HTTP_ROUTES, key)["spec"]["rules"]
     return [one["weight"] for one in rule["backendRefs"]]
 
 

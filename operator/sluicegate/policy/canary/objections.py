@@ -102,7 +102,10 @@ def blocks_hold_no_counts(case: CanaryCase) -> Hold | None:
     invalid = case.assessment.invalid
     if invalid < INVALID_BLOCKS:
         return None
-    text = f"{case.hold_prefix}: {invalid} blocks held no counts"
+    text = (
+        f"{case.hold_prefix}: the newest {invalid} blocks hold no counts: a pod is scraped twice, a"
+        " counter isn't a number, or the candidate's pods count labels of stable's predictions"
+    )
     return Hold(reason=Reason.INVALID_DATA, message=text, numbers={"blocks": invalid})
 
 

@@ -183,11 +183,10 @@ class Applier:
         """
         if child.resource != HTTP_ROUTES:
             return True
-        weights: dict[str, int] = {
-            backend["name"]: backend["weight"]
-            for rule in child.manifest["spec"]["rules"]
-            for backend in rule["backendRefs"]
-        }
+        weights: dict[str, int] = {}
+        for rule in child.manifest["spec"]["rules"]:
+            for backend in rule["backendRefs"]:  # the first rule is split, later ones may not be
+                weights.setdefault(backend["name"], backend["weight"])
         services = (Key(child.key.namespace, name) for name in weights)
         services_exist = all(self._live(SERVICES, key) is not None for key in services)
         if child.key.name.endswith(DRAW_ROUTE_SUFFIX):
