@@ -80,6 +80,27 @@ def test_a_suspended_canary_keeps_its_share_and_can_be_aborted():
     assert world.serving == "v1"
 
 
+def test_a_suspended_product_names_the_model_that_waits_for_the_end_of_the_suspension():
+    """One that was pushed beside a canary or a rejected version was named nowhere."""
+    world = serving()
+    world.push("b", "v2").until(at_weight(5))
+    world.spec["spec"]["suspend"] = True
+
+    def message() -> str:
+        finding = next(one for one in world.run(2).current.conditions if one.reason == "Suspended")
+        return finding.message
+
+    assert "spec.model names" not in message()
+    text = "; spec.model names v3, which waits until spec.suspend is unset"
+    world.push("c", "v3")
+    assert message().endswith(text)
+    world.requests[REQUEST_ABORT] = "one"
+    watched(world)
+    assert message().endswith(text)
+    world.push("b", "v2")
+    assert "spec.model names" not in message()
+
+
 def test_a_suspended_product_starts_no_rollout():
     world = World(spec=document(suspend=True)).run(20)
     assert not world.pods

@@ -221,6 +221,15 @@ def rollout_obstacle(terms: Terms, status: DataProductStatus, observed: Observed
     return obstacle or _renewal_obstacle(terms, desired_model.target, stable.release, observed)
 
 
+def awaited_model(status: DataProductStatus, observed: Observed) -> str:
+    """Return the version of spec.model that isn't taken up yet, as its rollout or the end of another; empty for none."""
+    desired_model = desired_model_of(status, observed.desired, withheld=bool(observed.withheld))
+    if desired_model is None:
+        return ""
+    is_awaited = desired_model.standing is RolloutStanding.DUE or desired_model.superseded
+    return desired_model.desired.version if is_awaited else ""
+
+
 def lifecycle_obstacle(terms: Terms, release: Release) -> Hold | None:
     """Return why spec.lifecycle forbids a rollout; None if it permits one."""
     if not terms.ended:

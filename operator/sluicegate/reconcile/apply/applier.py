@@ -34,7 +34,15 @@ from sluicegate.kube.errors import (
 )
 from sluicegate.kube.managed_fields import fingerprint, owned_part
 from sluicegate.kube.requests import ABSENT_VERSION
-from sluicegate.kube.resources import DEPLOYMENTS, HTTP_ROUTES, JOBS, SERVICES, Key, Resource
+from sluicegate.kube.resources import (
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    HTTP_ROUTES,
+    JOBS,
+    SERVICES,
+    Key,
+    Resource,
+)
 from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.names import draw_route_name
 from sluicegate.reconcile.build import Child
@@ -60,6 +68,8 @@ _REFUSALS: Final = (BadRequest, Conflict, Forbidden, Invalid, NotFound, WebhookF
 """Answers about one object alone. After any other one, e.g. no answer, nothing else is tried."""
 _ROUTING_KINDS: Final = frozenset({SERVICES, HTTP_ROUTES})
 """Kinds that say which pods get requests."""
+_LIMITS: Final = frozenset({HORIZONTAL_POD_AUTOSCALERS})
+"""Kinds that limit the pods of one version, and so leave room for those of another."""
 
 
 def _urgency(error: KubeError | NameConflict) -> tuple[bool, bool]:
@@ -131,7 +141,9 @@ class Applier:
                 yield _Write(resource, record.key, partial(self.delete, resource, record))
         for child in sorted(children, key=self._keeps_weights):
             if not self._gives_up_pods(child):
-                yield _Write(child.resource, child.key, partial(apply, child))
+                # A limit that is written before is of this rollout; another one comes after, and holds nothing.
+                limits = _LIMITS if self._gains_pods(child) else frozenset()
+                yield _Write(child.resource, child.key, partial(apply, child), limits)
         for resource, record in obsolete_children:
             if resource == HTTP_ROUTES and record.key != draws:
                 yield _Write(resource, record.key, partial(self.delete, resource, record))
@@ -174,6 +186,12 @@ class Applier:
         return (
             isinstance(live, DeploymentRecord) and desired is not None and desired < live.replicas
         )
+
+    def _gains_pods(self, child: Child) -> bool:
+        live = self._live(child.resource, child.key)
+        before = live.replicas if isinstance(live, DeploymentRecord) else 0
+        is_deployment = child.resource == DEPLOYMENTS
+        return is_deployment and child.manifest["spec"].get("replicas", 0) > before
 
     def _keeps_weights(self, child: Child) -> bool:
         """Return False for a route that reduces a version's weight while each of its backends exists.

@@ -24,7 +24,7 @@ from sluicegate.api.versions import Candidate, CandidatePhase, Probation
 from sluicegate.conditions import Finding
 from sluicegate.policy import needed_calm, probation_limits
 from sluicegate.policy.rollout.api_gate import explain, is_held
-from sluicegate.policy.rollout.new_versions import rollout_obstacle
+from sluicegate.policy.rollout.new_versions import awaited_model, rollout_obstacle
 from sluicegate.reconcile.decide.serving_rollout import (
     is_rolling,
     is_stuck,
@@ -367,7 +367,8 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     if candidate is None or status.stable is None or candidate.phase is CandidatePhase.PARKED:
         return _no_rollout(observation, status)
     if observation.is_frozen(status):
-        return Finding(kind, "False", Reason.SUSPENDED, _suspended(candidate))
+        text = _suspended(candidate) + _awaited_model_text(observation, status)
+        return Finding(kind, "False", Reason.SUSPENDED, text)
     if changed := _api_changed(observation, status):
         return Finding(kind, "False", Reason.API_CHANGED, changed)
     if preview_text := preview_wait_text(observation, status):
@@ -387,6 +388,14 @@ def _suspended(candidate: Candidate) -> str:
         return text if candidate.hold is None else f"{text}; {candidate.hold.message}"
     parties = missing_parties_text(approvals)
     return f"{text}; it waits for the agreement of {parties}, whose answers act all the same"
+
+
+def _awaited_model_text(observation: Observation, status: DataProductStatus) -> str:
+    """Return a clause about the version of spec.model that is taken up after the suspension; empty for none."""
+    version = awaited_model(status, observation.observed)
+    return (
+        f"; spec.model names {version}, which waits until spec.suspend is unset" if version else ""
+    )
 
 
 def _in_progress(observation: Observation, candidate: Candidate) -> Finding:
@@ -446,6 +455,7 @@ def _no_rollout(observation: Observation, status: DataProductStatus) -> Finding:
     kind, last = Type.ROLLOUT_PROGRESSING, next(iter(status.history), None)
     if observation.product.spec.suspend:
         text = "spec.suspend is set: changes of the spec wait until it is unset"
+        text += _awaited_model_text(observation, status)
         return Finding(kind, "False", Reason.SUSPENDED, text)
     if last is not None and last.outcome is Outcome.FAILED and status.stable is not None:
         text = (

@@ -180,6 +180,23 @@ async def test_a_refused_deletion_of_one_leftover_does_not_prevent_the_deletion_
     assert [one for one in server.objects if "deployments" in one]
 
 
+async def test_a_refused_limit_of_an_autoscaler_holds_back_the_pods_that_it_makes_room_for(
+    server, reconciler, record, fewer
+):
+    """They came beside all those of the autoscaler, whose status moves each 15 s: Conflicts are usual."""
+    limited = [
+        changed(one, **({"replicas": 3} if one.resource == DEPLOYMENTS else {})) for one in fewer
+    ]
+    limited.sort(key=lambda child: child.resource != HORIZONTAL_POD_AUTOSCALERS)
+    server.invalid.add("horizontalpodautoscalers")
+    with pytest.raises(Invalid):
+        await reconciler.effects.keeper.applier.apply(record, limited)
+    assert pods(server) == 2
+    server.invalid.clear()
+    await reconciler.effects.keeper.applier.apply(record, limited)
+    assert pods(server) == 3
+
+
 async def test_the_deletion_of_an_absent_object_is_no_error(server, reconciler, record, live):
     server.objects.clear()
     for resource, one in list(reconciler.effects.keeper.applier.leftovers(record, ())):
