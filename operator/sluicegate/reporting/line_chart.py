@@ -141,10 +141,11 @@ def description(line: EvolutionLine) -> str:
     return "; ".join(text_parts)
 
 
-def value_text(line: EvolutionLine, value: float | None) -> str:
-    """Return a value of a line with its unit."""
+def value_text(line: EvolutionLine, value: float | None, reference: float | None = None) -> str:
+    """Return a value of a line with its unit; `reference` is the value that is printed beside it."""
     if line.unit == PERCENT:
-        return percent(None if value is None else value / 100)
+        share, other_share = (None if each is None else each / 100 for each in (value, reference))
+        return percent(share, other_share)
     return percent(None) if value is None else f"{value:,.0f} {line.unit}"
 
 
@@ -154,7 +155,7 @@ def point_texts(line: EvolutionLine) -> Iterator[tuple[str, list[str], str, str]
         if not point.total:
             continue
         days = f"{point.days} (last decision)" if point.present else point.days
-        values = [value_text(line, value) for value in point.values]
+        values = [value_text(line, value, point.objective) for value in point.values]
         objective = value_text(line, None)
         if point.objective is not None:
             verdict = "missed" if point.outside else "met"

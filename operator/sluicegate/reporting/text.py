@@ -97,7 +97,7 @@ def _service_levels(report: ReportFacts) -> Iterator[str]:
     for slo in report.slos:
         cells = (
             words.slo_subject(slo),
-            words.count_text(slo.count),
+            words.count_text(slo.count, slo.objective),
             percent(slo.objective),
             words.count_text(slo.before),
             words.comparison_text(slo.against_before, slo.before),
@@ -307,7 +307,7 @@ def _markets(report: ReportFacts) -> Iterator[str]:
         cells = (
             words.slo_subject(slo),
             facts.market,
-            words.count_text(facts.count),
+            words.count_text(facts.count, facts.required),
             words.interval_text(facts.interval or ()),
             percent(facts.required),
             words.budget_text(facts.budget_left),

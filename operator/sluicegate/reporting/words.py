@@ -206,7 +206,9 @@ def together_text(report: ReportFacts) -> str:
 def _slo_sentence(slo: SloChange) -> str:
     """Return an SLO's part of the summary; empty without a finding."""
     is_missed = slo.budget_left is not None and slo.budget_left < 0
-    text_parts = [f"missed its objective ({percent(slo.share)} of {percent(slo.objective)})"]
+    text_parts = [
+        f"missed its objective ({percent(slo.share, slo.objective)} of {percent(slo.objective)})"
+    ]
     text_parts = text_parts if is_missed else []
     evolution = slo.against_before
     if evolution.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
@@ -303,7 +305,9 @@ def market(facts: MarketFacts) -> str:
     if facts.interval is None:
         return "no events"
     state = "no verdict" if facts.state == UNKNOWN_STATE else facts.state.lower()
-    return f"{count_text(facts.count)}, 95 %: {interval_text(facts.interval)}: {state}"
+    return (
+        f"{count_text(facts.count, facts.required)}, 95 %: {interval_text(facts.interval)}: {state}"
+    )
 
 
 def interval_text(share_bounds: Sequence[float]) -> str:
@@ -353,11 +357,14 @@ def slo_subject(slo: SloChange) -> str:
     return f"{slo.name} (within {slo.threshold_milliseconds} ms)"
 
 
-def count_text(count: Count) -> str:
-    """Return a share of good events with its number of events, e.g. 88.1 % (n=9,064); a dash without any."""
+def count_text(count: Count, reference: float | None = None) -> str:
+    """Return a share of good events with its number of events, e.g. 88.1 % (n=9,064); a dash without any.
+
+    `reference` is the share that is printed beside it, such as its objective.
+    """
     if not count.total:
         return NO_VALUE
-    return f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
+    return f"{percent(1 - count.bad / count.total, reference)} ({events(count.total)})"
 
 
 def reserved_text(resource_hours: ResourceHours) -> str:

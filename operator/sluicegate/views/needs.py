@@ -612,13 +612,13 @@ def _missed_market_text(market: MarketStatus) -> str:
     lower_text, upper_text = (
         percent(float(interval_bound)) for interval_bound in market.interval or ("nan", "nan")
     )
-    ratio_text, limit_text = (
-        percent(None if value is None else float(value)) for value in (market.ratio, market.limit)
+    ratio, limit = (
+        None if value is None else float(value) for value in (market.ratio, market.limit)
     )
     start_text = rfc3339(market.missed_start_time or 0)
     return (
-        f"{market.market} since {start_text} ({ratio_text}, {events(market.total)}, 95 %: {lower_text} to {upper_text}; at least"
-        f" {limit_text} is required)"
+        f"{market.market} since {start_text} ({percent(ratio, limit)}, {events(market.total)}, 95 %: {lower_text} to {upper_text}; at least"
+        f" {percent(limit)} is required)"
     )
 
 

@@ -10,23 +10,37 @@ NO_VALUE: Final = "–"
 """What is printed in place of a number that doesn't exist."""
 _MAX_DIGITS: Final = 6
 """A smaller bound of an interval is printed as 0."""
+_FLOAT_NOISE: Final = 1e-9
+"""Shares that differ by less are the same one, computed in two ways."""
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _AGE_UNITS: Final = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
-def percent(ratio: float | None) -> str:
-    """Return a share in percent: 84.2 %, and as many digits as one near 0 or 100 % needs (99.95 %)."""
+def percent(ratio: float | None, reference: float | None = None) -> str:
+    """Return a share in percent: 84.2 %, and as many digits as one near 0 or 100 % needs (99.95 %).
+
+    Parameters
+    ----------
+    reference : a share that is printed beside it, such as an objective; the digits show on which side it lies.
+    """
     if ratio is None:
         return NO_VALUE
     digits = share_digits(ratio)
+    for other_ratio in (0.0, 1.0) if reference is None else (0.0, 1.0, reference):
+        if abs(ratio - other_ratio) >= _FLOAT_NOISE:
+            while digits < _MAX_DIGITS and round(100 * ratio, digits) == round(
+                100 * other_ratio, digits
+            ):
+                digits += 1
     return f"{100 * ratio:z.{digits}f} %"
 
 
 def share_digits(ratio: float) -> int:
     """Return the digits after the point that a share in percent is printed with: more near 0 and 100 %."""
     distance = min(abs(ratio), abs(1 - ratio))
-    if distance < 1e-9:  # noqa: PLR2004 - nothing but the noise of a float
+    if distance < _FLOAT_NOISE:
         return 0
+    distance += _FLOAT_NOISE
     return 1 if distance >= 0.01 else 2 if distance >= 0.001 else 3  # noqa: PLR2004 - digits by size
 
 

@@ -22,10 +22,31 @@ from sluicegate.views.numbers import age, duration, events, percent, points
         (1 - 1e-12, "100 %"),
         (0.0, "0 %"),
         (-0.25, "-25.0 %"),
+        (99.9 / 100, "99.90 %"),
+        (1 - (1 - 0.99), "99.0 %"),
+        (0.999996, "99.9996 %"),
+        (0.000004, "0.0004 %"),
     ],
 )
 def test_a_percentage_has_more_digits_near_0_and_100(ratio, text):
     assert percent(ratio) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "objective", "text"),
+    [
+        (0.98996, 0.99, "98.996 %"),
+        (0.99004, 0.99, "99.004 %"),
+        (0.8796, 0.88, "87.96 %"),
+        (0.88, 0.88, "88.0 %"),
+        (0.842, 0.88, "84.2 %"),
+        (0.9, None, "90.0 %"),
+    ],
+)
+def test_a_share_that_differs_from_its_objective_is_not_printed_as_the_objective(
+    ratio, objective, text
+):
+    assert percent(ratio, objective) == text
 
 
 @pytest.mark.parametrize(

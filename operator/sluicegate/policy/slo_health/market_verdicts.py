@@ -234,10 +234,11 @@ def describe_market(slo: SloTerms, state: MarketState) -> str:
     bad, total = state.count
     low, high = interval_of(state.count)
     since = "" if state.since is None else f" since {rfc3339(state.since)}"
+    required = 1 - state.allowed_ratio
     return (
-        f"{slo.subject} is missed in {state.market}{since}: {percent(1 - bad / total)}"
+        f"{slo.subject} is missed in {state.market}{since}: {percent(1 - bad / total, required)}"
         f" ({events(total)}, 95 %: {percent(low)} to {percent(high)}), at least"
-        f" {percent(1 - state.allowed_ratio)} is required"
+        f" {percent(required)} is required"
     )
 
 

@@ -100,7 +100,8 @@ def _present_text(result: SloResult, block_seconds: int) -> str:
     bad = result.recent_count.ratio
     if bad is None:
         return f"no events in the {window}"
-    return f"{percent(share_for_people(result.terms, bad))} ({events(result.recent_count.total)}, {window})"
+    share = percent(share_for_people(result.terms, bad), result.terms.objective)
+    return f"{share} ({events(result.recent_count.total)}, {window})"
 
 
 def _describe_drop(result: SloResult, block_seconds: int, *, degraded: bool) -> str:
@@ -142,7 +143,7 @@ def _describe_burn(result: SloResult, block_seconds: int) -> str:
     reading = result.reading
     assert reading is not None
     row, long = reading.threshold.row, reading.long
-    share = percent(1 - (long.ratio or 0.0))
+    share = percent(1 - (long.ratio or 0.0), result.terms.objective)
     allowed = percent(reading.threshold.ratio)
     if row.burn_rate != 1:
         allowed += f" ({row.burn_rate:g} times the error budget)"
