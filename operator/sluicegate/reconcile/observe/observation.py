@@ -25,13 +25,14 @@ from sluicegate.slo.indicators import INDICATORS
 
 _UNLABELLED: Final = frozenset(
     {
+        DecisionReason.BACKFILLING,
         DecisionReason.NO_DATA,
         DecisionReason.NO_TRAFFIC,
         DecisionReason.NO_LABELS,
         DecisionReason.WARMING_UP,
     }
 )
-"""What is said of a service level of labels while none is counted."""
+"""What is said of a service level of labels while none is counted, or none is read yet."""
 
 
 def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:

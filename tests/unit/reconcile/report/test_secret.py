@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api import names
-from sluicegate.api.names import ConditionType
+from sluicegate.api.names import ConditionType, DecisionReason
 from sluicegate.conditions import find_condition
 from sluicegate.reconcile.decide.planner import make_plan
 from sluicegate.reconcile.live.pods import pod_state
@@ -43,12 +43,14 @@ def pod(revision, lacks=""):
     )
 
 
-def told(world, *, labels, lacks=None):
+def told(world, *, labels, lacks=None, problem=None):
     """Return what is reported of a product that has labels or none.
 
-    `lacks` None leaves its pods unread.
+    `lacks` None leaves its pods unread; `problem` is why its newest block is missing.
     """
     observation = world.observation()
+    if problem is not None:
+        observation = replace(observation, observed=replace(observation.observed, problem=problem))
     if not labels:
         silent = {version: {"accuracy": Series()} for version in observation.observed.series}
         observation = replace(observation, observed=replace(observation.observed, series=silent))
@@ -88,6 +90,14 @@ def test_an_unusable_feedback_secret_is_reported_as_the_first_pods_start():
     (event,) = [one for one in new_condition_events(world.current, status) if one.warning]
     assert (event.reason, event.message) == ("FeedbackSecretUnusable", found.message)
     assert not list(new_condition_events(status, status))
+
+
+def test_an_unusable_feedback_secret_is_reported_while_the_first_blocks_are_read():
+    world = starting()
+    world.status = {**world.status, "slos": []}
+    status = told(world, labels=False, lacks=LACKS, problem=DecisionReason.BACKFILLING)
+    assert {slo.reason for slo in status.slos} == {"Backfilling"}
+    assert measured(status).reason == status.summary.reason == "FeedbackSecretUnusable"
 
 
 def test_an_unusable_feedback_secret_is_reported_until_the_first_label_is_counted():
