@@ -408,6 +408,71 @@ def test_check_reports_ineffective_batching_and_workers_with_the_way_out(tmp_pat
     assert len(lines) == 3  # and that no finding prevents it from running
 
 
+NOTES = """
+import bentoml
+
+from parts.tags import Tags
+
+
+@bentoml.service(workers=2)
+class Notes:
+    tags = bentoml.depends(Tags)
+"""
+TAGS = """
+import bentoml
+
+
+@bentoml.service(resources={"gpu": 1})
+class Tags:
+    @bentoml.api(batchable=True)
+    def tag(self, rows: list) -> list:
+        return rows
+"""
+
+
+def a_project(folder: Path, bentofile: str) -> Path:
+    """Write a project whose service calls one of another module."""
+    (folder / "parts").mkdir()
+    (folder / "service.py").write_text(NOTES)
+    (folder / "parts/tags.py").write_text(TAGS)
+    (folder / "bentofile.yaml").write_text(bentofile)
+    return folder
+
+
+def test_check_of_a_project_names_what_its_services_configure_and_a_pod_does_not_carry_out(
+    tmp_path: Path, capsys
+):
+    code, lines = checked(capsys, a_project(tmp_path, "service: service:Notes\n"))
+    assert code == 0
+    assert [line.partition(": ")[2][:30] for line in lines[:-1]] == [
+        "Notes: workers: is 2, and a po",
+        "Tags: resources: have no effec",
+        "parts/tags.py: Tags.tag: batch",
+    ]
+
+
+@pytest.mark.parametrize("service", ["service:Notes", "service.py"])
+def test_check_compares_the_entry_service_of_a_project_with_its_product(
+    service: str, tmp_path: Path, capsys
+):
+    folder = a_project(tmp_path, f"service: {service}\n")
+    product = a_product(tmp_path, model__bento__service="Notez")
+    code, lines = checked(capsys, folder, product)
+    assert code == 1
+    assert lines[-1] == (
+        "error: spec.model.bento.service: is Notez, and the project's entry service is Notes: set it to that"
+    )
+
+
+def test_check_reports_a_class_that_the_module_of_the_service_does_not_have(tmp_path: Path, capsys):
+    code, (line, *_) = checked(capsys, a_project(tmp_path, "service: service:Notez\n"))
+    assert code == 1
+    assert line == (
+        "error: bentofile.yaml: service: is service:Notez, and service.py has Notes: name"
+        " MODULE:CLASS of the service"
+    )
+
+
 def test_check_refuses_a_training_that_does_not_import_wheels_of_the_bento(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     write_wheel(bento / "env/python/wheels", "lightgbm", "4.0")

@@ -19,7 +19,7 @@ from sluicegate_service.requirements import compare, requirements_in
 from sluicegate_service.wheels import versions, wheels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from packaging.tags import Tag
@@ -92,26 +92,43 @@ def bento_findings(bento: Bento, packages: Mapping[str, str]) -> Iterator[Findin
 def _services(bento: Bento) -> Iterator[Finding]:
     """Yield what services of the bento configure, and one process of a pod doesn't do."""
     for name, workers in bento.workers:
-        yield Finding.warning(
-            f"{name}: workers",
-            f"is {workers}, and a pod runs one process for all services of the bento: remove it, and set"
-            " serving.replicas, or serving.autoscaling",
-        )
+        yield ineffective_workers(name, workers)
     for name in bento.resources:
-        yield Finding.warning(
-            f"{name}: resources",
-            "have no effect: set serving.resources of the product (a GPU among its limits)",
-        )
-    other_services = set(bento.services) - {bento.service}
+        yield ineffective_resources(name)
+    inner = set(bento.services) - {bento.service}
     for path in sorted((bento.folder / "src").rglob("*.py")):
-        for name, api in _batchable(path):
-            if name in other_services:
-                yield Finding.warning(
-                    f"{path.relative_to(bento.folder)}: {name}.{api}: batchable",
-                    f"has no effect, as {bento.service} calls {name} in its own process, one request at a"
-                    f" time: declare the API of {bento.service} batchable, or serve {name} as a product of"
-                    " its own, with spec.dependsOn",
-                )
+        yield from ineffective_batching(path, path.relative_to(bento.folder), bento.service, inner)
+
+
+def ineffective_workers(service: str, workers: str) -> Finding:
+    """Return the finding about a service with more than one worker."""
+    return Finding.warning(
+        f"{service}: workers",
+        f"is {workers}, and a pod runs one process for all services of the bento: remove it, and set"
+        " serving.replicas, or serving.autoscaling",
+    )
+
+
+def ineffective_resources(service: str) -> Finding:
+    """Return the finding about a service that configures resources."""
+    return Finding.warning(
+        f"{service}: resources",
+        "have no effect: set serving.resources of the product (a GPU among its limits)",
+    )
+
+
+def ineffective_batching(
+    path: Path, place: Path, entry: str, inner: Collection[str]
+) -> Iterator[Finding]:
+    """Yield batchable APIs in a source file of the services that the entry service calls; `place` names the file."""
+    for name, api in _batchable(path):
+        if name in inner:
+            yield Finding.warning(
+                f"{place}: {name}.{api}: batchable",
+                f"has no effect, as {entry} calls {name} in its own process, one request at a"
+                f" time: declare the API of {entry} batchable, or serve {name} as a product of"
+                " its own, with spec.dependsOn",
+            )
 
 
 def image_command(where: str, command: str) -> Finding:
@@ -150,7 +167,7 @@ def own_servers(path: Path) -> Iterator[Finding]:
 
 def _batchable(path: Path) -> Iterator[tuple[str, str]]:
     """Yield service and API for each API of a source file that BentoML would batch."""
-    for node, name in _service_classes(path):
+    for node, name in service_classes(path):
         for method in node.body:
             if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and any(
                 _is_true(decorator, "batchable") for decorator in method.decorator_list
@@ -164,7 +181,7 @@ def _is_true(decorator: ast.expr, option: str) -> bool:
     return any(not (isinstance(one, ast.Constant) and one.value is False) for one in option_values)
 
 
-def _service_classes(path: Path) -> Iterator[tuple[ast.ClassDef, str]]:
+def service_classes(path: Path) -> Iterator[tuple[ast.ClassDef, str]]:
     """Yield the classes of a source file that are services, with the names of these."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -272,7 +289,7 @@ def _entry(bento: Bento) -> Iterator[Finding]:
 
 def _commands(path: Path) -> Iterator[str]:
     """Yield the services of a source file that start a command instead of answering themselves."""
-    for node, _ in _service_classes(path):
+    for node, _ in service_classes(path):
         assigned = {
             ast.unparse(target)
             for statement in node.body

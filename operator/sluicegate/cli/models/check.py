@@ -10,8 +10,16 @@ from typing import Final
 from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.bento_files import opened, packages_in
 from sluicegate.cli.inputs.product_files import read_products
-from sluicegate.cli.models.product_findings import fit_findings, product_findings
-from sluicegate.cli.models.project_findings import is_project, project_findings
+from sluicegate.cli.models.product_findings import (
+    fit_findings,
+    misnamed_service,
+    product_findings,
+)
+from sluicegate.cli.models.project_findings import (
+    entry_service,
+    is_project,
+    project_findings,
+)
 from sluicegate.cli.models.serving_trial import trial
 from sluicegate.cli.printing.findings import blocking_findings, findings_case, findings_document
 from sluicegate.cli.printing.junit import JUNIT, as_junit
@@ -76,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterator[Finding]:
     products: list[DataProduct] = []
     bentos: list[Bento] = []
+    entries: list[str] = []
     with ExitStack() as stack:
         for target in targets:
             if target.suffix in SUFFIXES and not target.is_dir():
@@ -84,9 +93,12 @@ def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterat
                 yield from _product(target, products)
             elif target.is_dir() and not (target / "bento.yaml").is_file():
                 yield from _project(target, packages, products, given=targets)
+                entries.append(entry_service(target))
             else:
                 yield from _bento(target, packages, stack, bentos)
         if len(products) == 1:
+            for entry in filter(None, entries):
+                yield from misnamed_service(products[0], entry, "project")
             for bento in bentos:
                 yield from fit_findings(products[0], bento)
         for bento in bentos if serve else ():

@@ -99,11 +99,7 @@ def _settings_without_effect(product: DataProduct) -> Iterator[Finding]:
 def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
     """Yield the findings about a bento that doesn't match the product."""
     bento_of_spec = product.spec.model.bento
-    if bento_of_spec.service != bento.service:
-        yield Finding.error(
-            "spec.model.bento.service",
-            f"is {bento_of_spec.service}, and the bento's entry service is {bento.service}: set it to that",
-        )
+    yield from misnamed_service(product, bento.service, "bento")
     if bento_of_spec.version != bento.version:
         yield Finding.error(
             "spec.model.bento.version",
@@ -119,6 +115,16 @@ def fit_findings(product: DataProduct, bento: Bento) -> Iterator[Finding]:
         and not (product.spec.retraining and product.spec.retraining.pod_template)
     ):
         yield from _absent_file(shadow.command, bento, "spec.rollout.shadow.command", "the code")
+
+
+def misnamed_service(product: DataProduct, entry: str, owner: str) -> Iterator[Finding]:
+    """Yield the finding about another service than the entry service of the `owner`, bento or project."""
+    service = product.spec.model.bento.service
+    if service != entry:
+        yield Finding.error(
+            "spec.model.bento.service",
+            f"is {service}, and the {owner}'s entry service is {entry}: set it to that",
+        )
 
 
 def _names(names_in_bento: Any, slos: Sequence[str], location: str) -> Iterator[Finding]:

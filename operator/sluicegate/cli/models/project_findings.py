@@ -8,6 +8,12 @@ from typing import Any, Final
 
 import yaml
 
+from sluicegate.cli.models.source_services import (
+    defines,
+    entry_of,
+    service_findings,
+    services_in,
+)
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.constraints import markers, python_of
 from sluicegate_service.findings import (
@@ -144,17 +150,42 @@ def _image_commands(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield field, ", ".join(map(str, words))
 
 
+def entry_service(folder: Path) -> str:
+    """Return the name of the service that `bentoml build` would build as the entry; empty if it isn't known."""
+    _, options = _options(folder)
+    module, _, class_name = _target(options or {})
+    entry = entry_of(services_in(folder, module), class_name)
+    return "" if entry is None else entry.name
+
+
+def _target(options: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the module of the service, its path in the folder without `.py`, and the class; empty if not named."""
+    service = str(options.get("service") or SERVICE_FILE)
+    name, _, class_name = service.partition(":")
+    module = name.removesuffix(".py").replace("/", ".")
+    return module, module.replace(".", "/"), class_name
+
+
 def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
-    service = str(options.get("service") or "service.py")
-    module = service.partition(":")[0]
-    path = module.removesuffix(".py").replace(".", "/")
-    if (folder / f"{path}.py").is_file():
-        yield from own_servers(folder / f"{path}.py")
-        yield from old_services(folder / f"{path}.py")
-    if not any((folder / one).is_file() for one in (f"{path}.py", f"{path}/__init__.py")):
+    module, path, class_name = _target(options)
+    file = folder / f"{path}.py"
+    if file.is_file():
+        yield from own_servers(file)
+        yield from old_services(file)
+        services = services_in(folder, module)
+        if class_name and not defines(file, class_name):
+            own = [service.class_name for service in services if service.path == file]
+            class_names = ", ".join(own) or "no service"
+            yield Finding.error(
+                f"{name}: service",
+                f"is {options['service']}, and {path}.py has {class_names}: name MODULE:CLASS of the service",
+            )
+        yield from service_findings(folder, services, entry_of(services, class_name))
+    elif not (folder / path / "__init__.py").is_file():
         yield Finding.error(
             f"{name}: service",
-            f"is {service}, and there is no {path}.py beside it: name MODULE:CLASS of the service",
+            f"is {options.get('service') or SERVICE_FILE}, and there is no {path}.py beside it: name"
+            " MODULE:CLASS of the service",
         )
 
 
