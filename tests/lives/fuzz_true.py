@@ -72,6 +72,8 @@ class Result:
     cpu: float
     known: tuple[str, ...] = ()
     text: str = ""
+    story: tuple[str, ...] = ()
+    """What happened, where an error did."""
 
 
 @dataclass
@@ -179,5 +181,5 @@ def _live(task: tuple[str, int, str]) -> Result:
         text = report_of(life, replace(lived, violations=fresh), command, most=12)
     return Result(
         seed, code, lived.outcome, dict(lived.judged), dict(lived.promised), lived.seconds / 3600,
-        lived.steps, cpu, tuple(known), text,
+        lived.steps, cpu, tuple(known), text, lived.story if any(lived.judged.values()) else (),
     )  # fmt: skip

@@ -136,7 +136,10 @@ class DataFault:
     def live(self) -> TrueLived:
         """Live it, and judge what was named and trained."""
         outcome, seconds, steps = run_virtually(_live(self))
-        judged = {"another cause than the true one named": self.cause not in outcome.causes}
+        judged = {
+            "another cause than the true one named": self.cause not in outcome.causes,
+            "another cause named at last": outcome.causes[-1:] != (self.cause,),
+        }
         if self.is_of_data:
             judged["trained though the data are wrong"] = outcome.trainings > 0
             judged[f"trained though {self.witness} shows that the data are wrong"] = (
@@ -145,8 +148,7 @@ class DataFault:
         else:
             judged["drift not trained for"] = not outcome.trainings
             judged["drift not healed"] = not outcome.healed
-        story = (f"causes: {', '.join(outcome.causes)}", f"trainings: {outcome.trainings}")
-        return TrueLived((), judged, str(self.fault), seconds, steps, {}, story)
+        return TrueLived((), judged, str(self.fault), seconds, steps, {}, outcome.story)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,14 @@ class Outcome:
     ----------
     causes : causes that the diagnosis named, in their order. trainings : how many began.
     after_report : how many of them began after one had reported. healed : whether a version serves
-        that knows the drift.
+        that knows the drift. story : decisions and causes, a line each.
     """
 
     causes: tuple[str, ...]
     trainings: int
     after_report: int
     healed: bool
+    story: tuple[str, ...]
 
 
 CAUSES: Final = {
@@ -214,6 +217,7 @@ class _Life:
     began: list[float] = field(default_factory=list)
     reported: float = float("inf")
     causes: list[str] = field(default_factory=list)
+    story: list[str] = field(default_factory=list)
 
     def share(self, digest: str, begin: float, end: float, *, live: bool) -> float:
         """The share of wrong answers of a version on rows of an interval; `live` ones have the fault."""
@@ -242,8 +246,12 @@ class _Life:
         One that scores the stable version first ends there if that is as accepted.
         """
         if self.life.scores_first and (score := self.score(trigger_of(job))):
+            self.story.append(
+                f"{self.world.loop.time() / HOUR:7.2f} h  scored as accepted: {score}"
+            )
             return Training(seconds=self.life.training / 5, report=score)
         now, number = self.world.loop.time(), len(self.began) + 1
+        self.story.append(f"{now / HOUR:7.2f} h  training {number}")
         self.began.append(now)
         self.reported = min(self.reported, now + self.life.training)
         dice = random.Random(f"{self.life.seed}/{number}")
@@ -281,10 +289,15 @@ class _Life:
         return {"stableEvaluation": counts, **times}
 
     def look(self) -> None:
-        """Note the cause that status names."""
-        cause = (self.world.status(self.key).get("diagnosis") or {}).get("cause", "")
+        """Note the cause that status names, and what was decided."""
+        status, hours = self.world.status(self.key), self.world.loop.time() / HOUR
+        cause = (status.get("diagnosis") or {}).get("cause", "")
         if cause and cause not in self.causes[-1:]:
             self.causes.append(cause)
+        decision = status.get("decision") or {}
+        text = f"[{cause}] {decision.get('reason')}: {decision.get('message', '')}"
+        if not self.story or text not in self.story[-1]:
+            self.story.append(f"{hours:7.2f} h  {text}")
 
 
 def _document(life: DataFault) -> Body:
@@ -331,6 +344,10 @@ async def _live(life: DataFault) -> tuple[Outcome, float, int]:
         serving = digest_of(str(world.status(key)["stable"]["image"]))
         after = sum(begun > lived.reported + 2 * life.block for begun in lived.began)
         outcome = Outcome(
-            tuple(lived.causes), len(lived.began), after, lived.learnt[serving] > BEGIN
+            tuple(lived.causes),
+            len(lived.began),
+            after,
+            lived.learnt[serving] > BEGIN,
+            tuple(lived.story),
         )
         return outcome, world.loop.time(), world.steps

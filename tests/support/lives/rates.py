@@ -27,6 +27,8 @@ PROMISES: Final[dict[str, float]] = {
     "not promoted though equal for a consumer": 0.10,
     "verdict from requests without draws": 0.0,
     "another cause than the true one named": 0.10,
+    "another cause named at last": 0.10,
+    "trained though the data are wrong": 0.05,
     "trained though an input shows that the data are wrong": 0.05,
     "trained though a score shows that the data are wrong": 0.05,
     "trained though a training shows that the data are wrong": 0.05,
