@@ -13,7 +13,14 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.route import Route
 from sluicegate.manifests.common import Manifest, labels, metadata, with_inputs_hash, without_empty
 from sluicegate.manifests.names import draw_route_name
-from sluicegate.manifests.route import Backend, backend_ref, parent_ref, split_rules
+from sluicegate.manifests.route import (
+    Backend,
+    backend_ref,
+    parent_ref,
+    path_rewrite,
+    split_rules,
+    without_name,
+)
 
 DRAW_BITS: Final = 7
 """Binary digits of a draw, as the library for services makes it."""
@@ -86,7 +93,7 @@ def _draw_rules(
         for prefix in prefixes_of_share(backends[1].weight, _prefixes_per_share(rules))
     ]
     for rule in rules:
-        unnamed_rule = {name: value for name, value in rule.items() if name != "name"}
+        unnamed_rule = without_name(rule)
         candidate_matches = [
             _with_headers(match, draw_match, prefix_match)
             for match in rule["matches"]
@@ -114,10 +121,7 @@ def _prefixes_per_share(rules: Sequence[Manifest]) -> int:
 
 def _replaces_prefix(rule: Manifest) -> bool:
     """Return whether a rule replaces the prefix that it matches, so that it must have one match."""
-    return any(
-        route_filter.get("urlRewrite", {}).get("path", {}).get("type") == "ReplacePrefixMatch"
-        for route_filter in rule.get("filters", ())
-    )
+    return path_rewrite(rule).get("type") == "ReplacePrefixMatch"
 
 
 def _exact_header(name: str, value: str) -> Manifest:

@@ -10,7 +10,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.route import Route
 from sluicegate.manifests.common import Manifest, labels, metadata, with_inputs_hash, without_empty
 from sluicegate.manifests.names import candidate_name, preview_route_name
-from sluicegate.manifests.route import Backend, backend_ref, parent_ref, rules_of
+from sluicegate.manifests.route import Backend, backend_ref, parent_ref, rules_of, without_name
 
 
 def with_allowed_preview(product: DataProduct, *, previews: bool) -> DataProduct:
@@ -61,8 +61,7 @@ def build_preview_route(product: DataProduct, route: Route) -> Manifest | None:
 def _preview_rule(rule: Manifest, product: str) -> Manifest:
     """Return the rule, without its name, for requests with the header of this product."""
     header = {"type": "Exact", "name": PREVIEW_HEADER, "value": product}
-    unnamed_rule = {name: value for name, value in rule.items() if name != "name"}
-    return unnamed_rule | {
+    return without_name(rule) | {
         "matches": [
             match | {"headers": [*match.get("headers", ()), header]} for match in rule["matches"]
         ]

@@ -97,6 +97,19 @@ def rules_of(route: Route) -> list[Manifest]:
     return [without_empty({"matches": [match], "filters": _strip_filters(prefix)})]
 
 
+def without_name(rule: Manifest) -> Manifest:
+    """Return a rule that may stand beside the one that it is made from: names are unique in a route."""
+    return {field: value for field, value in rule.items() if field != "name"}
+
+
+def path_rewrite(rule: Manifest) -> Manifest:
+    """Return how a rule rewrites the path; empty if it doesn't."""
+    rewrites = (
+        route_filter.get("urlRewrite", {}).get("path") for route_filter in rule.get("filters", ())
+    )
+    return next(filter(None, rewrites), {})
+
+
 def _rule(rule: Manifest) -> Manifest:
     """Return a rule of the spec; one without matches gets a match of all requests."""
     return without_empty(rule | {"matches": rule.get("matches") or [_ANY_PATH_MATCH]})
@@ -148,8 +161,7 @@ def leads_feedback_to_stable(product: DataProduct) -> bool:
 
 def _feedback_rules(rules: Sequence[Manifest]) -> Iterator[Manifest]:
     for rule in rules:
-        unnamed_rule = {name: value for name, value in rule.items() if name != "name"}
-        rewrite = _path_rewrite(rule)
+        unnamed_rule, rewrite = without_name(rule), path_rewrite(rule)
         if rewrite.get("type") == "ReplaceFullPath":
             if rewrite["replaceFullPath"] == FEEDBACK_PATH:
                 yield unnamed_rule
@@ -159,14 +171,6 @@ def _feedback_rules(rules: Sequence[Manifest]) -> Iterator[Manifest]:
             match | {"path": path} for match in rule["matches"] for path in _paths(match)
         ]:
             yield unnamed_rule | {"matches": matches}
-
-
-def _path_rewrite(rule: Manifest) -> Manifest:
-    """Return how a rule rewrites the path; empty if it doesn't."""
-    rewrites = (
-        route_filter.get("urlRewrite", {}).get("path") for route_filter in rule.get("filters", ())
-    )
-    return next(filter(None, rewrites), {})
 
 
 def _stripped_rule(rule: Manifest, new_prefix: str) -> Iterator[Manifest]:

@@ -295,27 +295,26 @@ def _counted_blocks(
     """Return the blocks of a counted indicator."""
     definition = INDICATORS[indicator.kind]
     rows = SloRows(query_answers, version, target.service_of(version.version), slo, indicator)
-    counts = definition.counts(rows)
-    blocks = _gated_blocks(query_answers, definition, version, counts)
-    if version.version not in target.unaccepted or not definition.counted_by_any_pod:
+    blocks = _gated_blocks(query_answers, definition, version, definition.counts(rows))
+    if not definition.counted_by_any_pod:
+        return blocks
+    ignored_labels = sum_rows(
+        query_answers.table(kind).get((*version, IGNORED)) for kind in definition.queries
+    )
+    if not ignored_labels:
         return blocks
     stable = VersionKey(*target.key, target.versions[0])
     stable_rows = SloRows(query_answers, stable, target.service_of(stable.version), slo, indicator)
-    ignored_rows = (
-        query_answers.table(kind).get((*version, IGNORED)) for kind in definition.queries
-    )
-    return _contradicted(blocks, sum_rows(ignored_rows), definition.counts(stable_rows))
+    return _contradicted(blocks, ignored_labels, definition.counts(stable_rows))
 
 
 def _contradicted(
-    blocks: tuple[Block, ...], ignored_labels: Values | None, stable_counts: BlockCounts
+    blocks: tuple[Block, ...], ignored_labels: Values, stable_counts: BlockCounts
 ) -> tuple[Block, ...]:
     """Return a candidate's blocks, invalid where its pods counted more for stable than stable's pods did.
 
     Labels don't lead to the candidate's pods, except for seconds until a gateway has its new rules.
     """
-    if not ignored_labels:
-        return blocks
     return tuple(
         Block(block.index, Quality.INVALID)
         if ignored_labels.get(block.index, 0.0)

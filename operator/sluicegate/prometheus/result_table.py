@@ -12,7 +12,13 @@ from sluicegate.prometheus.targets import ProductKey, VersionKey, identity
 from sluicegate.slo import metric_names as names
 from sluicegate.slo.client_errors import classify_response
 from sluicegate.slo.indicators import Labels, Values
-from sluicegate.slo.queries import OUTCOMES, PREDICTION_LABELS, VERSION_LABELS, QueryKind
+from sluicegate.slo.queries import (
+    OUTCOMES,
+    PREDICTION_LABELS,
+    REPORTED_LABELS,
+    VERSION_LABELS,
+    QueryKind,
+)
 
 Table = dict[Labels, Values]
 """Values by the labels that `LABELS` lists for the query."""
@@ -36,7 +42,7 @@ LABELS: Final[dict[QueryKind, Labels]] = {
         names.RESULT,
     ),
     QueryKind.MARKETS: (*PREDICTION_LABELS, names.INDICATOR, names.OUTCOME, names.MARKET),
-    QueryKind.COUNTERS: (*VERSION_LABELS, *PREDICTION_LABELS[2:], names.COUNTER, names.LAG),
+    QueryKind.COUNTERS: (*REPORTED_LABELS, names.COUNTER, names.LAG),
     QueryKind.GAUGES: (*VERSION_LABELS, names.COUNTER, names.FACT_LABEL),
     QueryKind.PROMQL: (*VERSION_LABELS, names.COUNTER, names.FACT_LABEL),
     QueryKind.INPUTS: (names.NAMESPACE, names.PRODUCT, names.COUNTER),
@@ -127,9 +133,9 @@ class TableReader:
                 " revision have too many values"
             )
         try:
-            is_ignored = self._unaccepted and _counted_for_another(row["metric"], self._unaccepted)
-            key = _ignored_key(row["metric"]) if is_ignored else _row_key(self._kind, row["metric"])
-            values = self._table[key]
+            metric = row["metric"]
+            ignored_key = _ignored_key(metric, self._unaccepted) if self._unaccepted else None
+            values = self._table[ignored_key or _row_key(self._kind, metric)]
             for sample_time, value in row["values"]:
                 index = round(sample_time / self._step)
                 index = self._indexes.setdefault(index, index)
@@ -150,20 +156,18 @@ class TableReader:
         return dict(self._table)
 
 
-def _counted_for_another(metric: dict[str, Any], reporters: AbstractSet[VersionKey]) -> bool:
-    """Return whether pods of one of the reporters counted a prediction that another version made."""
-    reporter, maker = (
-        identity(metric.get(version, ""), metric.get(revision, ""))
-        for version, revision in (VERSION_LABELS[2:], PREDICTION_LABELS[2:])
+def _ignored_key(metric: dict[str, Any], reporters: AbstractSet[VersionKey]) -> Labels | None:
+    """Return the key of all ignored rows of a version's pods.
+
+    It is None unless pods of one of the reporters counted a prediction that another version made.
+    """
+    namespace, product, version, revision, *maker = (
+        metric.get(label, "") for label in REPORTED_LABELS
     )
-    owner = metric.get(names.NAMESPACE, ""), metric.get(names.PRODUCT, "")
-    return maker not in ("", reporter) and VersionKey(*owner, reporter) in reporters
-
-
-def _ignored_key(metric: dict[str, Any]) -> Labels:
-    """Return the key of all ignored rows of a version's pods."""
-    reporter = identity(metric.get(names.VERSION, ""), metric.get(names.REVISION, ""))
-    return metric[names.NAMESPACE], metric[names.PRODUCT], reporter, IGNORED
+    reporter = VersionKey(namespace, product, identity(version, revision))
+    if reporter not in reporters or identity(*maker) in {"", reporter.version}:
+        return None
+    return (*reporter, IGNORED)
 
 
 def _row_key(kind: QueryKind, metric: dict[str, Any]) -> Labels:

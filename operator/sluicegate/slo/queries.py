@@ -54,6 +54,8 @@ PREDICTION_LABELS: Final = (
     names.PREDICTION_VERSION,
     names.PREDICTION_REVISION,
 )
+REPORTED_LABELS: Final = (*VERSION_LABELS, *PREDICTION_LABELS[2:])
+"""Labels of the version whose pods count, and of the version that made the prediction."""
 OUTCOMES: Final = {
     names.LABELLED_PREDICTIONS: (names.OUTCOME,),
     names.INDICATOR_EVENTS: (names.INDICATOR, names.OUTCOME),
@@ -369,15 +371,13 @@ def render_outcomes(scope: Scope, window: int, metric: str) -> str:
     It has them by the version that made them, and by that whose pods counted them (`VERSION_LABELS`).
     """
     selector = select_series(metric, scope.matchers())
-    labels = (*VERSION_LABELS, *PREDICTION_LABELS[2:], *OUTCOMES[metric])
-    return sum_by(labels, _count(selector, window, scope))
+    return sum_by((*REPORTED_LABELS, *OUTCOMES[metric]), _count(selector, window, scope))
 
 
 def render_outcomes_by_age(scope: Scope, window: int) -> str:
     """Render the query for labelled predictions by the class of their age when the label arrived."""
     selector = select_series(names.LABELLED_PREDICTIONS, [*scope.matchers(), f'{names.AGE}!=""'])
-    labels = (*VERSION_LABELS, *PREDICTION_LABELS[2:], names.OUTCOME, names.AGE)
-    return sum_by(labels, _count(selector, window, scope))
+    return sum_by((*REPORTED_LABELS, names.OUTCOME, names.AGE), _count(selector, window, scope))
 
 
 def render_upstreams(scope: Scope, window: int) -> str:
@@ -411,7 +411,7 @@ def _counter(scope: Scope, window: int, name: str, lag: int) -> str:
     count = render_count(
         select_named(name, scope.matchers()), window, up_selector=up_selector, lag_seconds=lag
     )
-    total = sum_by((*VERSION_LABELS, *PREDICTION_LABELS[2:]), count)
+    total = sum_by(REPORTED_LABELS, count)
     return tag(tag(total, names.COUNTER, name), names.LAG, str(lag))
 
 

@@ -26,13 +26,16 @@ def percent(ratio: float | None, reference: float | None = None) -> str:
     if ratio is None:
         return NO_VALUE
     digits = share_digits(ratio)
-    # 100 % and 0 % are exact: they need no digit to lie beside their objective.
-    for other_ratio in (0.0, 1.0) if reference is None else (0.0, 1.0, reference):
-        if digits and abs(ratio - other_ratio) >= _FLOAT_NOISE:
-            while digits < _MAX_DIGITS and round(100 * ratio, digits) == round(
-                100 * other_ratio, digits
-            ):
-                digits += 1
+    others = [
+        other
+        for other in (0.0, 1.0, *(() if reference is None else (reference,)))
+        if abs(ratio - other) >= _FLOAT_NOISE
+    ]
+    # 100 % and 0 % are exact, and have no digits: they need none to lie beside their objective.
+    while 0 < digits < _MAX_DIGITS and any(
+        round(100 * ratio, digits) == round(100 * other, digits) for other in others
+    ):
+        digits += 1
     return f"{100 * ratio:z.{digits}f} %"
 
 

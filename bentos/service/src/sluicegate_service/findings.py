@@ -142,11 +142,8 @@ def image_command(where: str, command: str) -> Finding:
 
 def old_services(path: Path) -> Iterator[Finding]:
     """Yield services of BentoML before 1.2 in a source file: `bentoml.Service`."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
+    tree = parsed(path)
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "bentoml.Service":
             yield Finding.error(
                 f"{path.name}:{node.lineno}: bentoml.Service",
@@ -181,13 +178,18 @@ def _is_true(decorator: ast.expr, option: str) -> bool:
     return any(not (isinstance(one, ast.Constant) and one.value is False) for one in option_values)
 
 
+def parsed(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a source file; None if it can't be read or parsed."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
 def service_classes(path: Path) -> Iterator[tuple[ast.ClassDef, str]]:
     """Yield the classes of a source file that are services, with the names of these."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
+    tree = parsed(path)
+    for node in ast.walk(tree) if tree else ():
         if not isinstance(node, ast.ClassDef):
             continue
         for decorator in node.decorator_list:

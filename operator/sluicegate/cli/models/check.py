@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterator[Finding]:
     products: list[DataProduct] = []
     bentos: list[Bento] = []
-    entries: list[str] = []
+    projects: list[Path] = []
     with ExitStack() as stack:
         for target in targets:
             if target.suffix in SUFFIXES and not target.is_dir():
@@ -93,11 +93,11 @@ def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterat
                 yield from _product(target, products)
             elif target.is_dir() and not (target / "bento.yaml").is_file():
                 yield from _project(target, packages, products, given=targets)
-                entries.append(entry_service(target))
+                projects.append(target)
             else:
                 yield from _bento(target, packages, stack, bentos)
         if len(products) == 1:
-            for entry in filter(None, entries):
+            for entry in filter(None, map(entry_service, projects)):
                 yield from misnamed_service(products[0], entry, "project")
             for bento in bentos:
                 yield from fit_findings(products[0], bento)

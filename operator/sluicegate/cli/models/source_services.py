@@ -10,6 +10,7 @@ from sluicegate_service.findings import (
     ineffective_batching,
     ineffective_resources,
     ineffective_workers,
+    parsed,
     service_classes,
 )
 
@@ -58,9 +59,8 @@ def entry_of(services: Sequence[SourceService], class_name: str = "") -> SourceS
 
 def defines(path: Path, name: str) -> bool:
     """Return whether a module may have a top-level name; True if it can't be parsed, or imports `*`."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
+    tree = parsed(path)
+    if tree is None:
         return True
     words = {word for node in ast.walk(tree) for word in _bound_names(node)}
     return bool({name, "*"} & words)
@@ -104,11 +104,8 @@ def _services(path: Path) -> Iterator[SourceService]:
 
 def _imports(path: Path, module: str) -> Iterator[str]:
     """Yield the modules that a source file may import, by their names from the project's folder."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError):
-        return
-    for node in ast.walk(tree):
+    tree = parsed(path)
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

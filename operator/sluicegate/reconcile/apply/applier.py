@@ -142,7 +142,7 @@ class Applier:
         for child in sorted(children, key=self._keeps_weights):
             if not self._gives_up_pods(child):
                 # A limit that is written before is of this rollout; another one comes after, and holds nothing.
-                limits = _LIMITS if self._gains_pods(child) else frozenset()
+                limits = _LIMITS if self._added_pods(child) > 0 else frozenset()
                 yield _Write(child.resource, child.key, partial(apply, child), limits)
         for resource, record in obsolete_children:
             if resource == HTTP_ROUTES and record.key != draws:
@@ -179,19 +179,15 @@ class Applier:
             await self._update(child, live)
 
     def _gives_up_pods(self, child: Child) -> bool:
-        live, desired = (
-            self._live(child.resource, child.key),
-            child.manifest["spec"].get("replicas"),
-        )
-        return (
-            isinstance(live, DeploymentRecord) and desired is not None and desired < live.replicas
-        )
+        return self._added_pods(child) < 0
 
-    def _gains_pods(self, child: Child) -> bool:
+    def _added_pods(self, child: Child) -> int:
+        """Return how many more pods a Deployment gets; 0 for other objects, and where an autoscaler decides."""
+        desired = child.manifest["spec"].get("replicas") if child.resource == DEPLOYMENTS else None
+        if desired is None:
+            return 0
         live = self._live(child.resource, child.key)
-        before = live.replicas if isinstance(live, DeploymentRecord) else 0
-        is_deployment = child.resource == DEPLOYMENTS
-        return is_deployment and child.manifest["spec"].get("replicas", 0) > before
+        return int(desired) - (live.replicas if isinstance(live, DeploymentRecord) else 0)
 
     def _keeps_weights(self, child: Child) -> bool:
         """Return False for a route that reduces a version's weight while each of its backends exists.
