@@ -33,7 +33,7 @@ def events(query: str, version: Version, counted: Counted, blocks: list[Block]) 
     """Return events of every indicator, by outcome; a product has one."""
     del query
     for outcome, curve in (("good", "correct"), ("bad", "wrong")):
-        labels = _by_prediction(version) | {names.INDICATOR: INDICATOR, names.OUTCOME: outcome}
+        labels = by_prediction(version) | {names.INDICATOR: INDICATOR, names.OUTCOME: outcome}
         yield labels, _grown(counted, (curve,), blocks, 0)
 
 
@@ -79,10 +79,10 @@ def _curves(name: str) -> tuple[str, ...]:
     return ("correct",) if "good" in name else ("correct", "wrong")
 
 
-def _by_prediction(version: Version) -> dict[str, str]:
+def by_prediction(version: Version) -> dict[str, str]:
+    """Return the labels of predictions that the pods of their own version count."""
     return {
-        names.NAMESPACE: version.namespace,
-        names.PRODUCT: version.product,
+        **version._asdict(),
         names.PREDICTION_VERSION: version.version,
         names.PREDICTION_REVISION: version.revision,
     }

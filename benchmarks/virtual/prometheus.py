@@ -243,15 +243,6 @@ def _labels(version: Version) -> dict[str, str]:
     return version._asdict()
 
 
-def _by_prediction(version: Version) -> dict[str, str]:
-    return {
-        "namespace": version.namespace,
-        "product": version.product,
-        "prediction_version": version.version,
-        "prediction_revision": version.revision,
-    }
-
-
 def _counts(counted: Counted, name: str, blocks: list[Block]) -> dict[int, float]:
     """Return the counts of an event."""
     curve = counted.events.get(name)
@@ -284,7 +275,7 @@ def _latency(version: Version, counted: Counted, blocks: list[Block]) -> Any:
 
 def _labelled(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     for outcome in ("correct", "wrong"):
-        labels = {**_by_prediction(version), "outcome": outcome}
+        labels = {**own_metrics.by_prediction(version), "outcome": outcome}
         yield labels, _counts(counted, outcome, blocks)
 
 
@@ -292,7 +283,7 @@ def _labelled_by_age(version: Version, counted: Counted, blocks: list[Block]) ->
     """Return labels by the class of their predictions' age; without variation they come at once."""
     for outcome in ("correct", "wrong"):
         for age, counts in _by_age(counted.events.get(outcome), blocks):
-            yield {**_by_prediction(version), "outcome": outcome, "age": age}, counts
+            yield {**own_metrics.by_prediction(version), "outcome": outcome, "age": age}, counts
 
 
 def _upstreams(version: Version, counted: Counted, blocks: list[Block]) -> Any:
@@ -338,7 +329,7 @@ def _paired(version: Version, counted: Counted, blocks: list[Block]) -> Any:
             outcome, _, shadow_outcome = outcomes.partition("/")
             shadow_version, _, revision = shadow.partition("/")
             labels = {
-                **_by_prediction(version),
+                **own_metrics.by_prediction(version),
                 "outcome": outcome,
                 "shadow_outcome": shadow_outcome,
             }
@@ -351,7 +342,7 @@ def _markets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     for name in counted.events:
         outcome, _, market = name.partition("@")
         if market:
-            labels = {**_by_prediction(version), "indicator": "outcomes", "outcome": outcome}
+            labels = {**own_metrics.by_prediction(version), "indicator": "outcomes", "outcome": outcome}
             yield {**labels, "market": market}, _counts(counted, name, blocks)
 
 

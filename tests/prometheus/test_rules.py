@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+COUNTED_BY_V1 = 'namespace="catalog", product="search", version="v1"'
+"""The labels of the version whose pods counted, beside those of the version that predicted."""
+
 
 def test_the_latency_query_counts_five_percent_of_requests_above_half_a_second(
     promtool: Path, tmp_path: Path
@@ -72,7 +75,7 @@ def test_outcomes_are_counted_for_the_predicting_version(promtool: Path, tmp_pat
         return {"series": f"sluicegate_predictions_labelled_total{{{labels}}}", "values": values}
 
     def sample(outcome: str, version: str, value: float):
-        labels = f'namespace="catalog", product="search", prediction_version="{version}"'
+        labels = f'{COUNTED_BY_V1}, prediction_version="{version}"'
         return {"labels": f'{{{labels}, outcome="{outcome}"}}', "value": value}
 
     series = [
@@ -106,11 +109,10 @@ def test_pairs_are_counted_for_the_answering_and_the_mirrored_version(
         # The first pair of a version, whose series wasn't there before.
         {"series": f"{name}{{{TARGET}, {by('wrong', 'wrong', 'v3')}}}", "values": "_x17 3x30"},
     ]
-    product = 'namespace="catalog", product="search"'
     samples = [
-        {"labels": f"{{{product}, {by('correct', 'wrong', 'v2')}}}", "value": 10},
-        {"labels": f"{{{product}, {by('wrong', 'correct', 'v2')}}}", "value": 20},
-        {"labels": f"{{{product}, {by('wrong', 'wrong', 'v3')}}}", "value": 3},
+        {"labels": f"{{{COUNTED_BY_V1}, {by('correct', 'wrong', 'v2')}}}", "value": 10},
+        {"labels": f"{{{COUNTED_BY_V1}, {by('wrong', 'correct', 'v2')}}}", "value": 20},
+        {"labels": f"{{{COUNTED_BY_V1}, {by('wrong', 'wrong', 'v3')}}}", "value": 3},
     ]
     check_values(promtool, tmp_path, series, {query(QueryKind.PAIRED): samples})
 
@@ -151,10 +153,9 @@ def test_good_and_bad_events_are_counted_by_market(promtool: Path, tmp_path: Pat
         {"series": f'sluicegate_market_events_total{{{by(TARGET)}"AT"}}', "values": "0+2x40"},
         {"series": f'sluicegate_market_events_total{{{by(TARGET)}"other"}}', "values": "0x40"},
     ]
-    product = 'namespace="catalog", product="search"'
     samples = [
-        {"labels": f'{{{by(product)}"AT"}}', "value": 20},
-        {"labels": f'{{{by(product)}"other"}}', "value": 0},
+        {"labels": f'{{{by(COUNTED_BY_V1)}"AT"}}', "value": 20},
+        {"labels": f'{{{by(COUNTED_BY_V1)}"other"}}', "value": 0},
     ]
     check_values(promtool, tmp_path, series, {query(QueryKind.MARKETS): samples})
 

@@ -53,6 +53,7 @@ def test_a_rollout_and_its_rollback_exchange_the_pods_of_a_full_node_without_a_f
         )
         world.product.annotate("promote", "v2-good/now")
         world.product.until_stable("v2-good", seconds=120)
+        eventually(lambda: pods.numbers[-1] == (0, PODS), seconds=120, what="both pods of v2")
         world.product.annotate("rollback-to", "v1/back")
         world.product.until_stable("v1", seconds=120)
         eventually(lambda: pods.numbers[-1] == (PODS, 0), seconds=120, what="both pods of v1")
