@@ -194,6 +194,11 @@ class RetrainingStatus(StatusModel):
         return now - (self.admission_time or self.trigger.trigger_time)
 
     @property
+    def challengers_fail(self) -> bool:
+        """Return whether so many challengers in a row failed that a person must check their training."""
+        return self.unsuccessful_challengers >= MAX_FAILURES
+
+    @property
     def is_held_back(self) -> bool:
         """Return whether a count of attempts, or a pause, delays the next attempt."""
         counts = self.unsuccessful_attempts, self.unsuccessful_challengers, self.lost_jobs

@@ -333,7 +333,8 @@ class DataProductStatus(StatusModel):
         """Return RetrainingActive if a training waits for a person; else None.
 
         A wait for labels, for a slot or for a first retry ends by itself; so does the pause of a
-        product that needs no remedy, unless the training itself failed.
+        product that needs no remedy, unless the training itself failed. Where challengers fail, the
+        next one ends no wait before it has worked.
         """
         active_condition = next(
             (
@@ -362,12 +363,12 @@ class DataProductStatus(StatusModel):
             ConditionReason.COOLING_DOWN: has_failed,
             ConditionReason.WAITING_TO_RETRY: training.lost_jobs >= MAX_FAILURES,
         }
-        return (
-            active_condition
-            if active_condition.reason in blocking_reasons
-            and blocking_reasons[ConditionReason(active_condition.reason)]
-            else None
-        )
+        if blocking_reasons.get(ConditionReason(active_condition.reason)):
+            return active_condition
+        next_training = training.trigger or training.pending
+        if training.challengers_fail and next_training and next_training.trains_challenger:
+            return active_condition.replace(reason=ConditionReason.CHALLENGERS_FAIL)
+        return None
 
     @property
     def parent(self) -> Release:

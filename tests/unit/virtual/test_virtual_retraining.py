@@ -110,6 +110,27 @@ async def test_a_failed_training_pauses_retraining_until_its_command_is_correcte
     assert retraining(world, key)["unsuccessfulAttempts"] == 0
 
 
+@on_virtual_time
+async def test_failing_challengers_need_a_person_until_their_command_is_corrected(world):
+    hourly = {**RETRAINING, "schedule": {"everySeconds": 3600}}
+    key = world.apply(product(retraining=hourly))
+    world.cluster.trainings[key] = Training(seconds=600, report=None)
+    world.start(**RARELY)
+    await world.until(lambda: bool(needs(world, key)), seconds=6 * HOUR)
+    seen = set()
+    for _ in range(12):
+        await world.run(HOUR / 6)
+        seen.add((active(world, key)[1], world.status(key)["summary"]["reason"]))
+        assert needs(world, key) == ["TrainingBlocked"]
+        says = world.condition(key, "RetrainingActive")["message"]
+        assert (
+            "challengers in a row failed: correct what status.retraining.lastResult names" in says
+        )
+    assert seen == {("Training", "ChallengersFail"), ("ChallengersFail", "ChallengersFail")}
+    world.edit(key, retraining=hourly | {"command": ["corrected"]})
+    await world.until(lambda: not needs(world, key), seconds=HOUR)
+
+
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_challenger_reports_its_wait_for_a_training_slot(world):

@@ -110,10 +110,17 @@ def _obstacle(
             Reason.WAITING_TO_RETRY,
             f"{text}; {_lost_jobs_text(status_part.lost_jobs)} lost to the cluster",
         )
-    if status_part.unsuccessful_challengers >= MAX_FAILURES:
-        text = f"{status_part.unsuccessful_challengers} challengers in a row failed"
-        return Reason.CHALLENGERS_FAIL, f"{text}: check status.retraining.lastResult"
+    if status_part.challengers_fail:
+        return Reason.CHALLENGERS_FAIL, _failing_challengers_text(status_part)
     return None
+
+
+def _failing_challengers_text(status_part: RetrainingStatus) -> str:
+    """Return how many challengers failed, and the way out."""
+    return (
+        f"{status_part.unsuccessful_challengers} challengers in a row failed: correct what"
+        " status.retraining.lastResult names, in spec.retraining or in its image"
+    )
 
 
 def _external_cause(
@@ -208,6 +215,8 @@ def _under_way(
     """Return the progress of the attempt under way."""
     cause_text = _WITHOUT_SLO.get(trigger.cause, "a person")
     text = f"attempt {status_part.attempt} for {trigger.slo or cause_text}, from {trigger.version}"
+    if trigger.trains_challenger and status_part.challengers_fail:
+        text = f"{text}; {_failing_challengers_text(status_part)}"
     wait = (
         _absent_job(observation, status) if observation.job is None else _waiting_job(observation)
     )
