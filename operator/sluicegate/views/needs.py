@@ -506,6 +506,11 @@ def _degradation_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
             message = f"{_LAST_MEASURED}: {present_text}" if present_text else _LAST_MEASURED
         elif is_waiting:
             message = _waiting_remedy_text(status, message)
+        else:
+            active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
+            is_idle = active is not None and active.reason == ConditionReason.IDLE
+            idle_text = active.message if active is not None and is_idle else ""
+            message = "; ".join(filter(None, (message, idle_text)))
         yield _condition_need(
             NeedKind.DEGRADED,
             condition,

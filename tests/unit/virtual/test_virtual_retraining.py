@@ -110,6 +110,22 @@ async def test_a_failed_training_pauses_retraining_until_its_command_is_correcte
     assert retraining(world, key)["unsuccessfulAttempts"] == 0
 
 
+@pytest.mark.slow
+@on_virtual_time
+async def test_the_need_of_a_degraded_product_names_a_missing_retraining(world):
+    key = world.apply(product(retraining=RETRAINING))
+    world.cluster.trainings[key] = Training(seconds=7200, report=TRAINED)
+    world.start(**RARELY)
+    await world.run(HOUR)
+    world.cluster.set_quality(image("a"), BAD)
+    await world.until(lambda: bool(begun(world)), seconds=6 * HOUR)
+    world.edit(key, retraining=None)
+    await world.run(HOUR)
+    (need,) = needs_of(DataProduct.parse(world.product(key)))
+    assert need.kind == "DegradedWithoutRemedy"
+    assert need.message.endswith("; no training follows: spec.retraining is missing")
+
+
 @on_virtual_time
 async def test_failing_challengers_need_a_person_until_their_command_is_corrected(world):
     hourly = {**RETRAINING, "schedule": {"everySeconds": 3600}}

@@ -73,7 +73,8 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
     if (cause_finding := _external_cause(observation, status)) is not None:
         reason, reason_text = cause_finding
         return Finding(_KIND, "False", reason, f"{text}; {reason_text}".removeprefix("; "))
-    return Finding(_KIND, "False", Reason.IDLE, (text + _limit(observation)).removeprefix("; "))
+    text += _limit(observation) + _no_training_text(observation, status)
+    return Finding(_KIND, "False", Reason.IDLE, text.removeprefix("; "))
 
 
 def _obstacle(
@@ -121,6 +122,17 @@ def _failing_challengers_text(status_part: RetrainingStatus) -> str:
         f"{status_part.unsuccessful_challengers} challengers in a row failed: correct what"
         " status.retraining.lastResult names, in spec.retraining or in its image"
     )
+
+
+def _no_training_text(observation: Observation, status: DataProductStatus) -> str:
+    """Return a clause about a spec that lets no training of a degraded product follow; empty otherwise."""
+    terms = observation.terms
+    if not any(slo.is_retrained and status.engine.slo(slo.name).degraded for slo in terms.slos):
+        return ""
+    if terms.retraining is None:
+        return "; no training follows: spec.retraining is missing"
+    is_off = terms.retraining.mode is RetrainingMode.DISABLED
+    return "; no training follows: spec.retraining.mode is Disabled" if is_off else ""
 
 
 def _external_cause(
