@@ -36,10 +36,10 @@ async def read_newest(
     )
     read = (consumer_reading(one, product.metadata.key, store) for one, store in stores)
     readings = tuple(reading for reading in read if reading is not None)
-    return observed(own.measured(now), replace(_UNKNOWN, consumer_readings=readings))
+    return observed(own.measured(now), replace(UNREAD, consumer_readings=readings))
 
 
-_UNKNOWN: Final = Surroundings(
+UNREAD: Final = Surroundings(
     desired=None,
     withheld="",
     desired_evaluation={},

@@ -8,7 +8,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.engine import SloRecord, TimeInterval
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slo_status import SloState
-from sluicegate.cli.trials.newest_blocks import _UNKNOWN
+from sluicegate.cli.trials.newest_blocks import UNREAD
 from sluicegate.policy.diagnosis.disturbances import evidence_restarted, with_disturbances
 from sluicegate.policy.slo_health.evaluate_slos import judge_stable
 from sluicegate.policy.slo_health.market_results import judge_by_market
@@ -61,7 +61,7 @@ def test_a_disturbance_does_not_end_for_a_reader_without_the_cluster():
     record = SloRecord(disturbance_start_time=BEGAN * BLOCK, terms_hash=COUNTED.hash)
     status = serving(slos={COUNTED.name: record})
     result = SloResult(COUNTED, SloState.MISSED, Reason.BASELINE_DROPPED)
-    read = observed(block=NOW, facts=_UNKNOWN.facts)
+    read = observed(block=NOW, facts=UNREAD.facts)
     assert with_disturbances(TERMS, status, read, (result,), diagnoses=()) is status
 
 
