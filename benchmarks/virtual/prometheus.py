@@ -342,7 +342,11 @@ def _markets(version: Version, counted: Counted, blocks: list[Block]) -> Any:
     for name in counted.events:
         outcome, _, market = name.partition("@")
         if market:
-            labels = {**own_metrics.by_prediction(version), "indicator": "outcomes", "outcome": outcome}
+            labels = {
+                **own_metrics.by_prediction(version),
+                "indicator": "outcomes",
+                "outcome": outcome,
+            }
             yield {**labels, "market": market}, _counts(counted, name, blocks)
 
 
