@@ -16,6 +16,7 @@ from sluicegate.policy.retraining.preconditions import (
     attempts_without,
     earliest_training_time,
     obstacle_to_request,
+    retraining_off_text,
     running_trainings_text,
 )
 from sluicegate.policy.retraining.training_slots import Applicant, Budget, admit
@@ -58,6 +59,7 @@ __all__ = [
     "obstacle_to_request",
     "probation_limits",
     "ratio_of",
+    "retraining_off_text",
     "rollout_end",
     "running_trainings_text",
     "step_rule_text",

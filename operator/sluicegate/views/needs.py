@@ -507,10 +507,10 @@ def _degradation_needs(status: DataProductStatus, key: Key) -> Iterator[Need]:
         elif is_waiting:
             message = _waiting_remedy_text(status, message)
         else:
-            active = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
-            is_idle = active is not None and active.reason == ConditionReason.IDLE
-            idle_text = active.message if active is not None and is_idle else ""
-            message = "; ".join(filter(None, (message, idle_text)))
+            active_condition = find_condition(status.conditions, ConditionType.RETRAINING_ACTIVE)
+            if active_condition is not None and active_condition.reason == ConditionReason.IDLE:
+                present_text = message or (condition.message if condition is not None else "")
+                message = "; ".join(filter(None, (present_text, active_condition.message)))
         yield _condition_need(
             NeedKind.DEGRADED,
             condition,

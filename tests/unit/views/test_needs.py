@@ -238,6 +238,15 @@ def test_a_degradation_whose_training_is_paused_has_its_numbers_the_wait_and_a_c
     assert need.command == "kubectl sluicegate retrain pricing/pricing"
 
 
+def test_a_degradation_without_a_diagnosis_keeps_its_numbers_beside_the_last_training():
+    status = degraded()
+    del status["diagnosis"]
+    status |= {"conditions": [*status["conditions"], idle("Idle")]}
+    [need] = needs_of(product(status=status))
+    assert "84.2 % (n=1,200)" in need.message
+    assert need.message.endswith("; its words")
+
+
 def test_the_command_of_a_need_names_the_version_and_is_shell_safe():
     bad = "v15'; rm -rf $HOME"
     [need] = needs_of(product(status=waiting_for_approval(bad)))

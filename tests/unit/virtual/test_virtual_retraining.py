@@ -85,14 +85,20 @@ def needs(world: World, key: Key) -> list[str]:
     return [str(one.kind) for one in needs_of(DataProduct.parse(world.product(key)))]
 
 
-@pytest.mark.slow
-@on_virtual_time
-async def test_a_failed_training_pauses_retraining_until_its_command_is_corrected(world):
-    key = world.apply(product(retraining=RETRAINING))
-    world.cluster.trainings[key] = Training(seconds=5, report=None)
+async def degrade(world: World, spec: dict[str, Any], training: Training) -> Key:
+    """Apply a product with this spec.retraining, and make its answers bad after an hour."""
+    key = world.apply(product(retraining=spec))
+    world.cluster.trainings[key] = training
     world.start(**RARELY)
     await world.run(HOUR)
     world.cluster.set_quality(image("a"), BAD)
+    return key
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_failed_training_pauses_retraining_until_its_command_is_corrected(world):
+    key = await degrade(world, RETRAINING, Training(seconds=5, report=None))
     await world.until(lambda: active(world, key)[1] == "CoolingDown", seconds=6 * HOUR)
     says = world.condition(key, "RetrainingActive")["message"]
     assert "ended with JobFailed (the training failed: the training exited with 1" in says
@@ -113,11 +119,7 @@ async def test_a_failed_training_pauses_retraining_until_its_command_is_correcte
 @pytest.mark.slow
 @on_virtual_time
 async def test_the_need_of_a_degraded_product_names_a_missing_retraining(world):
-    key = world.apply(product(retraining=RETRAINING))
-    world.cluster.trainings[key] = Training(seconds=7200, report=TRAINED)
-    world.start(**RARELY)
-    await world.run(HOUR)
-    world.cluster.set_quality(image("a"), BAD)
+    key = await degrade(world, RETRAINING, Training(seconds=7200, report=TRAINED))
     await world.until(lambda: bool(begun(world)), seconds=6 * HOUR)
     world.edit(key, retraining=None)
     await world.run(HOUR)
@@ -268,11 +270,7 @@ def only_job(world: World) -> dict[str, Any]:
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_retraining_waits_two_hours_in_a_queue_and_then_heals(world):
-    key = world.apply(product(retraining=QUEUED))
-    world.cluster.trainings[key] = Training(seconds=300, report=TRAINED, queued=2 * HOUR)
-    world.start(**RARELY)
-    await world.run(HOUR)
-    world.cluster.set_quality(image("a"), BAD)
+    key = await degrade(world, QUEUED, Training(seconds=300, report=TRAINED, queued=2 * HOUR))
     await world.until(lambda: active(world, key) == ("False", "WaitingForQueue"), seconds=6 * HOUR)
     await world.run(60)
     job = only_job(world)
@@ -352,11 +350,7 @@ async def test_a_job_in_a_queue_is_replaced_after_its_queue_is_corrected(world):
 
 @on_virtual_time
 async def test_a_training_that_ends_while_the_product_is_suspended_lasts_until_its_job_ended(world):
-    key = world.apply(product(retraining=RETRAINING))
-    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
-    world.start(**RARELY)
-    await world.run(HOUR)
-    world.cluster.set_quality(image("a"), BAD)
+    key = await degrade(world, RETRAINING, Training(seconds=600, report=TRAINED))
     await world.until(lambda: active(world, key) == ("True", "Training"), seconds=3 * HOUR)
     world.edit(key, suspend=True)
     await world.run(6 * HOUR)

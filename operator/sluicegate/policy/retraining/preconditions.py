@@ -15,7 +15,7 @@ from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Version
 from sluicegate.policy.model.decision import alert_key
 from sluicegate.policy.model.observed import Portfolio
-from sluicegate.policy.model.terms import Terms
+from sluicegate.policy.model.terms import RetrainingTerms, Terms
 from sluicegate.policy.retraining.pauses import cooldown
 from sluicegate.slo.by_market import market_series
 from sluicegate.stats.calendar import BLOCKS_PER_HOUR
@@ -93,13 +93,16 @@ def life_has_ended(request: RetrainingRequest) -> Obstacle | None:
 
 def retraining_is_off(request: RetrainingRequest) -> Obstacle | None:
     """Object without spec.retraining, or in mode Disabled."""
-    retraining = request.terms.retraining
-    if retraining is not None and retraining.mode is not RetrainingMode.DISABLED:
-        return None
-    text = (
-        "spec.retraining is missing" if retraining is None else "spec.retraining.mode is Disabled"
-    )
-    return Obstacle(Reason.RETRAINING_DISABLED, text, needs_person=True)
+    text = retraining_off_text(request.terms.retraining)
+    return Obstacle(Reason.RETRAINING_DISABLED, text, needs_person=True) if text else None
+
+
+def retraining_off_text(retraining: RetrainingTerms | None) -> str:
+    """Return which field of the spec allows no training; empty where trainings are allowed."""
+    if retraining is None:
+        return "spec.retraining is missing"
+    is_off = retraining.mode is RetrainingMode.DISABLED
+    return "spec.retraining.mode is Disabled" if is_off else ""
 
 
 def a_person_decides(request: RetrainingRequest) -> Obstacle | None:

@@ -22,6 +22,7 @@ from sluicegate.policy import (
     attempts_without,
     earliest_training_time,
     next_score_time,
+    retraining_off_text,
     running_trainings_text,
 )
 from sluicegate.policy.model.observed import NO_TRAFFIC
@@ -129,10 +130,8 @@ def _no_training_text(observation: Observation, status: DataProductStatus) -> st
     terms = observation.terms
     if not any(slo.is_retrained and status.engine.slo(slo.name).degraded for slo in terms.slos):
         return ""
-    if terms.retraining is None:
-        return "; no training follows: spec.retraining is missing"
-    is_off = terms.retraining.mode is RetrainingMode.DISABLED
-    return "; no training follows: spec.retraining.mode is Disabled" if is_off else ""
+    off_text = retraining_off_text(terms.retraining)
+    return f"; no training follows: {off_text}" if off_text else ""
 
 
 def _external_cause(
