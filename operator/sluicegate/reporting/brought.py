@@ -9,7 +9,7 @@ from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import DataProductReview, ReviewCandidate, VersionCounts
 from sluicegate.api.verdict import ArmCounts, CanaryVerdict
 from sluicegate.stats.counts import Count
-from sluicegate.views.lift import Lift, change_text, headline_lift, lift_of
+from sluicegate.views.lift import Lift, change_text, fallen_markets, headline_lift, lift_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,15 @@ class Brought:
     kept: bool
     lifts: tuple[Lift, ...]
     main: Lift | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """A fall of an SLO in a market that a version's canary proved over all its markets together."""
+
+    version: str
+    slo: str
+    lift: Lift
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,21 @@ def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
         is_kept = candidate.outcome == Outcome.PROMOTED and identity not in lost_versions
         result.append(Brought(candidate, is_kept, lifts, headline_lift(lifts, candidate.cause_slo)))
     return tuple(result)
+
+
+def falls_of(versions: Iterable[Brought]) -> tuple[Fall, ...]:
+    """Return the falls in markets by the versions that remained stable, the oldest version first."""
+    return tuple(
+        Fall(result.version.version, slo, lift)
+        for result in versions
+        if result.kept
+        for (slo, _), lift in fallen_markets(result.lifts).items()
+    )
+
+
+def largest_fall(falls: Iterable[Fall]) -> Fall:
+    """Return the largest fall of at least one."""
+    return min(falls, key=lambda fall: fall.lift.gain)
 
 
 def lifts_of(version: ReviewCandidate | CanaryVerdict) -> tuple[Lift, ...]:

@@ -15,7 +15,7 @@ from sluicegate.api.review import (
     SignOff,
     SignVerdict,
 )
-from sluicegate.reporting.brought import Brought, brought_of
+from sluicegate.reporting.brought import Brought, Fall, brought_of, falls_of
 from sluicegate.reporting.by_market import MAX_DRAWN_MARKETS, MISSED_STATE, MarketFacts, markets_of
 from sluicegate.reporting.delivery import Delivery, delivery_of
 from sluicegate.reporting.evolution_lines import EvolutionLine, lines_of, market_lines
@@ -152,7 +152,12 @@ class ReportFacts:
     @property
     def gains(self) -> tuple[str, ...]:
         """Return the gains of the versions that remained stable, in words."""
-        return gains_of(self.review)
+        return gains_of(self.brought)
+
+    @property
+    def falls(self) -> tuple[Fall, ...]:
+        """Return the proved falls in markets by the versions that remained stable."""
+        return falls_of(self.brought)
 
     @property
     def missed_markets(self) -> dict[str, tuple[str, ...]]:
@@ -201,7 +206,9 @@ class ReportFacts:
     @property
     def worst(self) -> float:
         """Return the largest proved change for the worse, in shares of events; 0 without one."""
-        return max(self.move.evolution.estimate, 0.0) if self.move is not None else 0.0
+        fall_sizes = [-fall.lift.gain for fall in self.falls]
+        moves = () if self.move is None else (self.move.evolution.estimate,)
+        return max(*moves, *fall_sizes, 0.0, 0.0)
 
 
 def facts_of(

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
-from sluicegate.reporting.brought import brought_of
+from sluicegate.reporting.brought import Brought, Fall, brought_of, falls_of
 from sluicegate.reviews.periods import midnight_seconds, zone_of
 from sluicegate.reviews.seal import CYCLE_CHANGED, PRODUCT_GONE
 from sluicegate.slo.budget import budget_remaining
@@ -91,6 +91,10 @@ class Summarized(Protocol):
         """Return the gains of the versions that remained stable, as text."""
 
     @property
+    def falls(self) -> Sequence[Fall]:
+        """Return the proved falls in markets by the versions that remained stable."""
+
+    @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:
         """Return the markets that the operator found missed in the period, by SLO."""
 
@@ -128,6 +132,7 @@ class PeriodSummary:
     decisions: Mapping[str, int]
     causes: tuple[str, ...]
     gains: tuple[str, ...]
+    falls: tuple[Fall, ...]
     missed_markets: Mapping[str, tuple[str, ...]]
     is_open: bool
     read_days: int
@@ -150,11 +155,13 @@ def summary_of(review: DataProductReview) -> PeriodSummary:
     """Return the summary of a review."""
     status = review.status
     decisions, causes = decisions_of(review)
+    brought = brought_of(review)
     return PeriodSummary(
         levels=tuple(_period(slo, status.days) for slo in status.slos if slo.indicator != "gauge"),
         decisions=dict(decisions),
         causes=tuple(sorted(causes)),
-        gains=gains_of(review),
+        gains=gains_of(brought),
+        falls=falls_of(brought),
         missed_markets=missed_markets_of(review),
         is_open=status.seal_time is None,
         read_days=len(status.days),
@@ -173,6 +180,7 @@ def result_of(summary: PeriodSummary, previous_summary: PeriodSummary | None) ->
         decisions=summary.decisions,
         causes=summary.causes,
         gains=summary.gains,
+        falls=summary.falls,
         missed_markets=summary.missed_markets,
         is_open=summary.is_open,
         read_days=summary.read_days,
@@ -233,11 +241,11 @@ def decisions_of(review: DataProductReview) -> tuple[Counter[str], Counter[str]]
     return kinds, causes
 
 
-def gains_of(review: DataProductReview) -> tuple[str, ...]:
+def gains_of(versions: Iterable[Brought]) -> tuple[str, ...]:
     """Return the gains of the versions that remained stable, in words."""
     return tuple(
         f"{result.version.version}: {lift_text(result.main)}"
-        for result in brought_of(review)
+        for result in versions
         if result.kept and result.main
     )
 

@@ -42,7 +42,7 @@ def _portfolio(reports: Sequence[ReportFacts]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for report in reports:
         cells = (
-            report.name, words.move_text(report.move, read_days=report.read_days), words.signing_text(report),
+            report.name, words.move_text(report.move, report.falls, read_days=report.read_days), words.signing_text(report),
             str(len(report.missing)), str(len(report.open_actions)),
         )  # fmt: skip
         yield "| " + " | ".join(map(escape_markup, cells)) + " |"

@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.review import ReviewState, ReviewVersion, SignVerdict
 from sluicegate.reporting.api_history import ApiRow, api_history
-from sluicegate.reporting.brought import Brought, first_period_lift, total_lifts, total_text
+from sluicegate.reporting.brought import (
+    Brought,
+    Fall,
+    first_period_lift,
+    largest_fall,
+    total_lifts,
+    total_text,
+)
 from sluicegate.reporting.by_market import UNKNOWN_STATE, MarketFacts
 from sluicegate.reporting.delivery import Delivery
 from sluicegate.reporting.facts import (
@@ -20,7 +28,7 @@ from sluicegate.reporting.summary import EARLY_END_TEXTS, Move, SloChange, Summa
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
-from sluicegate.views.lift import arms_text, lift_text, market_texts
+from sluicegate.views.lift import arms_text, falls_text, lift_text, market_texts
 from sluicegate.views.numbers import NO_VALUE, duration, events, percent, points, points_number
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.views.trials import tried_text
@@ -93,6 +101,7 @@ def report_sentence(report: Summarized) -> str:
         f"{slo} was missed in {_join_with_and(markets)}"
         for slo, markets in report.missed_markets.items()
     ]
+    text_parts += _fall_texts(report.falls)
     text_parts = text_parts or [_no_finding_text(report)]
     cause_texts = {"Retrain": f" ({', '.join(as_words(cause) for cause in sorted(report.causes))})"}
     action_texts = [
@@ -111,6 +120,14 @@ def report_sentence(report: Summarized) -> str:
         no_change_text += f" {'; '.join(report.gains)}."
     text = "; ".join(text_parts)
     return f"{text[0].upper()}{text[1:]}. {no_change_text}"
+
+
+def _fall_texts(falls: Sequence[Fall]) -> list[str]:
+    """Return the proved falls in markets, in a clause for each version."""
+    return [
+        f"with {version} {falls_text([fall.lift for fall in version_falls])}"
+        for version, version_falls in groupby(falls, key=lambda fall: fall.version)
+    ]
 
 
 def _no_finding_text(report: Summarized) -> str:
@@ -265,13 +282,26 @@ def portfolio_sentence(reports: Sequence[ReportFacts]) -> str:
     )
 
 
-def move_text(largest_move: Move | None, *, read_days: int) -> str:
-    """Return the largest proved change of a product in words; not known before a day of the period is read."""
+def move_text(largest_move: Move | None, falls: Sequence[Fall] = (), *, read_days: int) -> str:
+    """Return the largest proved change of a product, else its largest fall in a market, in words.
+
+    It is not known before a day of the period is read.
+    """
+    if largest_move is None and falls:
+        fall = largest_fall(falls)
+        return f"{lift_text(fall.lift)} with {fall.version}"
     if not read_days:
         return "not known yet"
     if largest_move is None:
         return "no evidence of a change"
     return f"{largest_move.slo.name} {change_text(largest_move.evolution)} {largest_move.since}"
+
+
+def move_state(largest_move: Move | None, falls: Sequence[Fall] = ()) -> str:
+    """Return the direction of the change that `move_text` states; empty without one."""
+    if largest_move is not None:
+        return largest_move.evolution.change
+    return PeriodChange.WORSE if falls else ""
 
 
 def comparison_text(evolution: Evolution, with_what: Count) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sluicegate.views.lift import headline_lift, lift_document, short_lift
+from sluicegate.views.lift import brought_text, headline_lift, lift_document
 from sluicegate.views.product import entries, lifts_of, section
 from sluicegate.views.trials import origin_text
 
@@ -110,7 +110,7 @@ def _entry(version: Body) -> Body:
         "digest": _digest(version),
         **section(version, "iteration"),
         "origin": origin_text(version),
-        "brought": "" if main is None else short_lift(main),
+        "brought": brought_text(lifts, main),
         "slo": None if main is None else main.slo,
         "gain": None if main is None else main.gain,
         "interval": None if main is None else [main.lower, main.upper],

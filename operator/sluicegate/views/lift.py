@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
+from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference, quantile
 from sluicegate.views.numbers import events, interval_digits, percent
 
 _LATENCY_KIND: Final = "latency"
 """Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""
+_ANY_MARKET_ERROR: Final = 0.05
+"""Share of equal versions of which a fall is named in any market."""
+_MAX_NAMED_FALLS: Final = 3
+"""Falls of one version in markets that a sentence has the numbers of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Lift:
     indicator : kind of the SLO's indicator.
     markets : the same change in each market, by name.
     hold_out : whether it is of the rows of a hold-out instead of events of the canary.
+    phi : dispersion, by which both counts are divided for an interval.
     """
 
     slo: str
@@ -36,11 +41,17 @@ class Lift:
     indicator: str = ""
     markets: Mapping[str, "Lift"] = field(default_factory=dict, hash=False)
     hold_out: bool = False
+    phi: float = 1.0
 
     @property
     def is_proved(self) -> bool:
         """Return whether the interval doesn't include 0."""
         return self.lower > 0 or self.upper < 0
+
+    @property
+    def arms(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return (bad, total) of candidate and stable, as independent events."""
+        return _independent_arms(self.candidate, self.stable, self.phi)
 
 
 def lift_of(
@@ -63,10 +74,7 @@ def lift_of(
     """
     if not candidate[1] or not stable[1]:
         return None
-    candidate_arm, stable_arm = (
-        (bad_count / phi, total / phi) for bad_count, total in (candidate, stable)
-    )
-    difference = newcombe_difference(candidate_arm, stable_arm, Z_INTERVAL)
+    difference = newcombe_difference(*_independent_arms(candidate, stable, phi), Z_INTERVAL)
     by_market = {
         market: lift
         for market, (bad_count, total, stable_bad_count, stable_total) in (markets or {}).items()
@@ -90,7 +98,14 @@ def lift_of(
         indicator,
         by_market,
         hold_out,
+        phi,
     )
+
+
+def _independent_arms(
+    candidate: tuple[int, int], stable: tuple[int, int], phi: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    return (candidate[0] / phi, candidate[1] / phi), (stable[0] / phi, stable[1] / phi)
 
 
 def headline_lift(lifts: Iterable[Lift], cause: str = "") -> Lift | None:
@@ -147,6 +162,34 @@ def market_texts(lifts: Iterable[Lift], main: Lift | None = None) -> tuple[str, 
     return tuple(f"{lift_text(lift)}: {arms_text(lift)}" for lift in sorted_lifts)
 
 
+def fallen_markets(lifts: Iterable[Lift]) -> dict[tuple[str, str], Lift]:
+    """Return the change of each (SLO, market) that fell beyond chance, the largest fall first.
+
+    All of them share an error of 5 % (Bonferroni): of equal versions, any is returned in at most one of
+    twenty pairs of arms, however many markets there are.
+    """
+    cells = {
+        (lift.slo, market): market_lift
+        for lift in lifts
+        for market, market_lift in lift.markets.items()
+    }
+    z_score = quantile(1 - _ANY_MARKET_ERROR / (2 * max(len(cells), 1)))
+    fallen = (
+        (cell, lift)
+        for cell, lift in cells.items()
+        if newcombe_difference(*lift.arms, z_score).lower > 0
+    )
+    return dict(sorted(fallen, key=lambda cell_and_lift: (cell_and_lift[1].gain, cell_and_lift[0])))
+
+
+def falls_text(fallen_lifts: Sequence[Lift]) -> str:
+    """Return falls in markets as text, the first three with their numbers; empty without one."""
+    texts = [lift_text(lift) for lift in fallen_lifts[:_MAX_NAMED_FALLS]]
+    unnamed_falls = len(fallen_lifts) - len(texts)
+    texts += [f"{unnamed_falls} more fell"] if unnamed_falls else []
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
+
+
 def lift_document(lift: Lift) -> dict[str, object]:
     """Return a change with its interval, and that of each market, for JSON."""
     document: dict[str, object] = {"gain": lift.gain, "interval": [lift.lower, lift.upper]}
@@ -168,6 +211,12 @@ def short_lift(lift: Lift) -> str:
     )
     name = f"hold-out {lift.slo}" if lift.hold_out else lift.slo
     return f"{name} {_signed_text(lift.gain, digits)} [{lower_text}, {upper_text}]"
+
+
+def brought_text(lifts: Sequence[Lift], main: Lift | None) -> str:
+    """Return a version's main change and its falls in markets for a table; empty without any."""
+    falls = fallen_markets(lifts).values()
+    return "; ".join(short_lift(lift) for lift in (main, *falls) if lift is not None)
 
 
 def arms_text(lift: Lift, reference: str = "stable's") -> str:

@@ -18,7 +18,7 @@ from sluicegate.views.initial import (
     distance_text,
     initial_distance,
 )
-from sluicegate.views.lift import Lift, headline_lift, lift_document, lift_of, short_lift
+from sluicegate.views.lift import Lift, brought_text, headline_lift, lift_document, lift_of
 from sluicegate.views.trials import tried_text
 from sluicegate.views.words import DEGRADATION_OVER_TEXT, has_ended
 
@@ -244,16 +244,15 @@ def _version_row(version: Body, outcome: str, reason: object) -> Body:
     version_fields = {
         name: version.get(name) for name in ("version", "source", "revision", "image")
     }
-    lifts = [{"slo": lift.slo, **lift_document(lift)} for lift in lifts_of(version)]
-    main = headline_lift(lifts_of(version), str(version.get("causeSlo", "")))
-    gain_text = "" if main is None else short_lift(main)
+    lifts = lifts_of(version)
+    gain_text = brought_text(lifts, headline_lift(lifts, str(version.get("causeSlo", ""))))
     return version_fields | {
         "outcome": outcome,
         "reason": reason,
         "tried": tried_text(version),
         "iteration": section(version, "iteration") or None,
         "brought": gain_text or rollback_text(version),
-        "lifts": lifts or None,
+        "lifts": [{"slo": lift.slo, **lift_document(lift)} for lift in lifts] or None,
     }
 
 

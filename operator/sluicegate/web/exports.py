@@ -97,9 +97,9 @@ def portfolio_json(
         "movers": [
             {
                 "namespace": mover.product.key[0], "name": mover.product.key[1],
-                "review": mover.review.key.name, "slo": mover.move.slo.name,
-                "change": mover.text, "estimate": -mover.move.evolution.estimate,
-                "interval": [-mover.move.evolution.upper, -mover.move.evolution.lower],
+                "review": mover.review.key.name, "slo": mover.slo.name,
+                "change": mover.text, "estimate": mover.estimate,
+                "interval": list(mover.interval),
                 "sentence": mover.sentence,
             }
             for mover in movers

@@ -5,17 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluicegate.reporting import words
+from sluicegate.reporting.brought import Fall, largest_fall
 from sluicegate.reporting.summary import (
     SINCE_FIRST_ACCEPTANCE,
     SINCE_PREVIOUS_PERIOD,
     Move,
     PeriodResult,
+    SloChange,
     largest_move,
     result_of,
     share_of,
 )
 from sluicegate.reviews.agreed_actions import AgreedAction, open_actions
 from sluicegate.views.goals import period_progress
+from sluicegate.views.lift import lift_text
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.web.store import ReviewFacts
 
@@ -40,7 +43,13 @@ class ReviewResult:
     @property
     def change(self) -> str:
         """Return the largest proved change in words; not known before a day of the period is read."""
-        return words.move_text(self.move, read_days=self.review.summary.read_days)
+        summary = self.review.summary
+        return words.move_text(self.move, summary.falls, read_days=summary.read_days)
+
+    @property
+    def change_state(self) -> str:
+        """Return the direction of that change; empty without one."""
+        return words.move_state(self.move, self.review.summary.falls)
 
     @property
     def missed_markets(self) -> Mapping[str, Sequence[str]]:
@@ -54,22 +63,59 @@ class ReviewResult:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """A product with a proved change in its newest ledger; `values` are shares of the SLO by period."""
+    """A product with a proved change in its newest ledger: of an SLO, else of one in a market.
+
+    Attributes
+    ----------
+    slo : the SLO. values : its shares by period. move : its change; None if only a market fell.
+    """
 
     product: ProductFacts
     review: ReviewFacts
-    move: Move
+    slo: SloChange
+    move: Move | None
     sentence: str
     values: tuple[float | None, ...]
 
     @property
     def text(self) -> str:
         """Return the change in words."""
-        return words.move_text(self.move, read_days=self.review.summary.read_days)
+        summary = self.review.summary
+        return words.move_text(self.move, summary.falls, read_days=summary.read_days)
+
+    @property
+    def state(self) -> str:
+        """Return the direction of the change."""
+        return words.move_state(self.move, self.review.summary.falls)
+
+    @property
+    def short_text(self) -> str:
+        """Return the change in words, without its begin."""
+        if self.move is None:
+            return lift_text(self._fall.lift)
+        return f"{self.slo.name} {words.change_text(self.move.evolution)}"
+
+    @property
+    def estimate(self) -> float:
+        """Return the change in shares of good events."""
+        return self._fall.lift.gain if self.move is None else -self.move.evolution.estimate
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the estimate."""
+        if self.move is None:
+            return self._fall.lift.lower, self._fall.lift.upper
+        return -self.move.evolution.upper, -self.move.evolution.lower
+
+    @property
+    def _fall(self) -> Fall:
+        return largest_fall(self.review.summary.falls)
 
     @property
     def since(self) -> str:
         """Begin of the change in words."""
+        if self.move is None:
+            return f"with {self._fall.version}"
         first_day = self.review.first_day
         return (
             "since the first acceptance"
@@ -147,7 +193,7 @@ class Histories:
         return tuple(
             sorted(
                 (mover for product in products if (mover := self._mover(product)) is not None),
-                key=lambda mover: (-abs(mover.move.evolution.estimate), mover.product.key),
+                key=lambda mover: (-abs(mover.estimate), mover.product.key),
             )
         )
 
@@ -160,15 +206,21 @@ class Histories:
             changes.slos,
             references=(SINCE_PREVIOUS_PERIOD if len(reviews) > 1 else SINCE_FIRST_ACCEPTANCE,),
         )
-        if largest_change is None:
+        if largest_change is None and not changes.falls:
             return None
-        text = words.report_sentence(changes)
+        name = (
+            largest_fall(changes.falls).slo if largest_change is None else largest_change.slo.name
+        )
+        slo = next((slo for slo in changes.slos if slo.name == name), None)
+        if slo is None:
+            return None  # the SLO of the fall was removed from the spec since
         return Mover(
             product,
             reviews[-1],
+            slo,
             largest_change,
-            text,
-            self.shares(product, largest_change.slo.name),
+            words.report_sentence(changes),
+            self.shares(product, name),
         )
 
 

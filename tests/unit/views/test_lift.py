@@ -7,7 +7,10 @@ import pytest
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
 from sluicegate.views.lift import (
     arms_text,
+    brought_text,
     change_text,
+    fallen_markets,
+    falls_text,
     headline_lift,
     lift_of,
     lift_text,
@@ -113,3 +116,32 @@ def test_a_gain_in_each_market_has_its_own_interval_and_the_worst_market_comes_f
     texts = market_texts([lift], lift)
     assert texts[0].startswith("accuracy in AT fell by 10.0 points [6.9, 13.1]: 80.0 % (n=1,000)")
     assert texts[1].startswith("accuracy in FR rose by 5.0 points")
+
+
+def lift_in(markets):
+    lift = lift_of("accuracy", (250, 2000), (205, 2050), markets=markets)
+    assert lift is not None
+    return lift
+
+
+def test_a_fall_in_a_market_is_named_if_it_is_proved_over_all_markets_together():
+    even, borderline = (100, 1000, 100, 1000), (128, 1000, 100, 1000)
+    alone = lift_in({"AT": borderline})
+    assert list(fallen_markets([alone])) == [("accuracy", "AT")], "proved at 95 % alone"
+    among_six = lift_in({"AT": borderline} | dict.fromkeys(("BE", "DE", "ES", "FR", "IT"), even))
+    assert among_six.markets["AT"].is_proved
+    assert not fallen_markets([among_six])
+
+
+def test_falls_are_named_from_the_largest_and_a_rise_is_not():
+    fell, rose = (200, 1000, 100, 1000), (20, 1000, 100, 1000)
+    counts = {"FR": rose, "AT": (300, 1000, 100, 1000)} | dict.fromkeys(("BE", "DE", "ES"), fell)
+    lift = lift_in(counts)
+    falls = list(fallen_markets([lift]).values())
+    assert falls_text(falls[:1]) == "accuracy in AT fell by 20.0 points [16.6, 23.4]"
+    assert falls_text(falls).startswith(
+        "accuracy in AT fell by 20.0 points [16.6, 23.4], accuracy in BE"
+    )
+    assert falls_text(falls).endswith(" and 1 more fell")
+    assert brought_text([lift], None).startswith("accuracy in AT -20.0 [-23.4, -16.6]; ")
+    assert falls_text([]) == brought_text([], None) == ""

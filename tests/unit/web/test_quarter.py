@@ -265,6 +265,25 @@ async def test_a_reader_finds_the_change_of_a_version_in_austria(reader):
     )
 
 
+async def test_the_sentence_of_a_period_names_a_market_that_fell_with_a_version(page, reader):
+    words = "With v7 accuracy in AT fell by 9.2 points [5.7, 12.8]; with v8 accuracy in AT fell by 11.7 points [8.1, 15.6]. "
+    namespace, name = key_of(HARMED)
+    for path, begin in (
+        (f"/reviews/{namespace}/{name}-2026-11", "<article"),
+        (f"/reviews?q=/{name}&period=2026-11-01", "<tbody>"),
+        ("/", '<h2 id="movers">'),
+    ):
+        text = await reader.section(path, begin)
+        assert words in text, path
+        assert "no change is proved" not in text.partition(words)[0][-80:]
+    rows = await reader.rows(f"/reviews?q=/{name}&period=2026-11-01", "Reviews")
+    assert "accuracy in AT fell by 11.7 points [8.1, 15.6] with v8" in rows[0]
+    movers = (await document_at(page, "/portfolio.json"))["movers"]
+    (mover,) = (one for one in movers if one["name"] == name)
+    assert mover["interval"] == pytest.approx([-0.156, -0.081], abs=0.0006)
+    assert {one["name"] for one in movers if " in " in one["change"]} == {HARMED}
+
+
 async def test_a_reader_finds_what_waits_for_him(reader):
     text = await reader.section("/", '<h2 id="mine">Needs you</h2>')
     assert text.startswith("Degraded without a remedy")

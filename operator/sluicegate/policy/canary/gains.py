@@ -8,11 +8,24 @@ from sluicegate.policy.canary.objections import (
     evidence_numbers,
     evidence_source_text,
 )
-from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, is_own
+from sluicegate.policy.canary.slo_evidence import (
+    Assessment,
+    MarketCounts,
+    SloEvidence,
+    harms_text,
+    is_own,
+)
 from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.stats.intervals import Z_INTERVAL
 from sluicegate.stats.paired import paired_difference
-from sluicegate.views.lift import Lift, arms_text, lift_of, lift_text
+from sluicegate.views.lift import (
+    Lift,
+    arms_text,
+    fallen_markets,
+    falls_text,
+    lift_of,
+    lift_text,
+)
 from sluicegate.views.numbers import points
 
 
@@ -42,6 +55,21 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
     return f"{lead_text}: {both_shares_text(subject)}; {weakest_text}", numbers
 
 
+def market_changes_text(assessment: Assessment) -> str:
+    """Return the markets in which a version that is promoted is worse, or fell by the events of its whole canary.
+
+    The bound of the former holds after any number of blocks, that of the latter only at its end.
+    """
+    harmed = {(harm.slo.name, harm.market) for harm in assessment.harmed}
+    lifts = [
+        lift
+        for slo in assessment.slos
+        if (lift := _lift(slo, assessment.by_market.get(slo.terms.name, {})))
+    ]
+    falls = [lift for cell, lift in fallen_markets(lifts).items() if cell not in harmed]
+    return "; ".join(filter(None, (harms_text(assessment.harmed), falls_text(falls))))
+
+
 def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None:
     """Return the SLO that the rollout is about; None for a version that shows no gain."""
     if candidate.cause_slo:
@@ -54,13 +82,14 @@ def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None
     return max(proved_gains, key=lambda pair: pair[0])[1] if proved_gains else None
 
 
-def _lift(slo: SloEvidence) -> Lift | None:
+def _lift(slo: SloEvidence, by_market: MarketCounts | None = None) -> Lift | None:
     """Return the change of an SLO in the blocks of the canary; None without events of both versions."""
     return lift_of(
         slo.terms.name,
         *slo.arms,
         phi=slo.dispersion,
         indicator=str(slo.terms.kind),
+        markets={market: (*arms[0], *arms[1]) for market, arms in (by_market or {}).items()},
     )
 
 

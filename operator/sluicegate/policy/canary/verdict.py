@@ -16,7 +16,7 @@ from sluicegate.api.names import REQUEST_PROMOTE
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.case import CanaryCase
-from sluicegate.policy.canary.gains import gains
+from sluicegate.policy.canary.gains import gains, market_changes_text
 from sluicegate.policy.canary.objections import (
     MISSING_EVIDENCE,
     both_shares_text,
@@ -223,9 +223,10 @@ def person_overrules(case: CanaryCase) -> Promote | None:
     requesters = REQUEST_PROMOTE if case.approvals is None else "its parties"
     stays_text = f"{case.candidate.version} stays at {case.candidate.weight} %: "
     state_text = present_hold.message.removeprefix(stays_text)  # the promotion ends the stay
-    reason_text = (
-        f" as requested by {requesters}, {overruled_text}: {state_text}{_agreement_text(case)}"
-    )
+    # The hold of a worse market names it already.
+    is_named = present_hold.reason is Reason.MARKET_WORSE
+    market_text = "" if is_named else _market_text(case.assessment)
+    reason_text = f" as requested by {requesters}, {overruled_text}: {state_text}{market_text}{_agreement_text(case)}"
     return _promote(case, Reason.PROMOTE_REQUESTED, reason_text, numbers=present_hold.numbers)
 
 
@@ -239,7 +240,7 @@ def candidate_has_passed(case: CanaryCase) -> Promote | None:
     clauses = (
         _unmeasured_text(case.assessment),
         _missed_objectives_text(case.assessment),
-        _harmed_text(case.assessment),
+        _market_text(case.assessment),
     )
     reason_text = f": {text}{''.join(clauses)}{_agreement_text(case)}"
     return _promote(case, Reason.CANARY_NOT_WORSE, reason_text, numbers=numbers)
@@ -268,6 +269,12 @@ def _missed_objectives_text(assessment: Assessment) -> str:
         if slo.shows_better and (lower_bound := missed_bound(slo)) is not None
     ]
     return "".join(clauses)
+
+
+def _market_text(assessment: Assessment) -> str:
+    """Return a clause about markets that lose by a promotion."""
+    text = market_changes_text(assessment)
+    return f"; but {text}" if text else ""
 
 
 def _harmed_text(assessment: Assessment) -> str:

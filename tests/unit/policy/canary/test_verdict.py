@@ -273,3 +273,27 @@ def test_a_verdict_names_worse_markets_whatever_reason_ends_the_candidate(senten
     assert isinstance(made, kind), sentence
     assert f"; it is {AUSTRIA}" in made.message, sentence
     assert "; and in 2 more" in made.message, sentence
+
+
+@pytest.mark.parametrize(
+    ("harmed", "words"),
+    [
+        ((), "; but accuracy in AT fell by 20.0 points ["),
+        (worse_in("AT", terms=AUTOMATIC), f"; but {AUSTRIA}"),
+    ],
+)
+def test_a_promotion_names_a_market_that_fell_once(harmed, words):
+    one = candidate(50, phase=CandidatePhase.STEPPING)
+    status = serving(stable=stable(since=START - 86_400), candidate=one)
+    found = assess(AUTOMATIC, status, one, observed(ALIKE))
+    by_market = {"accuracy": {
+        "AT": (Count(300, 1000), Count(100, 1000)), "FR": (Count(100, 1000), Count(100, 1000)),
+    }}  # fmt: skip
+    found = replace(found, harmed=harmed, by_market=by_market)
+    made = decide(
+        CanaryCase(AUTOMATIC, status, one, found, facts=Facts(), now=START + 7200, approved=False)
+    )
+    assert isinstance(made, Promote)
+    assert words in made.message
+    assert made.message.count(" in AT ") == 1
+    assert " in FR " not in made.message
