@@ -31,7 +31,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
                                 "MIN_EXTENSION": 1.25, "MIN_LABELS": 100},
     "canary.rollout_time": {"LONGEST_SECONDS": 14 * DAY},
     "canary.shadow_evidence": {"USUAL_DISCORDANCE": 0.1},
-    "canary.verdict": {"SILENT_BLOCKS": 10, "SILENT_REQUESTS": 20, "LOST_SECONDS": 1800},
+    "canary.verdict": {"SILENT_BLOCKS": 10, "SILENT_REQUESTS": 20, "LOST_SECONDS": 1800, "MAX_QUIET_RETRIES": 3},
     "derived_defaults": {"DISCORDANT_SHARE": 0.1},
     "diagnosis.checks": {"COMMON_PRODUCTS": 3, "COMMON_SHARE": 0.3, "_ROUNDING": 1e-9, "TRAFFIC_FACTOR": 3},
     "diagnosis.market_remedy": {"MAX_ALERTS": 16},

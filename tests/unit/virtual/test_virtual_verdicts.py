@@ -272,7 +272,7 @@ async def test_a_suspension_over_a_weekend_is_excluded_from_the_duration(world):
 @pytest.mark.slow
 @for_days
 async def test_a_night_without_requests_uses_no_time_of_a_derived_duration(world):
-    """A duration that a person chose counts it: `..._whose_time_ends_without_requests_...`."""
+    """A duration that a person chose counts it: `..._whose_time_ended_in_a_quiet_weekend_...`."""
     key = await stepping(world, {"steps": [5, 50]}, **RARELY)
     await world.until(lambda: weight(world, key) == 5, seconds=600)
     assert world.status(key)["candidate"]["derived"]["maxDurationSeconds"] == 4 * HOUR
@@ -340,8 +340,28 @@ async def test_a_candidate_whose_time_ends_without_requests_names_the_check_and_
     world.cluster.set_rate(key, 0.0)
     await world.until(lambda: phase(world, key) == "RollingBack", seconds=2 * HOUR)
     status = world.status(key)
-    assert status["decision"]["reason"] == "MaxDuration"
+    assert status["decision"]["reason"] == "NoTraffic"
     assert ": NoTraffic has held it at 50 % for 61 min" in status["decision"]["message"]
     conditions = {one["type"]: one.get("message") for one in status["conditions"]}
     assert conditions["RolloutProgressing"] == "v2 at 0 %."
     assert status["summary"]["canary"] == "v2 RollingBack"
+
+
+@pytest.mark.slow
+@on_virtual_time
+async def test_a_candidate_whose_time_ended_in_a_quiet_weekend_is_tried_again_when_requests_come(
+    world,
+):
+    key = await stepping(world, {"steps": [5, 50], "maxDurationSeconds": 14_400}, **RARELY)
+    await world.until(lambda: weight(world, key) == 5, seconds=600)
+    world.cluster.set_rate(key, 0.0)
+    await world.run(48 * HOUR)
+    status = world.status(key)
+    assert (phase(world, key), status["specModel"]["outcome"]) == ("Parked", "InProgress")
+    assert status["candidate"]["retries"] == 1
+    assert status["summary"]["reason"] == "WaitingToRetry"
+    rollout = world.condition(key, "RolloutProgressing")
+    assert rollout["reason"] == "WaitingToRetry"
+    assert rollout["message"].endswith("is retried as soon as requests come and no training runs")
+    world.cluster.set_rate(key, 20.0)
+    await world.until(lambda: serving(world, key) == "v2", seconds=6 * HOUR)

@@ -325,6 +325,7 @@ class Assessment:
     requests : candidate's requests in them.
     newest : quality of the newest block; MISSING before the first one.
     newest_requests : candidate's requests in it.
+    is_quiet : whether neither version has an event in it.
     invalid : latest blocks in a row whose numbers weren't counts.
     silent : latest blocks in a row in which stable had requests and the candidate no series, and the
         requests that its share would have given it in them.
@@ -351,6 +352,7 @@ class Assessment:
     gaps: tuple[ConsumerGap, ...] = ()
     by_market: Mapping[str, MarketCounts] = field(default_factory=dict)
     silences: Silences = ()
+    is_quiet: bool = False
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:

@@ -59,6 +59,8 @@ SILENT_REQUESTS: Final = 20
 """Requests that a candidate's share would have given it, from which on none at all has another cause."""
 LOST_SECONDS: Final = 1800
 """Seconds without measurements after which a candidate is rolled back without a verdict."""
+MAX_QUIET_RETRIES: Final = 3
+"""Retries of a rollout after which another end without requests needs a person."""
 OVERRULABLE: Final = MISSING_EVIDENCE | {Reason.OBJECTIVE_NOT_MET, Reason.MARKET_WORSE}
 """Objections that a person may overrule where no evidence is against the candidate."""
 _OVERRULED_TEXTS: Final = {
@@ -435,9 +437,8 @@ def rollout_time_is_over(case: CanaryCase) -> Inconclusive | None:
         return Inconclusive(reason=Reason.MAX_DURATION, message=f"{text}: {gap.text}")
     if case.objection is not None and case.objection.reason in _TRAFFIC_CHECKS:
         text += f": {_hold_text(case, case.objection)}{_harmed_too_text(case.assessment)}"
-        return Inconclusive(
-            reason=Reason.MAX_DURATION, message=text, numbers=case.objection.numbers
-        )
+        reason = Reason.NO_TRAFFIC if _ended_in_a_pause(case) else Reason.MAX_DURATION
+        return Inconclusive(reason=reason, message=text, numbers=case.objection.numbers)
     slo = min(case.assessment.slos, key=lambda slo: slo.evidence.promote_evidence, default=None)
     if slo is not None:
         text += f": {slo.terms.title} has {evidence_source_text(slo)}, evidence {slo.evidence.promote_evidence:.1f} of"
@@ -448,6 +449,13 @@ def rollout_time_is_over(case: CanaryCase) -> Inconclusive | None:
         message=text,
         numbers=evidence_numbers(slo) if slo else {},
     )
+
+
+def _ended_in_a_pause(case: CanaryCase) -> bool:
+    """Return whether neither version has requests at the end of the time, and retries remain."""
+    named_hold = case.candidate.hold
+    is_quiet = named_hold is not None and named_hold.check == Reason.NO_TRAFFIC
+    return is_quiet and case.assessment.is_quiet and case.candidate.retries < MAX_QUIET_RETRIES
 
 
 def _hold_text(case: CanaryCase, present_hold: Hold) -> str:

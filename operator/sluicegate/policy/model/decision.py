@@ -24,7 +24,12 @@ def alert_key(reason: DecisionReason, subject: str) -> str:
 
 
 ENDED_BY_FAULTS: Final = frozenset(
-    {DecisionReason.INFRASTRUCTURE, DecisionReason.METRICS_LOST, DecisionReason.NODE_BUSY}
+    {
+        DecisionReason.INFRASTRUCTURE,
+        DecisionReason.METRICS_LOST,
+        DecisionReason.NODE_BUSY,
+        DecisionReason.NO_TRAFFIC,
+    }
 )
 """Ends of a rollout that say nothing of its candidate: it is tried again by itself."""
 

@@ -134,16 +134,29 @@ def retry_due(
         return None
     if status.training is not None:
         return None
-    obstacle = start_obstacle(terms, observed, candidate.release)
+    obstacle = start_obstacle(terms, observed, candidate.release) or _silence(
+        status, observed, candidate
+    )
     if obstacle is not None:
         return obstacle
     name, weight = candidate.release.version, terms.steps[0]
     times = "once" if candidate.retries == 1 else f"{candidate.retries} times"
-    text = (
-        f"{name} gets {weight} % of the traffic again, after a fault of the cluster ended its rollout"
-        f" {times}"
-    )
+    cause = "a fault of the cluster"
+    if candidate.decision_reason == Reason.NO_TRAFFIC:
+        cause = "a fault of the cluster or a pause of the traffic"
+    text = f"{name} gets {weight} % of the traffic again, after {cause} ended its rollout {times}"
     return restart_rollout(terms, candidate, Reason.INFRASTRUCTURE, text)
+
+
+def _silence(status: DataProductStatus, observed: Observed, candidate: Candidate) -> Hold | None:
+    """Return a hold until requests come, for a candidate whose time ended in a pause of the traffic."""
+    if candidate.decision_reason != Reason.NO_TRAFFIC or status.stable is None:
+        return None
+    series_by_slo = observed.series.get(status.stable.version, {})
+    newest = [series.block(observed.block).count for series in series_by_slo.values()]
+    if not newest or any(count.total for count in newest):
+        return None
+    return Hold(reason=Reason.NO_TRAFFIC, message=f"{candidate.version} waits: no request comes")
 
 
 def restart_rollout(

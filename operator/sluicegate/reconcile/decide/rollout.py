@@ -379,6 +379,8 @@ def _waiting(
         f"{waiting.version}: {decision.message}. This is no fault of the model: the rollout is retried"
         f" at {rfc3339(waiting.retry_time)[11:19]} UTC at the earliest"
     )
+    if decision.reason is DecisionReason.NO_TRAFFIC:
+        text += ", once requests come"
     event = EventNote(EventReason.ROLLOUT_WAITS, "Retry", text, warning=True)
     waiting_decision = decision_status(
         DecisionType.INCONCLUSIVE, decision.reason, text, now=observation.now

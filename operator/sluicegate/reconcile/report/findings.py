@@ -360,6 +360,8 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
         retry_text = f"at {rfc3339(candidate.retry_time)}"
         if candidate.retry_time <= observation.now:
             retry_text = "as soon as no training runs and its service levels can be measured"
+        if candidate.decision_reason == DecisionReason.NO_TRAFFIC:
+            retry_text = "as soon as requests come and no training runs"
         text = f"{candidate.decision_message}; the rollout is retried {retry_text}"
         if not text.startswith(f"{candidate.version} "):
             text = f"{candidate.version}: {text}"
