@@ -208,7 +208,7 @@ class ReportFacts:
         """Return the largest proved change for the worse, in shares of events; 0 without one."""
         fall_sizes = [-fall.lift.gain for fall in self.falls]
         moves = () if self.move is None else (self.move.evolution.estimate,)
-        return max(*moves, *fall_sizes, 0.0, 0.0)
+        return max([0.0, *moves, *fall_sizes])
 
 
 def facts_of(

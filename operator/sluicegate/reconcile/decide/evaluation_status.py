@@ -155,7 +155,7 @@ def _decimal_text(value: float | None) -> str | None:
 
 def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) -> Evidence:
     largest_markets = sorted(by_market, key=lambda market: (-by_market[market][0].total, market))
-    stable_arm, candidate_arm = slo.arms
+    candidate_arm, stable_arm = slo.arms
     return Evidence(
         slo=slo.terms.name,
         required=slo.required,
@@ -163,10 +163,10 @@ def _evidence(slo: SloEvidence, by_market: Mapping[str, tuple[Count, Count]]) ->
         promote_at=number(slo.promote_at),
         roll_back=number(slo.evidence.roll_back),
         roll_back_at=number(slo.roll_back_at),
-        candidate_bad=stable_arm.bad,
-        candidate_total=stable_arm.total,
-        stable_bad=candidate_arm.bad,
-        stable_total=candidate_arm.total,
+        candidate_bad=candidate_arm.bad,
+        candidate_total=candidate_arm.total,
+        stable_bad=stable_arm.bad,
+        stable_total=stable_arm.total,
         markets={
             market: tuple(chain.from_iterable(by_market[market]))
             for market in sorted(largest_markets[:MAX_ARM_MARKETS])
