@@ -9,6 +9,7 @@ from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult, diagnosis_status
+from sluicegate.policy.retraining.challenger import may_train_challengers
 from sluicegate.policy.retraining.preconditions import (
     MIN_AGE_BLOCKS,
     RetrainingRequest,
@@ -54,6 +55,7 @@ __all__ = [
     "earliest_training_time",
     "interval_of",
     "is_scored",
+    "may_train_challengers",
     "needed_calm",
     "next_score_time",
     "obstacle_to_request",

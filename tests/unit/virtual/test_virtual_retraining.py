@@ -149,6 +149,18 @@ async def test_failing_challengers_need_a_person_until_their_command_is_correcte
     await world.until(lambda: not needs(world, key), seconds=HOUR)
 
 
+@on_virtual_time
+async def test_failing_challengers_need_nobody_once_no_challenger_can_come(world):
+    hourly = {**RETRAINING, "schedule": {"everySeconds": 3600}}
+    key = world.apply(product(retraining=hourly))
+    world.cluster.trainings[key] = Training(seconds=600, report=None)
+    world.start(**RARELY)
+    await world.until(lambda: bool(needs(world, key)), seconds=6 * HOUR)
+    world.edit(key, retraining={**RETRAINING, "schedule": None})
+    await world.run(HOUR)
+    assert (needs(world, key), active(world, key)) == ([], ("False", "Idle"))
+
+
 @pytest.mark.slow
 @on_virtual_time
 async def test_a_challenger_reports_its_wait_for_a_training_slot(world):

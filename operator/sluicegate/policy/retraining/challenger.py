@@ -123,9 +123,7 @@ def _follow_up(
     since = retraining_status.last_training_time if retraining_status else None
     if retraining_status is None or since is None or since > stable.promotion_time:
         return None
-    if stable.cause not in _FOLLOWED_REASONS or stable.restored:
-        return None
-    if retraining.mode is RetrainingMode.MANUAL:
+    if not _has_follow_up(terms, status):
         return None
     is_cooling_down = retraining.is_cooldown_given and now < (
         retraining_status.next_allowed_time or 0
@@ -146,6 +144,20 @@ def _follow_up(
             )
             return _Turn(Reason.FOLLOW_UP, since, text)
     return None
+
+
+def may_train_challengers(terms: Terms, status: DataProductStatus) -> bool:
+    """Return whether a challenger may be trained: by the schedule, or as a follow-up of stable."""
+    has_schedule = terms.retraining is not None and terms.retraining.schedule is not None
+    return has_schedule or _has_follow_up(terms, status)
+
+
+def _has_follow_up(terms: Terms, status: DataProductStatus) -> bool:
+    """Return whether stable has a follow-up, at whatever time: a remedy has one, unless a rollback restored it."""
+    stable, retraining = status.stable, terms.retraining
+    if stable is None or retraining is None or retraining.mode is RetrainingMode.MANUAL:
+        return False
+    return stable.cause in _FOLLOWED_REASONS and not stable.restored
 
 
 def _label_counts(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:

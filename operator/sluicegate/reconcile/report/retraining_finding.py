@@ -21,6 +21,7 @@ from sluicegate.policy import (
     MIN_AGE_BLOCKS,
     attempts_without,
     earliest_training_time,
+    may_train_challengers,
     next_score_time,
     retraining_off_text,
     running_trainings_text,
@@ -112,7 +113,7 @@ def _obstacle(
             Reason.WAITING_TO_RETRY,
             f"{text}; {_lost_jobs_text(status_part.lost_jobs)} lost to the cluster",
         )
-    if status_part.challengers_fail:
+    if status_part.challengers_fail and may_train_challengers(observation.terms, status):
         return Reason.CHALLENGERS_FAIL, _failing_challengers_text(status_part)
     return None
 
