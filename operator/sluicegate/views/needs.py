@@ -20,7 +20,12 @@ from sluicegate.api.product import DataProduct
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.review import ReviewState
 from sluicegate.api.slo_status import MarketStatus, SloStatus
-from sluicegate.api.status import Condition, DataProductStatus, PendingRequest
+from sluicegate.api.status import (
+    Condition,
+    DataProductStatus,
+    DependencyState,
+    PendingRequest,
+)
 from sluicegate.api.versions import Candidate, CandidateHold, CandidatePhase
 from sluicegate.conditions import find_condition
 from sluicegate.views.approval_texts import (
@@ -61,6 +66,8 @@ class NeedKind(StrEnum):
     """An SLO is missed in a market, and the product as a whole isn't degraded: no remedy follows by itself."""
     INCONCLUSIVE = "Inconclusive"
     """A rollout ended without a verdict, and is not retried by itself."""
+    DEPENDENCY = "DependencyNotFound"
+    """spec.dependsOn names a product that this operator doesn't evaluate, so it is no cause in a diagnosis."""
     REVIEW_OVERDUE = "ReviewOverdue"
     """Signatures of a review are missing after its due time."""
     ACTIONS_LATE = "ActionsLate"
@@ -102,6 +109,7 @@ _WORDS: Final = {
     NeedKind.INCONCLUSIVE: (
         "Rollout without a verdict", "rollout without a verdict", "rollouts without a verdict",
     ),
+    NeedKind.DEPENDENCY: ("Dependency not found", "dependency not found", "dependencies not found"),
     NeedKind.REVIEW_OVERDUE: ("Review overdue", "overdue review", "overdue reviews"),
     NeedKind.ACTIONS_LATE: (
         "Actions late", "product with late actions", "products with late actions",
@@ -118,8 +126,8 @@ REVIEWS: Final[Mapping[str, NeedKind]] = {
     EventReason.REVIEW_MISCONFIGURED: NeedKind.REVIEW_DUE,
 }
 """Needs by reason of the condition ReviewDue: states of a sealed review, or a mistake in spec.review."""
-REVIEW_NEEDS: Final = frozenset({*REVIEWS.values(), NeedKind.ACTIONS_LATE})
-"""Needs of reviews: the column REASON has those of the product itself before them."""
+MINOR_NEEDS: Final = frozenset({NeedKind.DEPENDENCY, *REVIEWS.values(), NeedKind.ACTIONS_LATE})
+"""Needs beside which requests are served well: the column REASON has the product's conditions before them."""
 _BLOCKING_REASONS: Final = frozenset(
     {
         ConditionReason.PODS_NOT_READY,
@@ -210,7 +218,7 @@ def needs_of_status(status: DataProductStatus, key: Key) -> tuple[Need, ...]:
     """Return the needs of a product with this status, the most pressing first."""
     needs = [
         *_blocked_needs(status, key), *_rollback_needs(status), *_request_needs(status), *_candidate_needs(status, key),
-        *_degradation_needs(status, key), *_dependent_needs(status), *_secret_needs(status), *_market_needs(status), *_review_needs(status, key),
+        *_degradation_needs(status, key), *_dependent_needs(status), *_secret_needs(status), *_market_needs(status), *_dependency_needs(status), *_review_needs(status, key),
     ]  # fmt: skip
     return tuple(sorted(needs, key=lambda need: need.kind.rank))
 
@@ -575,6 +583,17 @@ def _market_needs(status: DataProductStatus) -> Iterator[Need]:
     ):
         return
     yield _condition_need(NeedKind.MARKET, met_condition)
+
+
+def _dependency_needs(status: DataProductStatus) -> Iterator[Need]:
+    """Yield the need of a wrong name in spec.dependsOn; one that isn't evaluated yet has the same."""
+    condition = find_condition(status.conditions, ConditionType.DEPENDENCIES_HEALTHY)
+    is_absent = any(
+        dependency.state is DependencyState.NOT_FOUND for dependency in status.dependencies
+    )
+    if is_absent and condition is not None:
+        reason = str(ConditionReason.DEPENDENCY_UNKNOWN)
+        yield _condition_need(NeedKind.DEPENDENCY, condition, reason=reason)
 
 
 def is_missed_in_a_market(slo: SloStatus) -> bool:

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     NeedKind.DEGRADED: "explain",
     NeedKind.MARKET: "explain",
     NeedKind.SECRET: "explain",
+    NeedKind.DEPENDENCY: "explain",
 }
 """Commands of the plugin that answer a need, or show its conditions where an edit of the spec does."""
 

@@ -536,26 +536,23 @@ def _dependencies(observation: Observation) -> Finding:
     kind, dependencies = Type.DEPENDENCIES_HEALTHY, observation.dependencies
     if not dependencies:
         return Finding(kind, "Unknown", Reason.NO_DEPENDENCIES)
-    degraded = [
-        dependency for dependency in dependencies if dependency.state is DependencyState.DEGRADED
-    ]
-    if degraded:
-        text = ", ".join(
-            f"{dependency.namespace}/{dependency.name} is degraded" for dependency in degraded
-        )
-        return Finding(kind, "False", Reason.DEPENDENCY_DEGRADED, text)
-    unhealthy = [
-        dependency for dependency in dependencies if dependency.state is not DependencyState.HEALTHY
-    ]
-    if unhealthy:
-        text = ", ".join(map(_unhealthy_text, unhealthy))
-        return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, text)
+    unhealthy_text = ", ".join(
+        _unhealthy_text(dependency)
+        for dependency in dependencies
+        if dependency.state is not DependencyState.HEALTHY
+    )
+    if any(dependency.state is DependencyState.DEGRADED for dependency in dependencies):
+        return Finding(kind, "False", Reason.DEPENDENCY_DEGRADED, unhealthy_text)
+    if unhealthy_text:
+        return Finding(kind, "Unknown", Reason.DEPENDENCY_UNKNOWN, unhealthy_text)
     return Finding(kind, "True", Reason.ALL_HEALTHY, _cycle_text(dependencies))
 
 
 def _unhealthy_text(dependency: DependencyStatus) -> str:
     """Return the state of a dependency as a clause; of one without a snapshot with the ways out."""
     key = f"{dependency.namespace}/{dependency.name}"
+    if dependency.state is DependencyState.DEGRADED:
+        return f"{key} is degraded"
     if dependency.state is not DependencyState.NOT_FOUND:
         return f"{key}: {dependency.state}"
     return (

@@ -8,7 +8,7 @@ from sluicegate.api.names import ConditionReason as Reason
 from sluicegate.api.names import ConditionType as Type
 from sluicegate.api.names import DecisionReason
 from sluicegate.api.slo_status import SloState
-from sluicegate.api.status import DataProductStatus, DependencyState, Summary
+from sluicegate.api.status import DataProductStatus, Summary
 from sluicegate.conditions import (
     Finding,
     report_conditions,
@@ -23,7 +23,7 @@ from sluicegate.reconcile.report.hints import with_hints
 from sluicegate.reconcile.report.traffic_status import traffic_of
 from sluicegate.reconcile.report.waiting_requests import refused_requests, waiting_requests
 from sluicegate.reconcile.traffic.allocation import share_in_force
-from sluicegate.views.needs import REVIEW_NEEDS, needs_of_status
+from sluicegate.views.needs import MINOR_NEEDS, needs_of_status
 
 _DISPLAYED_KINDS: Final = frozenset(
     {
@@ -165,16 +165,14 @@ def reason_of(status: DataProductStatus, key: tuple[str, str]) -> str:
     if (overlap := by_kind.get(Type.OPERATOR_OVERLAP)) is not None:
         return overlap.reason
     needs = needs_of_status(status, key)
-    urgent_reasons = (need.reason for need in needs if need.kind not in REVIEW_NEEDS)
+    urgent_reasons = (need.reason for need in needs if need.kind not in MINOR_NEEDS)
     reasons = (by_kind[kind].reason for kind in _REASON_ORDER if kind in by_kind)
-    signatures = (need.reason for need in needs)
-    absent = any(one.state is DependencyState.NOT_FOUND for one in status.dependencies)
+    minor_reasons = (need.reason for need in needs)
     return next(
         chain(
             urgent_reasons,
             (reason for reason in reasons if reason in _DISPLAYED_KINDS),
-            [str(Reason.DEPENDENCY_UNKNOWN)] * absent,
-            signatures,
+            minor_reasons,
         ),
         "",
     )

@@ -23,6 +23,7 @@ from sluicegate.reconcile.fleet.registry import FleetRegistry
 from sluicegate.reconcile.fleet.snapshot import ProductSnapshot, releases_of
 from sluicegate.reconcile.live.product import product_record
 from sluicegate.reconcile.report.status import report
+from sluicegate.views.needs import NeedKind, needs_of_status
 from tests.support.decisions.judged import START, candidate, parked, serving, stable
 from tests.support.decisions.rollout_world import BLOCK, RUNTIME, World, document
 
@@ -123,6 +124,7 @@ def test_status_shows_the_current_states_of_upstream_products(world):
         ((DependencyState.HEALTHY,), ("True", "AllHealthy")),
         ((DependencyState.HEALTHY, DependencyState.NOT_FOUND), ("Unknown", "DependencyUnknown")),
         ((DependencyState.UNKNOWN, DependencyState.DEGRADED), ("False", "DependencyDegraded")),
+        ((DependencyState.NOT_FOUND, DependencyState.DEGRADED), ("False", "DependencyDegraded")),
     ],
 )
 def test_one_condition_summarises_the_states_of_upstream_products(world, states, condition):
@@ -134,6 +136,9 @@ def test_one_condition_summarises_the_states_of_upstream_products(world, states,
     (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
     assert (found.status, found.reason) == condition
     absent = DependencyState.NOT_FOUND in states
+    needs = needs_of_status(status, SEARCH)
+    assert [need.kind for need in needs] == [NeedKind.DEPENDENCY] * absent
+    assert all("correct the name, or create it" in need.message for need in needs)
     assert status.summary.reason == ("DependencyUnknown" if absent else "")
 
 
