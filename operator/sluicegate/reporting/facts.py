@@ -206,9 +206,10 @@ class ReportFacts:
     @property
     def worst(self) -> float:
         """Return the largest proved change for the worse, in shares of events; 0 without one."""
-        fall_sizes = [-fall.lift.gain for fall in self.falls]
-        moves = () if self.move is None else (self.move.evolution.estimate,)
-        return max([0.0, *moves, *fall_sizes])
+        sizes = [-fall.lift.gain for fall in self.falls]
+        if self.move is not None:
+            sizes.append(self.move.evolution.estimate)
+        return max(0.0, *sizes)
 
 
 def facts_of(

@@ -81,7 +81,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
     "slo_health.window_noise": {"DAY": 24, "KNOWN_HOURS": 48, "MIN_DAYS": 3},
 }  # fmt: skip
 RECORDS = {
-    "Assessment": {"cases": 1},
+    "Assessment": {"cases": 1, "is_quiet": False},
     "ConsumerBlock": {"mixed": 0, "requests": 0, "unmarked": 0},
     "ConsumerGap": {"unread": False},
     "ConsumerReading": {"block": 0},
