@@ -150,7 +150,7 @@ async def test_failing_challengers_need_a_person_until_their_command_is_correcte
 
 
 @on_virtual_time
-async def test_failing_challengers_need_nobody_once_no_challenger_can_come(world):
+async def test_failing_challengers_need_no_person_after_the_schedule_is_removed(world):
     hourly = {**RETRAINING, "schedule": {"everySeconds": 3600}}
     key = world.apply(product(retraining=hourly))
     world.cluster.trainings[key] = Training(seconds=600, report=None)
