@@ -8,7 +8,6 @@ from typing import Final
 from sluicegate.api.review import (
     CheckState,
     DataProductReview,
-    ReviewAction,
     ReviewCheck,
     ReviewDay,
     ReviewSlo,
@@ -41,7 +40,7 @@ from sluicegate.reporting.summary import (
     missed_markets_of,
     whole_days_of,
 )
-from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.agreed_actions import AgreedAction, actions_of, carried_actions
 from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.seal import differs_from_seal
 from sluicegate.reviews.segments import Segment, segments_of
@@ -97,13 +96,14 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """A planned action: `state` is done, open, or late."""
+    """A planned action: `state` is done, open, or late; `agreed_in` is the review's name."""
 
     title: str
     owner: str
     due_date: str
     link: str
     state: str
+    agreed_in: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class ReportFacts:
         this one, by days and by period; empty with a single one.
     hours : resources reserved by its pods and trainings; None if not recorded.
     delivery : DORA's measures. segments : the period by version. brought : what new versions brought.
-    last_actions : those of the period before. open_actions : all open ones.
+    last_actions : those of the period before, and earlier ones that were open. open_actions : all open ones.
     """
 
     review: DataProductReview
@@ -225,7 +225,7 @@ def facts_of(
     ----------
     before : the review of the period before; None for the first.
     kept_reviews : all reviews until this one, the oldest first; without them, the two.
-    now : an action is late if it was due before, or before the end of the period.
+    now : an action is late if it was due before this day; without it, before the end of the period.
     """
     status = review.status
     ledgers = kept_reviews or tuple(
@@ -238,16 +238,9 @@ def facts_of(
     )
     decisions, causes = decisions_of(review)
     period = review.spec.period
-    carried_actions = () if previous_review is None else previous_review.spec.actions
-    action_by_title = {action.title: action for action in review.spec.actions}
-    end_date = local_day(max(period.end, now), status.time_zone)
-    # An action that is repeated in the next review has its state there.
-    last_actions = [
-        _action_facts(action_by_title.get(action.title, action), end_date)
-        for action in carried_actions
-    ]
-    action_facts = [_action_facts(action, end_date) for action in action_by_title.values()]
-    all_actions = {ledger.title: ledger for ledger in (*last_actions, *action_facts)}
+    agreed_actions = [actions_of(ledger) for ledger in reversed(ledgers)]
+    carried = carried_actions(agreed_actions)
+    action_by_title = {action.title: action for action in (*carried, *agreed_actions[0])}
     return ReportFacts(
         review=review,
         slos=slos,
@@ -265,15 +258,21 @@ def facts_of(
         delivery=delivery_of(review),
         segments=segments_of(review),
         brought=brought_of(review),
-        last_actions=tuple(last_actions),
-        open_actions=tuple(action for action in all_actions.values() if action.state != "done"),
+        last_actions=tuple(_action_facts(action, now or period.end) for action in carried),
+        open_actions=tuple(
+            _action_facts(action, now or period.end)
+            for action in action_by_title.values()
+            if not action.done
+        ),
         signatures=review.spec.sign_offs,
     )
 
 
-def _action_facts(action: ReviewAction, end_date: str) -> ActionFacts:
-    state = "done" if action.done else "late" if action.due_date < end_date else "open"
-    return ActionFacts(action.title, action.owner, action.due_date, str(action.link or ""), state)
+def _action_facts(action: AgreedAction, now: int) -> ActionFacts:
+    state = "done" if action.done else "late" if action.is_late(now) else "open"
+    return ActionFacts(
+        action.title, action.owner, action.due, action.link, state, action.review.name
+    )
 
 
 def _slo_facts(

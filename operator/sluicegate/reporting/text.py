@@ -250,9 +250,10 @@ def _health_checks(report: ReportFacts) -> Iterator[str]:
 
 def _people_lines(report: ReportFacts) -> Iterator[str]:
     yield ""
-    yield "## Actions from last time"
+    yield "## Actions from earlier reviews"
     yield from [
-        f"- {escape_markup(words.action_text(action))}" for action in report.last_actions
+        f"- {escape_markup(words.action_text(action))} – agreed in {action.agreed_in}"
+        for action in report.last_actions
     ] or ["None."]
     yield ""
     yield "## Actions, decisions, signatures"

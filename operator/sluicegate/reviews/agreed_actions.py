@@ -1,6 +1,6 @@
 """Actions that were agreed in reviews: which are open, and which are late. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,10 @@ _ACTIONS: Final = TypeAdapter(tuple[ReviewAction, ...])
 
 @dataclass(frozen=True, slots=True)
 class AgreedAction:
-    """One action of a review; `due` is the last day for it, in the time zone of the review."""
+    """One action of a review; `due` is the last day for it, in the time zone of the review.
+
+    `link` is where its work is tracked; empty without one.
+    """
 
     review: Key
     product: str
@@ -28,6 +31,7 @@ class AgreedAction:
     due: str
     zone: str
     done: bool
+    link: str = ""
 
     def is_late(self, now: float) -> bool:
         """Return whether it isn't done and was due before today; `now` in seconds since the epoch."""
@@ -65,13 +69,23 @@ class LateActions:
         return Finding(ConditionType.ACTIONS_LATE, "True", ConditionReason.ACTIONS_LATE, text)
 
 
-def actions_of(key: Key, review: DataProductReview) -> tuple[AgreedAction, ...]:
+def actions_of(review: DataProductReview) -> tuple[AgreedAction, ...]:
     """Return all actions of a review."""
+    key = Key(review.metadata.namespace, review.metadata.name)
     product, zone = review.spec.product_ref.name, review.status.time_zone
+    return _agreed(key, product, zone, review.spec.actions)
+
+
+def _agreed(
+    key: Key, product: str, zone: str, actions: Iterable[ReviewAction]
+) -> tuple[AgreedAction, ...]:
     return tuple(
-        AgreedAction(key, product, action.title, action.owner, action.due_date, zone, action.done)
-        for action in review.spec.actions
-    )
+        AgreedAction(
+            key, product, action.title, action.owner, action.due_date, zone, action.done,
+            str(action.link or ""),
+        )
+        for action in actions
+    )  # fmt: skip
 
 
 def open_actions(newest_first: Iterable[Iterable[AgreedAction]]) -> Iterator[AgreedAction]:
@@ -86,6 +100,22 @@ def open_actions(newest_first: Iterable[Iterable[AgreedAction]]) -> Iterator[Agr
                 titles.add(action.title)
                 if not action.done:
                     yield action
+
+
+def carried_actions(newest_first: Sequence[Sequence[AgreedAction]]) -> list[AgreedAction]:
+    """Return the actions that the newest review of a product takes over from those before.
+
+    They are all of the review before, and those of earlier ones that are open. One that the newest review
+    repeats has its state there.
+    """
+    (newest, *earlier) = newest_first
+    repeated = {action.title: action for action in newest}
+    carried = (
+        {action.title: action for action in (*earlier[0], *open_actions(earlier))}
+        if earlier
+        else {}
+    )
+    return [repeated.get(title, action) for title, action in carried.items()]
 
 
 def remaining_actions(
@@ -125,12 +155,7 @@ class ActionIndex:
             actions = _ACTIONS.validate_python(spec["actions"], strict=False, by_name=False)
         except (ValidationError, KeyError, ValueError):  # an unknown zone is a KeyError
             return
-        agreed = tuple(
-            AgreedAction(
-                key, product.name, action.title, action.owner, action.due_date, zone, action.done
-            )
-            for action in actions
-        )
+        agreed = _agreed(key, product.name, zone, actions)
         start = (spec.get("period") or {}).get("startTime", "")
         reviews = self._reviews.setdefault((product, product_ref.get("uid", "")), [])
         reviews.append((start, agreed))

@@ -298,5 +298,5 @@ def _review_facts(key: Key, review: DataProductReview) -> ReviewFacts:
         missing=tuple(role for role in status.signed_by if role not in signed_roles),
         summary=summary_of(review),
         hours=hours_of(days, trainings_ended_on(status, {day.date for day in days})),
-        actions=actions_of(key, review),
+        actions=actions_of(review),
     )

@@ -303,6 +303,30 @@ def test_open_actions_of_the_previous_period_are_carried_over():
     assert states == ["open", "late"], "by the day of the reader, once the period is over"
 
 
+def test_a_late_action_is_in_each_later_review_until_it_is_done_or_repeated():
+    def with_actions(review, *actions):
+        spec = json.dumps(document_of(review, actions=list(actions))["spec"])
+        return review.model_copy(
+            update={"spec": review.spec.model_validate_json(spec, by_name=False)}
+        )
+
+    late = {"title": "Ask the label job", "owner": "mvr", "dueDate": "2026-10-20"}
+    again = {"title": "Repeat", "owner": "acb", "dueDate": "2026-10-20"}
+    first = with_actions(sealed_month(9, wrong=0.08), late, again)
+    reviews = [first, with_actions(CALM, again | {"done": True}), WORSE]
+    now = int(datetime(2026, 12, 3, tzinfo=UTC).timestamp())
+    facts = facts_of(WORSE, reviews[1], reviews, now=now)
+    assert [(one.title, one.state, one.agreed_in) for one in facts.last_actions] == [
+        ("Repeat", "done", "pricing-2026-10"), ("Ask the label job", "late", "pricing-2026-09"),
+    ]  # fmt: skip
+    assert [one.title for one in facts.open_actions] == ["Ask the label job"]
+    for text in (markdown([facts]), page([facts], "")):
+        assert "agreed in pricing-2026-09" in text
+    ended = with_actions(WORSE, late | {"done": True})
+    facts = facts_of(ended, reviews[1], [*reviews[:2], ended], now=now)
+    assert (facts.open_actions, facts.last_actions[-1].state) == ((), "done")
+
+
 def test_the_operations_that_a_version_adds_changes_and_deprecates_are_in_the_report():
     recorded = month(11, wrong=0.08)
     recorded["status"]["versions"][0]["apiChanges"] = {

@@ -127,6 +127,10 @@ async def test_reviews_and_the_portfolio_name_missed_markets_and_actions_that_ar
         told = {one["name"]: one for one in await (await page.get("/reviews.json")).json()}
         table = await (await page.get("/reviews.csv")).text()
         first = await (await page.get("/")).text()
+        review = (await (await page.get("/reviews/pricing/pricing-2026-11.json")).json())[0]
+    assert {one["title"]: one["state"] for one in review["openActions"]} == {
+        "ask the label job": "late", "due today": "open",
+    }, "as in the lists"  # fmt: skip
     assert '<span class="Missed">AT, BE</span><small>accuracy</small>' in text
     assert told["pricing-2026-11"]["missedMarkets"] == {"accuracy": ["AT", "BE"]}
     assert "accuracy: AT, BE" in table
