@@ -72,14 +72,17 @@ class AcceptanceChange:
 class MarketLevel:
     """The state of a product in one market: the worst state of its SLOs there.
 
-    `slo` is the SLO that has it; `ratio` its share of good events there, of `total`. Without a name
-    it is only known that none is missed.
+    `slo` is the SLO that has it; `ratio` its share of good events there, of `total`, with its 95 %
+    `interval`; `required` the least share. Without a name it is only known that none is missed.
     """
 
     state: SloState
     slo: str = ""
     ratio: float | None = None
     total: int = 0
+    interval: tuple[float, ...] = ()
+    required: float | None = None
+    budget_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +424,9 @@ def levels_by_market(
             slo.name,
             None if market.ratio is None else float(market.ratio),
             market.total,
+            tuple(map(float, market.interval)),
+            None if market.limit is None else float(market.limit),
+            None if market.budget_remaining is None else float(market.budget_remaining),
         )
         for market in slo.markets
     }

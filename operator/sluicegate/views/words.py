@@ -1,6 +1,7 @@
 """The words of states: what each is called, and how well it is; the standard library alone."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -84,6 +85,23 @@ DEGRADATION_OVER_TEXT: Final = (
     "That is over: the product was healthy at the last refresh of its status."
 )
 """What is said beside a last decision whose cause has ended."""
+
+
+def no_verdict_text(
+    required: float | None, interval: Sequence[float], budget_left: float | None
+) -> str:
+    """Return what is known of an SLO in a market that is neither met nor missed.
+
+    Parameters
+    ----------
+    required : least share of good events. interval : 95 % interval of its share; empty without events.
+    budget_left : share of the error budget; negative when overspent.
+    """
+    if required is not None and interval and interval[-1] < required:
+        return "below what is required, not shown to last"
+    if budget_left is not None and budget_left < 0:
+        return "budget overspent, no miss shown now"
+    return "no miss shown"
 
 
 def tone_of(state: object) -> Tone:

@@ -166,8 +166,6 @@ def _market_row(
     )
     recent_count = summed(day_count for _, day_count in days[-BUDGET_DAYS:])
     ratio = share_of(day_total)
-    if ratio is None and state is SloState.MET:
-        state = SloState.UNKNOWN
     return SloMarketRow(
         market=market,
         state=state,

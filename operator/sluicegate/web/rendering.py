@@ -29,7 +29,13 @@ from sluicegate.views.approval_texts import absent_consumer_text
 from sluicegate.views.needs import LABELS
 from sluicegate.views.numbers import duration, percent, points, points_number
 from sluicegate.views.product_facts import decision_has_ended
-from sluicegate.views.words import DEGRADATION_OVER_TEXT, Tone, label, tone_of
+from sluicegate.views.words import (
+    DEGRADATION_OVER_TEXT,
+    Tone,
+    label,
+    no_verdict_text,
+    tone_of,
+)
 from sluicegate.web.drawing import bullet_of
 from sluicegate.web.figure_cache import FigureCache
 
@@ -62,7 +68,7 @@ class Pages:
             words=words, absent_text=absent_consumer_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
             url_of=url_of, with_query=with_query, figure=FigureCache(self._figure).figure, small_chart=small_chart,
             chart=chart, point_texts=point_texts, value_text=value_text, mark_text=mark_text, signs=SIGN_LEGEND,
-            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=DEGRADATION_OVER_TEXT,
+            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=DEGRADATION_OVER_TEXT, no_verdict=no_verdict_text,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
