@@ -23,7 +23,7 @@ from sluicegate.policy.slo_health.messages import capitalised
 from sluicegate.policy.slo_health.serving_skew import SkewComparison, compare, score_of
 from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.lift import change_text
-from sluicegate.views.numbers import duration, events, percent, points
+from sluicegate.views.numbers import duration, events, percents, points
 
 _FOR_A_DEGRADED_SLO: Final = frozenset({Reason.MODEL_DECAY, Reason.MODEL_TOO_SLOW})
 
@@ -345,10 +345,13 @@ def _start_trained(
 def _comparison_text(verdict: holdout_gate.HoldOut) -> str:
     assert verdict.difference is not None
     difference = verdict.difference
+    candidate_text, stable_text = percents(
+        1 - (verdict.candidate.ratio or 0.0), 1 - (verdict.stable.ratio or 0.0)
+    )
     return (
-        f"on the hold-out its {verdict.slo} is {percent(1 - (verdict.candidate.ratio or 0.0))}"
+        f"on the hold-out its {verdict.slo} is {candidate_text}"
         f" ({events(verdict.candidate.total)}) against stable's"
-        f" {percent(1 - (verdict.stable.ratio or 0.0))} ({events(verdict.stable.total)}): it"
+        f" {stable_text} ({events(verdict.stable.total)}): it"
         f" {change_text(-difference.estimate, -difference.upper, -difference.lower)}; a fall of up to"
         f" {points(verdict.margin)} is allowed"
     )

@@ -122,7 +122,7 @@ def description(line: EvolutionLine) -> str:
     for number, series in enumerate(line.series):
         name = f"{series}: " if len(line.series) > 1 else ""
         end_values = (
-            value_text(line, point_value.values[number])
+            value_text(line, point_value.values[number], point_value.objective)
             for point_value in (first_point, last_point)
         )
         text_parts.append(f"{name}from {' to '.join(end_values)}")

@@ -309,7 +309,7 @@ def _markets(report: ReportFacts) -> Iterator[str]:
             words.slo_subject(slo),
             facts.market,
             words.count_text(facts.count, facts.required),
-            words.interval_text(facts.interval or ()),
+            words.interval_text(facts.interval or (), facts.required),
             percent(facts.required),
             words.budget_text(facts.budget_left),
             facts.state,

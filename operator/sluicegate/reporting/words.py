@@ -29,15 +29,15 @@ from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.stats.evolution import Evolution, PeriodChange
 from sluicegate.views.lift import arms_text, falls_text, lift_text, market_texts
-from sluicegate.views.numbers import NO_VALUE, duration, events, percent, points, points_number
+from sluicegate.views.numbers import NO_VALUE, change_numbers, duration, events, percent
 from sluicegate.views.resource_hours import CPU, MEMORY, ResourceHours
 from sluicegate.views.trials import tried_text
 from sluicegate.views.words import as_words
 
 _STATE_TEXTS: Final = {
-    PeriodChange.WORSE: "worse by {size} [{low}, {high}]",
-    PeriodChange.BETTER: "better by {size} [{low}, {high}]",
-    PeriodChange.NO_EVIDENCE: "no evidence of a change [{low}, {high}]",
+    PeriodChange.WORSE: "worse by {size} points {interval}",
+    PeriodChange.BETTER: "better by {size} points {interval}",
+    PeriodChange.NO_EVIDENCE: "no evidence of a change {interval}",
     PeriodChange.TOO_FEW: "too few events",
 }
 _WHOLE_PERCENT_FROM: Final = 10
@@ -229,11 +229,12 @@ def _slo_sentence(slo: SloChange) -> str:
     text_parts = text_parts if is_missed else []
     evolution = slo.against_before
     if evolution.change in {PeriodChange.WORSE, PeriodChange.BETTER}:
-        change_word = evolution.change.lower()
-        text_parts.append(f"got {change_word} by {points(abs(evolution.estimate))}")
+        text_parts.append(f"got {change_text(evolution)}")
     elif slo.against_original.change is PeriodChange.WORSE:
-        size = points(slo.against_original.estimate)
-        text_parts.append(f"is worse by {size} than at its first acceptance")
+        size_text, interval_text = _evolution_numbers(slo.against_original)
+        text_parts.append(
+            f"is worse by {size_text} points {interval_text} than at its first acceptance"
+        )
     return f"{slo_subject(slo)} {' and '.join(text_parts)}" if text_parts else ""
 
 
@@ -335,14 +336,12 @@ def market(facts: MarketFacts) -> str:
     if facts.interval is None:
         return "no events"
     state = "no verdict" if facts.state == UNKNOWN_STATE else facts.state.lower()
-    return (
-        f"{count_text(facts.count, facts.required)}, 95 %: {interval_text(facts.interval)}: {state}"
-    )
+    return f"{count_text(facts.count, facts.required)}, 95 %: {interval_text(facts.interval, facts.required)}: {state}"
 
 
-def interval_text(share_bounds: Sequence[float]) -> str:
-    """Return the bounds of a share, e.g. 84.1 % to 88.9 %."""
-    return " to ".join(map(percent, share_bounds))
+def interval_text(share_bounds: Sequence[float], required: float | None = None) -> str:
+    """Return the bounds of a share, e.g. 84.1 % to 88.9 %; their digits show on which side of `required` they lie."""
+    return " to ".join(percent(share_bound, required) for share_bound in share_bounds)
 
 
 def missed_time_texts(facts: MarketFacts, zone: str) -> str:
@@ -358,16 +357,13 @@ def missed_time_texts(facts: MarketFacts, zone: str) -> str:
 
 
 def change_text(evolution: Evolution) -> str:
-    """Return a change in percentage points with its 95 % interval, as bad events of all events."""
-    direction_sign = -1 if evolution.change is PeriodChange.BETTER else 1
-    smaller_change, larger_change = sorted(
-        (direction_sign * evolution.lower, direction_sign * evolution.upper)
-    )
-    return _STATE_TEXTS[evolution.change].format(
-        size=points(abs(evolution.estimate)),
-        low=points_number(smaller_change),
-        high=points_number(larger_change),
-    )
+    """Return a change in percentage points with its 95 % interval, which is of a gain where it includes 0."""
+    size_text, interval_text = _evolution_numbers(evolution)
+    return _STATE_TEXTS[evolution.change].format(size=size_text, interval=interval_text)
+
+
+def _evolution_numbers(evolution: Evolution) -> tuple[str, str]:
+    return change_numbers(-evolution.estimate, -evolution.upper, -evolution.lower)
 
 
 def budget_text(budget_left: float | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference
-from sluicegate.views.numbers import events, percent, points, points_number
+from sluicegate.views.numbers import change_numbers, events, percent, points
 
 SINCE_FIRST_ACCEPTANCE: Final = "since the first acceptance"
 
@@ -73,14 +73,19 @@ def initial_distance(
 
 
 def distance_text(drop: float, lower: float | None, upper: float | None) -> str:
-    """Return a distance in words; an interval that includes 0 is no evidence of one.
+    """Return a distance in words, with its interval; one that includes 0 is no evidence of a distance."""
+    return " ".join(filter(None, distance_parts(drop, lower, upper)))
+
+
+def distance_parts(drop: float, lower: float | None, upper: float | None) -> tuple[str, str]:
+    """Return a distance in words, and its interval; empty for one without an interval.
 
     The interval is of the amount by which it is worse or better; without evidence, of a gain.
     """
-    amount_text = f"{'worse' if drop > 0 else 'better'} by {points(abs(drop))}"
+    comparison = "worse by" if drop > 0 else "better by"
     if lower is None or upper is None:
-        return amount_text
+        return f"{comparison} {points(abs(drop))}", ""
+    size_text, interval_text = change_numbers(-drop, -upper, -lower)
     if lower <= 0 <= upper:
-        return f"no evidence of a change [{points_number(-upper)}, {points_number(-lower)}]"
-    least, greatest = sorted((abs(lower), abs(upper)))
-    return f"{amount_text} [{points_number(least)}, {points_number(greatest)}]"
+        return "no evidence of a change", interval_text
+    return f"{comparison} {size_text} points", interval_text

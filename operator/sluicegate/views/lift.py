@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference, quantile
-from sluicegate.views.numbers import events, interval_digits, percent
+from sluicegate.views.numbers import change_numbers, events, percents, points_digits, points_text
 
 _LATENCY_KIND: Final = "latency"
 """Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""
@@ -139,15 +139,11 @@ def change_text(gain: float, lower: float, upper: float, *, indicator: str = "")
     rise_word, fall_word = (
         ("improved", "worsened") if indicator == _LATENCY_KIND else ("rose", "fell")
     )
-    digits = _interval_digits(lower, upper)
+    size_text, interval_text = change_numbers(gain, lower, upper)
     if lower > 0 or upper < 0:
         verb = rise_word if gain > 0 else fall_word
-        smaller_change, larger_change = sorted((abs(lower), abs(upper)))
-        return f"{verb} by {_points_text(abs(gain), digits)} points [{_points_text(smaller_change, digits)}, {_points_text(larger_change, digits)}]"
-    return (
-        f"shows no proved change: {_signed_text(gain, digits)} points"
-        f" [{_signed_text(lower, digits)}, {_signed_text(upper, digits)}]"
-    )
+        return f"{verb} by {size_text} points {interval_text}"
+    return f"shows no proved change: {size_text} points {interval_text}"
 
 
 def market_texts(lifts: Iterable[Lift], main: Lift | None = None) -> tuple[str, ...]:
@@ -205,12 +201,10 @@ def lift_document(lift: Lift) -> dict[str, object]:
 
 def short_lift(lift: Lift) -> str:
     """Return a change for a table: accuracy +15.0 [14.3, 15.7], or hold-out accuracy +15.0 [14.3, 15.7]."""
-    digits = _interval_digits(lift.lower, lift.upper)
-    lower_text, upper_text = (
-        _points_text(interval_bound, digits) for interval_bound in (lift.lower, lift.upper)
-    )
+    digits = points_digits(lift.lower, lift.upper)
+    lower_text, upper_text = (points_text(bound, digits) for bound in (lift.lower, lift.upper))
     name = f"hold-out {lift.slo}" if lift.hold_out else lift.slo
-    return f"{name} {_signed_text(lift.gain, digits)} [{lower_text}, {upper_text}]"
+    return f"{name} {points_text(lift.gain, digits, signed=True)} [{lower_text}, {upper_text}]"
 
 
 def brought_text(lifts: Sequence[Lift], main: Lift | None) -> str:
@@ -221,28 +215,9 @@ def brought_text(lifts: Sequence[Lift], main: Lift | None) -> str:
 
 def arms_text(lift: Lift, reference: str = "stable's") -> str:
     """Return the shares of good events of both versions: 92.0 % (n=699) against stable's 77.0 % (n=700)."""
+    arms = (lift.candidate, lift.stable)
+    shares = percents(*(1 - bad / total for bad, total in arms))
     candidate_text, stable_text = (
-        _good_share_text(*counts) for counts in (lift.candidate, lift.stable)
+        f"{share} ({events(total)})" for share, (_, total) in zip(shares, arms, strict=True)
     )
     return f"{candidate_text} against {reference} {stable_text}"
-
-
-def _good_share_text(bad_count: int, total: int) -> str:
-    return f"{percent(1 - bad_count / total)} ({events(total)})"
-
-
-def _interval_digits(lower: float, upper: float) -> int:
-    """Return the digits of points that an interval's width allows and that distinguish its bounds."""
-    width = upper - lower
-    default_digits = 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
-    return interval_digits(100 * lower, 100 * upper, default_digits)
-
-
-def _points_text(difference: float, digits: int) -> str:
-    text = f"{100 * difference:.{digits}f}"
-    return text.removeprefix("-") if not float(text) else text
-
-
-def _signed_text(difference: float, digits: int) -> str:
-    text = _points_text(difference, digits)
-    return text if text.startswith("-") or not float(text) else f"+{text}"

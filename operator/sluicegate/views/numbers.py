@@ -48,8 +48,20 @@ def share_digits(ratio: float) -> int:
     return 1 if distance >= 0.01 else 2 if distance >= 0.001 else 3  # noqa: PLR2004 - digits by size
 
 
+def percents(*ratios: float) -> tuple[str, ...]:
+    """Return shares that are compared with each other in percent, with the digits that the closest ones need."""
+    texts = [percent(ratio, other) for ratio in ratios for other in ratios]
+    digits = max(len(text.removesuffix(" %").partition(".")[2]) for text in texts)
+    return tuple(f"{100 * ratio:z.{digits if share_digits(ratio) else 0}f} %" for ratio in ratios)
+
+
 def interval_digits(lower: float, upper: float, minimum_digits: int) -> int:
-    """Return `minimum_digits` digits after the point, or as many as a bound needs that would be printed as 0."""
+    """Return `minimum_digits` digits after the point, or as many as an interval needs that excludes 0.
+
+    Without them, a bound would be printed as 0; one of an interval that includes 0 may be.
+    """
+    if lower < 0 < upper:
+        return minimum_digits
     nonzero_bounds = [abs(interval_bound) for interval_bound in (lower, upper) if interval_bound]
     for digits in range(minimum_digits, _MAX_DIGITS + 1):
         if all(round(interval_bound, digits) for interval_bound in nonzero_bounds):
@@ -57,14 +69,36 @@ def interval_digits(lower: float, upper: float, minimum_digits: int) -> int:
     return minimum_digits
 
 
-def points_number(difference: float) -> str:
-    """Return a difference of two shares in percentage points, without the word: 3, 0.4."""
-    return f"{100 * difference:.3g}"
+def points_digits(lower: float, upper: float) -> int:
+    """Return the digits of points that the width of an interval of shares allows."""
+    width = upper - lower
+    default_digits = 1 if width >= 0.01 else 2 if width >= 0.001 else 3  # noqa: PLR2004 - digits by size
+    return interval_digits(100 * lower, 100 * upper, default_digits)
+
+
+def points_text(difference: float, digits: int, *, signed: bool = False) -> str:
+    """Return a difference of two shares in points, without the word: -3.0, or +3.0 with `signed`."""
+    text = f"{100 * difference:z.{digits}f}"
+    return f"+{text}" if signed and float(text) > 0 else text
+
+
+def change_numbers(gain: float, lower: float, upper: float) -> tuple[str, str]:
+    """Return a change of a share and its 95 % interval in points, e.g. 15.0 and [14.3, 15.7].
+
+    They are the sizes of a change whose interval excludes 0; else they have signs: +12.0 and [-3.0, +27.0].
+    """
+    digits = points_digits(lower, upper)
+    if lower <= 0 <= upper:
+        numbers = [points_text(one, digits, signed=True) for one in (gain, lower, upper)]
+    else:
+        bounds = sorted((abs(lower), abs(upper)))
+        numbers = [points_text(one, digits) for one in (abs(gain), *bounds)]
+    return numbers[0], f"[{numbers[1]}, {numbers[2]}]"
 
 
 def points(difference: float) -> str:
-    """Return a difference of two shares: 3 points, 0.4 points, 1 point."""
-    number = points_number(difference)
+    """Return a size that a spec allows or a method finds: 3 points, 0.4 points, 1 point."""
+    number = f"{100 * difference:.3g}"
     return f"{number} point" if number == "1" else f"{number} points"
 
 

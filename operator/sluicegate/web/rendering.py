@@ -26,8 +26,9 @@ from sluicegate.reporting.line_chart import (
 from sluicegate.reviews.periods import local_day, local_minute
 from sluicegate.stats.counts import Count
 from sluicegate.views.approval_texts import absent_consumer_text
+from sluicegate.views.initial import distance_parts
 from sluicegate.views.needs import LABELS
-from sluicegate.views.numbers import duration, percent, points, points_number
+from sluicegate.views.numbers import duration, percent
 from sluicegate.views.product_facts import decision_has_ended
 from sluicegate.views.words import (
     DEGRADATION_OVER_TEXT,
@@ -59,7 +60,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            age=self.age, moment=time_text, badge=badge, points=points, in_points=points_number,
+            age=self.age, moment=time_text, badge=badge,
             percent=percent, budget=words.budget_text, safe_url=safe_url, tone=tone_of,
             said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda first_map, second_map: {**first_map, **{str(key): value for key, value in second_map.items()}},
         )  # fmt: skip
@@ -68,7 +69,7 @@ class Pages:
             words=words, absent_text=absent_consumer_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,
             url_of=url_of, with_query=with_query, figure=FigureCache(self._figure).figure, small_chart=small_chart,
             chart=chart, point_texts=point_texts, value_text=value_text, mark_text=mark_text, signs=SIGN_LEGEND,
-            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=DEGRADATION_OVER_TEXT, no_verdict=no_verdict_text,
+            day=local_day, minute=local_minute, decision_has_ended=decision_has_ended, over=DEGRADATION_OVER_TEXT, no_verdict=no_verdict_text, distance=distance_parts,
         )  # fmt: skip
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def test_each_reported_change_has_its_interval():
     assert "no evidence of a change" in change_text(availability.against_before)
     assert comparison_text(availability.against_original, availability.original) == "–"
     assert re.match(
-        r"Accuracy missed its objective \([\d.]+ % of 88\.0 %\) and got worse by [\d.]+ points\. ",
+        r"Accuracy missed its objective \([\d.]+ % of 88\.0 %\) and got worse by [\d.]+ points \[[\d.]+, [\d.]+\]\. ",
         report_sentence(facts),
     )
     assert "1 retraining (model decay) and 1 promotion" in report_sentence(facts)

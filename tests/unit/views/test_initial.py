@@ -24,12 +24,19 @@ def promoted(**baseline):
 @pytest.mark.parametrize(
     ("drop", "lower", "upper", "text"),
     [
-        (0.04, 0.03, 0.05, "worse by 4 points [3, 5]"),
-        (-0.04, -0.05, -0.03, "better by 4 points [3, 5]"),
-        (0.01, -0.01, 0.03, "no evidence of a change [-3, 1]"),
+        (0.04, 0.03, 0.05, "worse by 4.0 points [3.0, 5.0]"),
+        (-0.04, -0.05, -0.03, "better by 4.0 points [3.0, 5.0]"),
+        (0.01, -0.01, 0.03, "no evidence of a change [-3.0, +1.0]"),
+        (0.05, -0.000101, 0.107, "no evidence of a change [-10.7, 0.0]"),
         (0.04, None, None, "worse by 4 points"),
     ],
-    ids=["a fall", "a gain", "an interval with 0 proves nothing", "without an interval"],
+    ids=[
+        "a fall",
+        "a gain",
+        "an interval with 0 proves nothing",
+        "the width gives the digits",
+        "without an interval",
+    ],
 )
 def test_the_distance_from_the_first_acceptance_has_its_interval(drop, lower, upper, text):
     assert distance_text(drop, lower, upper) == text
@@ -72,8 +79,8 @@ def test_the_plugin_prints_both_distances_below_the_slo():
     shown = lines(promoted())
     place = next(n for n, one in enumerate(shown) if one.startswith("SLO accuracy"))
     assert shown[place + 1] == (
-        "  since acceptance: worse by 3.9 points [1.8, 6];"
-        " since the first acceptance (v1: 91.8 %, n=10,500): worse by 7.6 points [5.57, 9.83]"
+        "  since acceptance: worse by 3.9 points [1.8, 6.0];"
+        " since the first acceptance (v1: 91.8 %, n=10,500): worse by 7.6 points [5.6, 9.8]"
     )
     assert distance_line({"name": "a"}, None) == ""
 
@@ -83,7 +90,7 @@ async def test_the_pages_show_both_distances_and_sort_by_the_one_from_the_first_
         for path in ("/", "/products/pricing/pricing"):
             text = await (await page.get(path)).text()
             assert "worse by 3.9 points" in text
-            assert "worse by 7.6 points [5.57, 9.83]</span>; v1: 91.8 %, n=10,500" in text
+            assert "worse by 7.6 points [5.6, 9.8]</span>; v1: 91.8 %, n=10,500" in text
         told = await (await page.get("/portfolio.json?sort=initial")).json()
         table = await (await page.get("/portfolio.csv?sort=initial")).text()
     assert [one["name"] for one in told["products"]] == ["pricing", "eta"]

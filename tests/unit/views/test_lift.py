@@ -71,12 +71,18 @@ def test_a_wide_interval_around_0_is_no_proof_of_equality():
     [
         (0.01, 0.0003, 0.02, "rose by 1.00 points [0.03, 2.00]"),
         (-0.01, -0.02, -0.0003, "fell by 1.00 points [0.03, 2.00]"),
-        (0.01, -0.00004, 0.02, "shows no proved change: +1.000 points [-0.004, +2.000]"),
+        (0.01, -0.00004, 0.02, "shows no proved change: +1.0 points [0.0, +2.0]"),
         (0.01, 1e-12, 0.02, "rose by 1.0 points [0.0, 2.0]"),
     ],
 )
-def test_a_nonzero_bound_is_not_printed_as_0(gain, lower, upper, words):
+def test_a_bound_is_printed_as_0_only_if_the_interval_includes_0(gain, lower, upper, words):
     assert change_text(gain, lower, upper) == words
+
+
+def test_both_versions_have_the_digits_that_their_difference_needs():
+    lift = lift_of("availability", (5, 4800), (98, 100_000))
+    assert lift is not None
+    assert arms_text(lift) == "99.896 % (n=4,800) against stable's 99.902 % (n=100,000)"
 
 
 def test_the_interval_of_a_gain_uses_independent_events():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.views.numbers import age, duration, events, percent, points
+from sluicegate.views.numbers import age, duration, events, percent, percents, points
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,19 @@ def test_a_share_that_differs_from_its_objective_is_not_printed_as_the_objective
     ratio, objective, text
 ):
     assert percent(ratio, objective) == text
+
+
+@pytest.mark.parametrize(
+    ("ratios", "texts"),
+    [
+        ((0.999, 0.99902), ("99.900 %", "99.902 %")),
+        ((0.92, 0.77), ("92.0 %", "77.0 %")),
+        ((1.0, 0.995), ("100 %", "99.50 %")),
+        ((0.9, 0.9), ("90.0 %", "90.0 %")),
+    ],
+)
+def test_shares_that_are_compared_have_the_same_digits_and_differ_if_they_do(ratios, texts):
+    assert percents(*ratios) == texts
 
 
 @pytest.mark.parametrize(
