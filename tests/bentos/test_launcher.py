@@ -236,3 +236,29 @@ def test_a_folder_without_a_bento_fails_with_one_sentence(tmp_path: Path):
         f"can't serve {tmp_path}: {tmp_path} is not a bento: bento.yaml can't be read"
         " (No such file or directory); give the folder or file that `bentoml export` writes"
     )
+
+
+def test_a_service_with_a_server_of_its_own_is_refused_with_the_way_out(tmp_path: Path):
+    (tmp_path / "service.py").write_text(
+        "import bentoml\n"
+        "image = bentoml.images.Image(lock_python_packages=False).python_packages('numpy')\n"
+        "@bentoml.service(image=image)\n"
+        "class Llm:\n"
+        "    def __command__(self): return ['vllm']\n"
+    )
+    bento = tmp_path / "home/bentos/llm/v1"
+
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=tmp_path,
+            env=bento_environment(tmp_path / "home"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert ran("bentoml", "build", "--version", "v1").returncode == 0
+    ended = ran("sluicegate_service.launcher", str(bento))
+    assert ended.returncode == 1
+    assert f"can't serve {bento}: Llm starts a server of its own" in ended.stderr

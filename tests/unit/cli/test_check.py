@@ -94,15 +94,26 @@ def test_check_uses_the_packages_of_the_given_runtime_image(tmp_path: Path, caps
     assert main(["check", str(bento), "--constraints", str(tmp_path / "c.txt")]) == 0
 
 
-def test_check_reports_a_service_that_starts_its_own_server(tmp_path: Path, capsys):
+@pytest.mark.parametrize(
+    ("decorator", "body", "field"),
+    [
+        ("@bentoml.service", "__command__ = ['vllm']", "__command__"),
+        ("@bentoml.service", "def __command__(self): return ['vllm']", "__command__"),
+        ("@bentoml.service(cmd=['vllm'])", "pass", "cmd"),
+    ],
+    ids=["an attribute", "a method", "an option"],
+)
+def test_check_reports_a_service_that_starts_its_own_server(
+    decorator: str, body: str, field: str, tmp_path: Path, capsys
+):
     bento = a_bento(tmp_path / "b")
-    source = "import bentoml\n@bentoml.service\nclass Llm:\n    __command__ = ['vllm']\n"
+    source = f"import bentoml\n{decorator}\nclass Llm:\n    {body}\n"
     (bento / "src/service.py").write_text(source)
 
     code, (line,) = checked(capsys, bento)
 
     assert code == 1
-    assert line.startswith("error: src/service.py: Llm.__command__: starts a server of its own")
+    assert line.startswith(f"error: src/service.py: Llm.{field}: starts a server of its own")
 
 
 @pytest.mark.parametrize(
@@ -299,6 +310,53 @@ def test_check_reads_packages_from_an_image_defined_in_code(tmp_path: Path, caps
     )
 
 
+PROJECT = """
+[project]
+dependencies = ["numpy", "prophet==1.1"]
+
+[tool.bentoml.build]
+service = "service.py:Words"
+"""
+BESIDE_A_BUILD_FILE = """
+import bentoml
+
+image = bentoml.images.Image(lock_python_packages=False).requirements_file("requirements.txt").python_packages("spacy")
+
+
+@bentoml.service(image=image)
+class Words:
+    pass
+"""
+
+
+def test_check_reads_packages_of_a_build_file_and_of_the_image_in_code_as_bentoml_adds_them(
+    tmp_path: Path, capsys
+):
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "requirements.txt").write_text("vllm==0.11.0\n")
+    (tmp_path / "service.py").write_text(BESIDE_A_BUILD_FILE)
+
+    code, lines = checked(capsys, tmp_path)
+
+    assert code == 1
+    assert [line.partition(" is ")[0] for line in lines] == [
+        "error: pyproject.toml: python.packages: prophet:",
+        "error: service.py: python.packages: spacy:",
+        "error: service.py: python.packages: vllm:",
+    ]
+
+
+def test_check_refers_to_the_built_bento_for_packages_of_a_uv_lock(tmp_path: Path, capsys):
+    (tmp_path / "pyproject.toml").write_text(PROJECT.replace('"prophet==1.1"', '"pandas"'))
+    text = BESIDE_A_BUILD_FILE.replace('requirements_file("requirements.txt")', "uv_lock()")
+    (tmp_path / "service.py").write_text(text.replace('.python_packages("spacy")', ""))
+
+    code, lines = checked(capsys, tmp_path)
+
+    assert code == 0
+    assert lines[0].startswith("note: service.py: Image.uv_lock: has the packages of uv.lock")
+
+
 SYSTEM = """
 import bentoml
 
@@ -449,6 +507,19 @@ def test_check_of_a_project_names_what_its_services_configure_and_a_pod_does_not
         "Tags: resources: have no effec",
         "parts/tags.py: Tags.tag: batch",
     ]
+
+
+def test_check_of_a_project_reads_services_in_a_package(tmp_path: Path, capsys):
+    folder = a_project(tmp_path, "service: service:Notes\n")
+    (folder / "service.py").write_text(NOTES.replace("parts.tags", "parts"))
+    (folder / "parts/__init__.py").write_text("from .tags import Tags\n")
+    server = TAGS.replace("@bentoml.api(batchable=True)\n    def tag", "def __command__")
+    (folder / "parts/tags.py").write_text(server)
+
+    code, (line, *_) = checked(capsys, folder)
+
+    assert code == 1
+    assert line.startswith("error: parts/tags.py: Tags.__command__: starts a server of its own")
 
 
 @pytest.mark.parametrize("service", ["service:Notes", "service.py"])

@@ -22,6 +22,11 @@ MOST_NODES = 100_000
 """Most values in a bento.yaml, those that aliases repeat included."""
 
 
+OWN_SERVER: Final = (
+    "starts a server of its own, whose requests can't be counted: define the API with @bentoml.api,"
+    " and call the server from there"
+)
+"""Why a service with `__command__` or `cmd` isn't served."""
 _BASE_PACKAGES: Final = "ca-certificates gnupg2 bash build-essential git"
 """Packages that BentoML installs in each of its images."""
 

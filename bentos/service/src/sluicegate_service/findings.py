@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.tags import compatible_tags, cpython_tags
 
-from sluicegate_service.bentos import BentoInvalid, require_models
+from sluicegate_service.bentos import OWN_SERVER, BentoInvalid, require_models
 from sluicegate_service.constraints import PYTHON, PYTHONS, markers, python_of
 from sluicegate_service.requirements import compare, requirements_in
 from sluicegate_service.wheels import versions, wheels_of
@@ -154,11 +154,10 @@ def old_services(path: Path) -> Iterator[Finding]:
 
 def own_servers(path: Path) -> Iterator[Finding]:
     """Yield services of a source file that start a server of their own."""
-    for name in _commands(path):
+    for name, field in _commands(path):
         yield Finding.error(
-            f"{path.name}: {name}.__command__",
-            "starts a server of its own, whose requests can't be counted: define the API with"
-            " @bentoml.api, and call the server from there",
+            f"{path.name}: {name}.{field}",
+            OWN_SERVER,
         )
 
 
@@ -289,17 +288,26 @@ def _entry(bento: Bento) -> Iterator[Finding]:
             yield replace(finding, where=f"{parent}/{finding.where}")
 
 
-def _commands(path: Path) -> Iterator[str]:
-    """Yield the services of a source file that start a command instead of answering themselves."""
-    for node, _ in service_classes(path):
-        assigned = {
-            ast.unparse(target)
+def _commands(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the services of a source file that start a command instead of answering themselves, with its field."""
+    for node, name in service_classes(path):
+        bound = {
+            text
             for statement in node.body
-            if isinstance(statement, ast.Assign)
-            for target in statement.targets
+            for text in (
+                getattr(statement, "name", ""),
+                *map(ast.unparse, getattr(statement, "targets", ())),
+            )
         }
-        if "__command__" in assigned:
-            yield node.name
+        options = {
+            keyword.arg
+            for decorator in node.decorator_list
+            for keyword in getattr(decorator, "keywords", ())
+        }
+        if "__command__" in bound:
+            yield name, "__command__"
+        elif "cmd" in options:
+            yield name, "cmd"
 
 
 def runtime_tags(machine: str = "x86_64", python: str = PYTHON) -> frozenset[Tag]:

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from sluicegate_service.bentos import BentoInvalid, read_bento, require_models
+from sluicegate_service.bentos import OWN_SERVER, BentoInvalid, read_bento, require_models
 from sluicegate_service.environment import LOG
 from sluicegate_service.keys import KeyFiles
 from sluicegate_service.layers import (
@@ -173,6 +173,8 @@ def _load_service(folder: Path) -> Any:
         raise LaunchError(f"{error}; are its requirements in the runtime image?") from error
     if not hasattr(service, "to_asgi"):
         raise LaunchError("it defines no service with @bentoml.service: use BentoML 1.2 or later")
+    if service.has_custom_command():
+        raise LaunchError(f"{service.name} {OWN_SERVER}")
     return service
 
 

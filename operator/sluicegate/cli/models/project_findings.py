@@ -3,6 +3,7 @@
 import ast
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ from sluicegate_service.findings import (
     image_command,
     old_services,
     own_servers,
+    parsed,
     unsupported_python,
 )
-from sluicegate_service.requirements import Requirements, compare, parse_requirements
+from sluicegate_service.requirements import Mismatch, Requirements, compare, parse_requirements
 
 BUILD_FILES: Final = ("bentofile.yaml", "pyproject.toml")
 SERVICE_FILE: Final = "service.py"
@@ -44,33 +46,84 @@ def project_findings(
         yield Finding.error(name, "can't be read: correct its syntax")
         return
     yield from _service(folder, name, options)
-    for field, command in _image_commands(options):
-        place = "image" if name == SERVICE_FILE else "docker"
-        yield image_command(f"{name}: {place}.{field}", command)
-    python = options.get("python") or {}
-    stated_version = str((options.get("docker") or {}).get("python_version") or "")
-    yield from unsupported_python(f"{name}: docker.python_version", stated_version)
-    version = python_of(stated_version)
-    try:
-        requirements = parse_requirements(_requirements(folder, python), markers(version))
-    except (OSError, BentoInvalid) as error:
-        yield Finding.error(f"{name}: python", f"{error}")
-        return
-    for mismatch in compare(Requirements(tuple(requirements)), packages(version).get):
-        other = "use its version (`sluicegate runtime-constraints`), or " * bool(mismatch.installed)
-        yield Finding.error(
-            f"{name}: python.packages: {mismatch.name}",
-            f"is {mismatch.required}, and the runtime has {mismatch.installed or 'nothing'}: {other}build a runtime image with the bento's"
-            " packages (`sluicegate runtime-image`)",
+    sources = {name: options}
+    file = folder / f"{_target(options)[1]}.py"
+    if name != SERVICE_FILE and (code := _code_options(file)):
+        sources[str(file.relative_to(folder))] = code  # BentoML adds the packages of both
+    for source, part in sources.items():
+        for field, command in _image_commands(part):
+            yield image_command(f"{source}: {_section(source)}.{field}", command)
+    source, python = _stated(sources, "docker", "python_version")
+    yield from unsupported_python(f"{source}: docker.python_version", str(python or ""))
+    version = python_of(str(python or ""))
+    yield from _package_findings(folder, sources, version, packages(version))
+
+
+def _package_findings(
+    folder: Path,
+    sources: Mapping[str, Mapping[str, Any]],
+    version: str,
+    packages: Mapping[str, str],
+) -> Iterator[Finding]:
+    """Yield required packages that the runtime of a Python lacks, and how the bento would lock them."""
+    found: dict[str, Finding] = {}
+    is_locked = False
+    for source, options in sources.items():
+        python = options.get("python") or {}
+        try:
+            text = _requirements(folder, python, is_code=source.endswith(".py"))
+            requirements = parse_requirements(text, markers(version))
+        except (OSError, ValueError, BentoInvalid) as error:
+            yield Finding.error(f"{source}: python", f"{error}")
+            return
+        is_locked |= bool(requirements)
+        for mismatch in compare(Requirements(tuple(requirements)), packages.get):
+            found.setdefault(mismatch.name, _mismatch(source, mismatch))
+    yield from found.values()
+    source, locks = _stated(sources, "python", "lock_packages")
+    if is_locked and locks is not False:
+        yield _locked(source)
+    if _stated(sources, "python", "uv_lock")[1]:
+        yield Finding.note(
+            f"{source}: Image.uv_lock",
+            "has the packages of uv.lock, which are compared in the built bento: bentoml build, then `sluicegate check`"
+            " of its tag",
         )
-    if python.get("lock_packages", True) and requirements:
-        field = "Image(lock_python_packages)" if name == SERVICE_FILE else "python.lock_packages"
-        yield Finding.warning(
-            f"{name}: {field}",
-            "is true, so the bento locks the newest versions of the index, whatever is installed: set it to"
-            " false, or lock the runtime's: UV_CONSTRAINT=$PWD/constraints.txt bentoml build, with the output of `sluicegate"
-            " runtime-constraints`",
-        )
+
+
+def _section(source: str) -> str:
+    """Return what the options of an image are called in a file."""
+    return "image" if source.endswith(".py") else "docker"
+
+
+def _stated(
+    sources: Mapping[str, Mapping[str, Any]], section: str, field: str
+) -> tuple[str, object]:
+    """Return the first file that states a field, with its value; the last file and None if none does."""
+    for source, options in sources.items():
+        part = options.get(section)
+        if isinstance(part, dict) and part.get(field) is not None:
+            return source, part[field]
+    return list(sources)[-1], None
+
+
+def _mismatch(source: str, mismatch: Mismatch) -> Finding:
+    other = "use its version (`sluicegate runtime-constraints`), or " * bool(mismatch.installed)
+    return Finding.error(
+        f"{source}: python.packages: {mismatch.name}",
+        f"is {mismatch.required}, and the runtime has {mismatch.installed or 'nothing'}: {other}build a runtime image with the bento's"
+        " packages (`sluicegate runtime-image`)",
+    )
+
+
+def _locked(source: str) -> Finding:
+    field = "Image(lock_python_packages)" if source.endswith(".py") else "python.lock_packages"
+    return Finding.warning(
+        f"{source}: {field}",
+        "is true, so the bento locks the newest versions of the index, whatever is installed: set it to"
+        " false, or lock the runtime's: UV_CONSTRAINT=$PWD/constraints.txt bentoml build, with the output of `sluicegate"
+        " runtime-constraints`",
+    )
 
 
 def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
@@ -81,51 +134,70 @@ def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
             loaded = yaml.safe_load(bentofile.read_text(encoding="utf-8"))
             return bentofile.name, loaded if isinstance(loaded, dict) else None
         if not (folder / "pyproject.toml").is_file():
-            return SERVICE_FILE, options_in_code(
-                (folder / SERVICE_FILE).read_text(encoding="utf-8")
-            )
+            source = (folder / SERVICE_FILE).read_text(encoding="utf-8")
+            return SERVICE_FILE, options_in_code(ast.parse(source))
         document = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError, yaml.YAMLError):
         present_files = (name for name in BUILD_FILES if (folder / name).is_file())
         return next(present_files, SERVICE_FILE), None
-    return "pyproject.toml", document.get("tool", {}).get("bentoml", {}).get("build", {})
+    options = document.get("tool", {}).get("bentoml", {}).get("build", {})
+    python = options.get("python") or {}
+    packages = [*(python.get("packages") or ()), *_dependencies(document)]
+    return "pyproject.toml", {**options, "python": {**python, "packages": packages}}
 
 
-def options_in_code(source: str) -> dict[str, Any]:
+def _dependencies(document: Mapping[str, Any]) -> list[str]:
+    """Return the dependencies of a project in its pyproject.toml, which BentoML builds with."""
+    return [str(one) for one in document.get("project", {}).get("dependencies", ())]
+
+
+def _code_options(file: Path) -> dict[str, Any]:
+    """Return what the Image of a service states beside a build file; empty if it has none, or can't be read."""
+    tree = parsed(file)
+    options = {} if tree is None else options_in_code(tree)
+    return {section: part for section, part in options.items() if part}
+
+
+def options_in_code(tree: ast.Module) -> dict[str, Any]:
     """Return the build options in a service's `bentoml.images.Image`, named as in bentofile.yaml.
 
-    Calls with literals are read: `python_packages`, `requirements_file`, `system_packages`, `run`, `run_script` and
-    `Image(lock_python_packages=…, python_version=…)`. Raises SyntaxError.
+    Calls with literals are read: `python_packages`, `requirements_file`, `pyproject_toml`, `uv_lock`, `system_packages`,
+    `run`, `run_script` and `Image(lock_python_packages=…, python_version=…)`.
     """
     python: dict[str, Any] = {}
     docker: dict[str, Any] = {}
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         callee = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-        words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-        if callee == "python_packages":
-            python.setdefault("packages", []).extend(map(str, words))
-        elif callee == "requirements_file" and words:
-            python["requirements_txt"] = str(words[0])
-        elif callee == "system_packages" and words:
-            docker.setdefault("system_packages", []).extend(map(str, words))
-        elif callee in {"run", "run_script"} and words and _is_of_image(node):
-            docker.setdefault(callee, []).extend(map(str, words))
-        elif callee.rpartition(".")[2] == "Image":
-            literals = _literals(node)
-            if "lock_python_packages" in literals:
-                python["lock_packages"] = literals["lock_python_packages"]
-            if "python_version" in literals:
-                docker["python_version"] = literals["python_version"]
+        words = [str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)]
+        match callee.rpartition(".")[2]:
+            case "python_packages":
+                python.setdefault("packages", []).extend(words)
+            case "requirements_file" if words:
+                python["requirements_txt"] = words[0]
+            case "pyproject_toml":
+                python["pyproject_toml"] = words[0] if words else "pyproject.toml"
+            case "uv_lock":
+                python |= {"uv_lock": True, "lock_packages": False}
+            case "system_packages" if words:
+                docker.setdefault("system_packages", []).extend(words)
+            case "run" | "run_script" if words and _is_of_image(node):
+                docker.setdefault(callee, []).extend(words)
+            case "Image":
+                python |= _literals(node, {"lock_python_packages": "lock_packages"})
+                docker |= _literals(node, {"python_version": "python_version"})
+            case _:
+                pass
     return {"python": python, "docker": docker}
 
 
-def _literals(call: ast.Call) -> dict[str | None, Any]:
+def _literals(call: ast.Call, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the literals among options of a call, by the names that `fields` gives them."""
     return {
-        option.arg: option.value.value
+        fields[option.arg]: option.value.value
         for option in call.keywords
-        if isinstance(option.value, ast.Constant)
+        if option.arg and option.arg in fields and isinstance(option.value, ast.Constant)
     }
 
 
@@ -170,9 +242,11 @@ def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Fi
     module, path, class_name = _target(options)
     file = folder / f"{path}.py"
     if file.is_file():
-        yield from own_servers(file)
-        yield from old_services(file)
         services = services_in(folder, module)
+        for source in dict.fromkeys([file, *(service.path for service in services)]):
+            parent = source.relative_to(folder).parent
+            for finding in (*own_servers(source), *old_services(source)):
+                yield replace(finding, where=str(parent / finding.where))
         if class_name and not defines(file, class_name):
             own = [service.class_name for service in services if service.path == file]
             class_names = ", ".join(own) or "no service"
@@ -189,7 +263,13 @@ def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Fi
         )
 
 
-def _requirements(folder: Path, python: Mapping[str, Any]) -> str:
+def _requirements(folder: Path, python: Mapping[str, Any], *, is_code: bool) -> str:
+    """Return the lines of requirements; an Image adds packages to those of its files, a build file has one of both."""
+    lines: list[str] = []
     if requirements_file := python.get("requirements_txt"):
-        return (folder / str(requirements_file)).read_text(encoding="utf-8")
-    return "\n".join(str(package) for package in python.get("packages") or ())
+        lines.append((folder / str(requirements_file)).read_text(encoding="utf-8"))
+    if project_file := python.get("pyproject_toml"):
+        lines += _dependencies(tomllib.loads((folder / project_file).read_text(encoding="utf-8")))
+    if is_code or not lines:
+        lines += map(str, python.get("packages") or ())
+    return "\n".join(lines)

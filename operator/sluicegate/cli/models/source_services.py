@@ -39,10 +39,12 @@ def services_in(folder: Path, module: str) -> tuple[SourceService, ...]:
         if (name := modules.pop()) in visited:
             continue
         visited.add(name)
-        path = folder / f"{name.replace('.', '/')}.py"
-        if path.is_file():
-            services += _services(path)
-            modules += _imports(path, name)
+        for module_name in (name, f"{name}.__init__"):
+            path = folder / f"{module_name.replace('.', '/')}.py"
+            if path.is_file():
+                services += _services(path)
+                modules += _imports(path, module_name)
+                break
     return tuple(services)
 
 
