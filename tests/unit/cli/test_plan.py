@@ -98,6 +98,17 @@ def test_plan_of_an_invalid_product_names_the_field_and_exits_with_2(
     assert f"{path}: " in capsys.readouterr().err
 
 
+def test_plan_names_the_option_for_settings_of_the_cluster_where_those_of_the_shell_refuse(
+    tmp_path, capsys
+):
+    short = changed({"spec.analysis.blockSeconds": 30})
+    assert main(["plan", write(tmp_path / "a.yaml", short)]) == 2
+    note, refusal = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: the operator's settings are those of this shell")
+    assert "with --cluster" in note
+    assert "a block needs 4 scrapes of 30 s" in refusal
+
+
 @pytest.mark.parametrize("text", ["{", "kind: ConfigMap", ""])
 def test_plan_of_a_file_without_a_product_exits_with_2(text, tmp_path, capsys):
     file = tmp_path / "a.yaml"

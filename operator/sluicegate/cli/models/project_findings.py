@@ -66,7 +66,7 @@ def _package_findings(
     packages: Mapping[str, str],
 ) -> Iterator[Finding]:
     """Yield required packages that the runtime of a Python lacks, and how the bento would lock them."""
-    found: dict[str, Finding] = {}
+    missing: dict[str, Finding] = {}
     is_locked = False
     for source, options in sources.items():
         python = options.get("python") or {}
@@ -78,8 +78,8 @@ def _package_findings(
             return
         is_locked |= bool(requirements)
         for mismatch in compare(Requirements(tuple(requirements)), packages.get):
-            found.setdefault(mismatch.name, _mismatch(source, mismatch))
-    yield from found.values()
+            missing.setdefault(mismatch.name, _mismatch(source, mismatch))
+    yield from missing.values()
     source, locks = _stated(sources, "python", "lock_packages")
     if is_locked and locks is not False:
         yield _locked(source)

@@ -27,6 +27,8 @@ from sluicegate.manifests.common import Manifest
 from sluicegate.manifests.plan import example_training, initial_children, spec_version
 from sluicegate.settings import Settings, parse_settings
 
+OF_THIS_SHELL: Final = "note: the operator's settings are those of this shell (SLUICEGATE_*); with --cluster, those of its Deployment"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -72,11 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
         return print_changes(args, settings)
     products = list(read_products(args.file))
-    children = [
-        child
-        for product in products
-        for child in _children(product, settings, training=args.training)
-    ]
+    children = [child for product in products for child in _children(product, settings, args)]
     print(_FORMATS[args.output](children), end="")
     for product in products:
         for note in gap_notes(product, settings):
@@ -97,11 +95,13 @@ def _settings(*, cluster: bool) -> Settings:
     return operator.settings
 
 
-def _children(product: DataProduct, settings: Settings, *, training: bool) -> list[Manifest]:
+def _children(product: DataProduct, settings: Settings, args: argparse.Namespace) -> list[Manifest]:
     if problems := check_context(product.spec, settings):
+        if not args.cluster:
+            print(OF_THIS_SHELL, file=sys.stderr)
         raise InvalidProduct(problems)
     version = spec_version(product, runtime_image(product.spec, settings))
-    jobs = example_training(product, version) if training else []
+    jobs = example_training(product, version) if args.training else []
     return initial_children(product, version, settings) + jobs
 
 
