@@ -27,13 +27,14 @@ class Training:
 
     `report` is its termination message; None for one that fails. `unscheduled` is the reason why
     its pod isn't scheduled; empty for one that runs. `queued` are the seconds until its queue
-    admits it, if its Job names one.
+    admits it, if its Job names one. `out_of_memory` ends one that fails at its memory limit.
     """
 
     seconds: float = 120.0
     report: Body | None = None
     unscheduled: str = ""
     queued: float = 60.0
+    out_of_memory: bool = False
 
 
 @dataclass(eq=False)
@@ -145,7 +146,10 @@ class Trainings:
         message = json.dumps(plan.report) if well else "no data"
         code = 0 if well else 1
         if not plan.unscheduled:
-            self._container(key, {"terminated": {"exitCode": code, "message": message}})
+            ended: Body = {"exitCode": code, "message": message}
+            if plan.out_of_memory:
+                ended = {"exitCode": 137, "reason": "OOMKilled"}
+            self._container(key, {"terminated": ended})
         reason = "Completed" if well else "DeadlineExceeded" if late else "BackoffLimitExceeded"
         now = stamp(self.wall())
         terminated = {

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,6 +133,46 @@ def test_a_bento_with_a_package_as_a_wheel_serves(tmp_path: Path, capfd, monkeyp
     monkeypatch.delenv("PYTHONPATH")
 
     assert main(["check", "iris:v1", "--serve"]) == 0
+
+
+def test_constraints_of_the_runtime_limit_the_packages_that_bentoml_locks(
+    tmp_path: Path, capsys, monkeypatch
+):
+    """The first way out of docs/own-model.md for a lock file, with an index that has a newer release."""
+    for name, version in (("tabular", "1.0"), ("tabular", "2.0")):
+        write_wheel(tmp_path / "index", name, version)
+    write_wheel(tmp_path / "index", "bentoml", metadata.version("bentoml"))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "service.py").write_text(
+        "import bentoml\n"
+        "image = bentoml.images.Image().python_packages('tabular')\n"
+        "@bentoml.service(image=image)\n"
+        "class Sorter:\n"
+        "    @bentoml.api\n"
+        "    def sort(self, text: str) -> str:\n"
+        "        return text\n"
+    )
+    (project / ".bentoignore").write_text("home/\n")
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(f"tabular==1.0\nbentoml=={metadata.version('bentoml')}\n")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "index"))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    build = ["-m", "bentoml", "build", "--name", "sorter", "--version"]
+    python(project, *build, "newest")
+    monkeypatch.setenv("UV_CONSTRAINT", str(constraints))
+    python(project, *build, "constrained")
+
+    def checked(version: str) -> tuple[int, str]:
+        bento = project / "home/bentos/sorter" / version
+        code = main(["check", str(bento), "--constraints", str(constraints)])
+        return code, capsys.readouterr().out
+
+    code, told = checked("newest")
+    assert code == 1
+    assert "requirements: tabular: is ==2.0, and the runtime has 1.0" in told
+    assert "UV_CONSTRAINT=$PWD/constraints.txt bentoml build" in told
+    assert checked("constrained") == (0, "it fits\n")
 
 
 def test_the_successor_of_a_bento_without_a_lock_is_built_without_an_index(

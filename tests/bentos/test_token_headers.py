@@ -129,6 +129,14 @@ def test_service_code_sets_the_token_header_and_its_own_scorer_is_used(scored):
     assert {key: after[key] - before[key] for key in after} == {"correct": 1, "wrong": 2}
 
 
+def test_a_mean_error_that_the_scorer_sets_is_a_gauge_of_the_pod(scored):
+    tokens = scored.post("/double", {"numbers": [10, 20]}).headers["sluicegate-token"].split(",")
+    before = scored.counters("doubled_error").get((), 0.0)
+    labels = [{"token": token, "truth": 1020} for token in tokens]
+    assert feedback(scored, *labels)["counted"] == 2
+    assert scored.counters("doubled_error")[()] > before
+
+
 def test_monitored_values_are_written_below_bentoml_home_and_not_into_the_service_folder(doubled):
     """The root file system of a pod is read-only."""
     assert doubled.post("/double", {"number": 4}).ok

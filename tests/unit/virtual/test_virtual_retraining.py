@@ -118,6 +118,19 @@ async def test_a_failed_training_pauses_retraining_until_its_command_is_correcte
 
 @pytest.mark.slow
 @on_virtual_time
+async def test_a_training_killed_at_its_memory_limit_pauses_until_the_limit_is_raised(world):
+    key = await degrade(world, RETRAINING, Training(seconds=60, out_of_memory=True))
+    await world.until(lambda: active(world, key)[1] == "CoolingDown", seconds=6 * HOUR)
+    says = world.condition(key, "RetrainingActive")["message"]
+    assert "exited with 137 (OOMKilled): raise the memory limit in retraining.resources" in says
+    assert needs(world, key) == ["TrainingBlocked"]
+    world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
+    world.edit(key, retraining={"resources": {"limits": {"memory": "4Gi"}}})
+    await world.until(lambda: active(world, key) == ("True", "Training"), seconds=2 * BLOCK)
+
+
+@pytest.mark.slow
+@on_virtual_time
 async def test_the_need_of_a_degraded_product_names_a_missing_retraining(world):
     key = await degrade(world, RETRAINING, Training(seconds=7200, report=TRAINED))
     await world.until(lambda: bool(begun(world)), seconds=6 * HOUR)
