@@ -78,6 +78,16 @@ def test_train_reports_why_a_training_has_no_result(code: str, said: str, tmp_pa
     assert said in capfd.readouterr().err
 
 
+def test_train_refuses_a_training_that_writes_into_the_bento_as_in_the_cluster(
+    tmp_path: Path, capfd
+):
+    code = f"open('model.txt', 'w').close(); {reporting()}"
+    assert trained(tmp_path, code, product=a_product(tmp_path)) == 1
+    said = capfd.readouterr().err
+    assert "wrote model.txt into the bento's src, which is read-only in the cluster" in said
+    assert "write to a temporary folder" in said
+
+
 def test_train_passes_only_the_variables_of_the_job(tmp_path: Path, capfd, monkeypatch):
     monkeypatch.setenv("SLUICEGATE_WORKERS", "8")
     names = "sorted(key for key in os.environ if key.startswith('SLUICEGATE_'))"

@@ -168,7 +168,7 @@ def _load_service(folder: Path) -> Any:
     import bentoml  # noqa: PLC0415 - reads the environment when it is imported
 
     try:
-        service = bentoml.load(str(folder.resolve()), standalone_load=True)
+        service: Any = bentoml.load(str(folder.resolve()), standalone_load=True)
     except bentoml.exceptions.BentoMLException as error:
         raise LaunchError(f"{error}; are its requirements in the runtime image?") from error
     if not hasattr(service, "to_asgi"):

@@ -144,6 +144,7 @@ def _product(path: str) -> DataProduct:
 
 
 def _train(training: TrainingTrial, scratch: Path) -> int:
+    present_files = _files(training.bento)
     message = scratch / "termination-log"
     message.touch()
     words = training.retraining.command if training.retraining else DEFAULT_COMMAND
@@ -172,6 +173,11 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
         raise SluicegateError(f"retraining.command can't be started: {error}") from error
     if completed.returncode:
         raise SluicegateError(f"the training exited with {completed.returncode}; see above")
+    if written := sorted(path for path, _ in _files(training.bento) - present_files):
+        raise SluicegateError(
+            f"the training wrote {', '.join(written[:3])} into the bento's src, which is read-only in the cluster: write"
+            " to a temporary folder, as sluicegate_service.trainer.main does"
+        )
     report = _report(message.read_text(encoding="utf-8"), training)
     margins, gated_slos = _gate(training, report)
     print(f"\nresult: version {report.version}, {report.image.rpartition('@')[2]}")
@@ -179,6 +185,16 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
         print(line)
     has_passed = worst(report, margins, gated_slos).verdict is GateVerdict.PASSED
     return 0 if has_passed and not objection(report, training.slo) else 1
+
+
+def _files(bento: Bento) -> set[tuple[str, int]]:
+    """Return the files in the bento's src, with their modification times; without bytecode."""
+    source = bento.folder / "src"
+    return {
+        (str(path.relative_to(source)), path.stat().st_mtime_ns)
+        for path in source.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
 
 
 def _command(words: Sequence[str], python: str) -> list[str]:
