@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sluicegate.api.review import DataProductReview, MissedMarket, ReviewDay, ReviewSlo
+from sluicegate.api.review import DataProductReview, MissedMarket, ReviewSlo
 from sluicegate.reporting.summary import budget_of, share_of
-from sluicegate.stats.counts import NOTHING, Count, summed
+from sluicegate.reviews.segments import market_days
+from sluicegate.stats.counts import Count, summed
 from sluicegate.stats.intervals import Z95, wilson_lower, wilson_upper
 
 MET_STATE: Final = "Met"
@@ -88,18 +89,6 @@ def markets_of(slo: ReviewSlo, review: DataProductReview) -> tuple[MarketFacts, 
         for market, days in market_days(slo.name, review.status.days).items()
     ]
     return tuple(sorted(market_facts, key=_sort_key))
-
-
-def market_days(name: str, days: Sequence[ReviewDay]) -> dict[str, list[tuple[str, Count]]]:
-    """Return bad events and all of one SLO, by market and date; each market has each of the days."""
-    by_date = {
-        day.date: next((slo.markets for slo in day.slos if slo.name == name), {}) for day in days
-    }
-    markets = dict.fromkeys(market for counts in by_date.values() for market in counts)
-    return {
-        market: [(day, Count(*counts.get(market, NOTHING))) for day, counts in by_date.items()]
-        for market in markets
-    }
 
 
 def _market_facts(

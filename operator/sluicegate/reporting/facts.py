@@ -31,7 +31,6 @@ from sluicegate.reporting.summary import (
     SloChange,
     allowed_of,
     budget_of,
-    counts_of,
     days_of,
     decisions_of,
     gains_of,
@@ -43,7 +42,7 @@ from sluicegate.reporting.summary import (
 from sluicegate.reviews.agreed_actions import AgreedAction, actions_of, carried_actions
 from sluicegate.reviews.resource_hours import hours_of
 from sluicegate.reviews.seal import differs_from_seal
-from sluicegate.reviews.segments import Segment, segments_of
+from sluicegate.reviews.segments import Segment, counts_of, segments_of
 from sluicegate.reviews.signing import signing_state_of
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import evolution

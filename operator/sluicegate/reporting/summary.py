@@ -12,6 +12,7 @@ from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.reporting.brought import Brought, Fall, brought_of, falls_of
 from sluicegate.reviews.periods import midnight_seconds, zone_of
 from sluicegate.reviews.seal import CYCLE_CHANGED, PRODUCT_GONE
+from sluicegate.reviews.segments import counts_of
 from sluicegate.slo.budget import budget_remaining
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import Evolution, PeriodChange, day_scatter, period_change_between
@@ -276,16 +277,6 @@ def whole_days_of(review: DataProductReview) -> int:
         for number in range(1, days_of(review) + 1)
     )
     return sum(midnight <= seal_time for midnight in midnights)
-
-
-def counts_of(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
-    """Return the counts of one SLO by date."""
-    return [
-        (day.date, Count(slo.bad, slo.total))
-        for day in days
-        for slo in day.slos
-        if slo.name == name
-    ]
 
 
 def margin_of(slo: ReviewSlo) -> float:

@@ -1,6 +1,6 @@
-"""Parts of a period with one stable version each, as a mean over two models describes neither. Pure."""
+"""Events of a ledger's days by date, by market, and by stable version, as a mean over two models describes neither. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,6 +17,36 @@ from sluicegate.api.verdict import MAX_ARM_MARKETS
 from sluicegate.reviews.periods import midnight_seconds
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.stats.evolution import day_scatter
+
+
+def counts_of(name: str, days: Sequence[ReviewDay]) -> list[tuple[str, Count]]:
+    """Return the counts of one SLO by date, of the days that have it."""
+    return [
+        (day.date, Count(slo.bad, slo.total))
+        for day in days
+        for slo in day.slos
+        if slo.name == name
+    ]
+
+
+def market_days(name: str, days: Sequence[ReviewDay]) -> dict[str, list[tuple[str, Count]]]:
+    """Return bad events and all of one SLO, by market and date; each market has each of the days."""
+    by_date = {
+        day.date: next((slo.markets for slo in day.slos if slo.name == name), {}) for day in days
+    }
+    markets = dict.fromkeys(market for counts in by_date.values() for market in counts)
+    return {
+        market: [(day, Count(*counts.get(market, NOTHING))) for day, counts in by_date.items()]
+        for market in markets
+    }
+
+
+def market_sums(name: str, days: Sequence[ReviewDay]) -> dict[str, Count]:
+    """Return bad events and all of one SLO over the days, by market."""
+    return {
+        market: summed(count for _, count in counts)
+        for market, counts in market_days(name, days).items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +115,7 @@ def _first_period(
             counts=count,
             before=before.get(name, NOTHING),
             markets=_market_pairs(name, days, days_before),
-            phi=f"{max(day_scatter(_counts(name, some)) for some in (days, days_before)):.3g}",
+            phi=f"{max(_scatter_of(name, some) for some in (days, days_before)):.3g}",
         )
         for name, count in sorted(own.items())
         if count.total
@@ -93,32 +123,15 @@ def _first_period(
     return FirstPeriod(start_date=days[0].date, end_date=days[-1].date, slos=slos[:16])
 
 
-def _counts(name: str, days: list[ReviewDay]) -> list[Count]:
-    return [Count(slo.bad, slo.total) for day in days for slo in day.slos if slo.name == name]
+def _scatter_of(name: str, days: list[ReviewDay]) -> float:
+    return day_scatter([count for _, count in counts_of(name, days)])
 
 
 def _market_pairs(
     name: str, days: list[ReviewDay], days_before: list[ReviewDay]
 ) -> dict[str, tuple[int, ...]]:
     """Return the bad and all events of a version and of its previous version, in the largest markets."""
-    own, before = (
-        {
-            market: summed(
-                Count(*slo.markets[market])
-                for day in some
-                for slo in day.slos
-                if slo.name == name and market in slo.markets
-            )
-            for market in {
-                market
-                for day in some
-                for slo in day.slos
-                if slo.name == name
-                for market in slo.markets
-            }
-        }
-        for some in (days, days_before)
-    )
+    own, before = market_sums(name, days), market_sums(name, days_before)
     largest = sorted(own, key=lambda market: (-own[market].total, market))[:MAX_ARM_MARKETS]
     return {market: (*own[market], *before.get(market, NOTHING)) for market in sorted(largest)}
 

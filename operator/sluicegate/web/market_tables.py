@@ -8,7 +8,7 @@ from sluicegate.api.base import rfc3339
 from sluicegate.api.product import DataProduct
 from sluicegate.api.review import DataProductReview, ReviewDay, ReviewSlo
 from sluicegate.api.slo_status import MarketStatus, SloState, SloStatus
-from sluicegate.reporting.by_market import MAX_DRAWN_MARKETS, interval_of, market_days, required_of
+from sluicegate.reporting.by_market import MAX_DRAWN_MARKETS, interval_of, required_of
 from sluicegate.reporting.evolution_lines import (
     EvolutionLine,
     conceal_marks,
@@ -18,6 +18,7 @@ from sluicegate.reporting.evolution_lines import (
 from sluicegate.reporting.summary import budget_of, share_of
 from sluicegate.reporting.text import line_document
 from sluicegate.reviews.periods import local_day
+from sluicegate.reviews.segments import market_days
 from sluicegate.stats.counts import NOTHING, Count, summed
 from sluicegate.views.product_facts import STATES_BY_SEVERITY, levels_by_market
 
