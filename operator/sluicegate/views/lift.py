@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.stats.intervals import Z_INTERVAL, newcombe_difference, quantile
-from sluicegate.views.numbers import change_numbers, events, percents, points_digits, points_text
+from sluicegate.views.numbers import change_numbers, compared_counts, points_digits, points_text
 
 _LATENCY_KIND: Final = "latency"
 """Kind of the indicator whose share of good events is of answers in time: it improves or worsens."""
@@ -215,9 +215,5 @@ def brought_text(lifts: Sequence[Lift], main: Lift | None) -> str:
 
 def arms_text(lift: Lift, reference: str = "stable's") -> str:
     """Return the shares of good events of both versions: 92.0 % (n=699) against stable's 77.0 % (n=700)."""
-    arms = (lift.candidate, lift.stable)
-    shares = percents(*(1 - bad / total for bad, total in arms))
-    candidate_text, stable_text = (
-        f"{share} ({events(total)})" for share, (_, total) in zip(shares, arms, strict=True)
-    )
+    candidate_text, stable_text = compared_counts(lift.candidate, lift.stable)
     return f"{candidate_text} against {reference} {stable_text}"

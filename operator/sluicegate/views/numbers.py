@@ -12,6 +12,8 @@ _MAX_DIGITS: Final = 6
 """A smaller bound of an interval is printed as 0."""
 _FLOAT_NOISE: Final = 1e-9
 """Shares that differ by less are the same one, computed in two ways."""
+Count = tuple[int, int]
+"""Bad events and all."""
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _AGE_UNITS: Final = ((365 * 86_400, "y"), (86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -49,10 +51,21 @@ def share_digits(ratio: float) -> int:
 
 
 def percents(*ratios: float) -> tuple[str, ...]:
-    """Return shares that are compared with each other in percent, with the digits that the closest ones need."""
-    texts = [percent(ratio, other) for ratio in ratios for other in ratios]
-    digits = max(len(text.removesuffix(" %").partition(".")[2]) for text in texts)
-    return tuple(f"{100 * ratio:z.{digits if share_digits(ratio) else 0}f} %" for ratio in ratios)
+    """Return shares that are compared with each other with the same digits; 100 % and 0 % are exact."""
+    texts = [percent(ratio) for ratio in ratios]
+    digits = max((len(text.removesuffix(" %").partition(".")[2]) for text in texts), default=0)
+    return tuple(
+        f"{100 * ratio:z.{digits}f} %" if share_digits(ratio) else text
+        for ratio, text in zip(ratios, texts, strict=True)
+    )
+
+
+def compared_counts(*counts: Count) -> tuple[str, ...]:
+    """Return shares of good events that are compared, with their numbers: 92.0 % (n=699); "no events" without any."""
+    shares = iter(percents(*(1 - bad / total for bad, total in counts if total)))
+    return tuple(
+        f"{next(shares)} ({events(total)})" if total else "no events" for _, total in counts
+    )
 
 
 def interval_digits(lower: float, upper: float, minimum_digits: int) -> int:

@@ -58,7 +58,7 @@ def test_a_share_that_differs_from_its_objective_is_not_printed_as_the_objective
         ((0.9, 0.9), ("90.0 %", "90.0 %")),
     ],
 )
-def test_shares_that_are_compared_have_the_same_digits_and_differ_if_they_do(ratios, texts):
+def test_shares_that_are_compared_have_the_same_digits(ratios, texts):
     assert percents(*ratios) == texts
 
 

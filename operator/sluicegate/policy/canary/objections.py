@@ -16,14 +16,13 @@ from sluicegate.policy.canary.case import CanaryCase
 from sluicegate.policy.canary.slo_evidence import ConsumerGap, SloEvidence, harms_text
 from sluicegate.policy.model.decision import Hold
 from sluicegate.policy.model.terms import Terms
-from sluicegate.policy.slo_health.client_errors import share_for_people
+from sluicegate.policy.slo_health.client_errors import is_implicit
 from sluicegate.slo.blocks import Quality
 from sluicegate.slo.label_ages import AGE_BOUNDS_SECONDS
 from sluicegate.stats.canary_duration import MIN_BLOCKS
-from sluicegate.stats.counts import Count
 from sluicegate.stats.intervals import Z95, newcombe_difference, wilson_lower
 from sluicegate.stats.paired_blocks import BlockEvidence
-from sluicegate.views.numbers import duration, events, percent, points
+from sluicegate.views.numbers import compared_counts, duration, events, percent, percents, points
 
 MIN_REQUESTS: Final = 50
 """Requests of the candidate that a step needs."""
@@ -382,10 +381,13 @@ def _misses_original_baseline(case: CanaryCase, slo: SloEvidence) -> Hold | None
     difference = newcombe_difference(slo.independent_count, original.count, Z95)
     if difference.lower <= slo.terms.margin:
         return None
+    candidate_text, original_text = percents(
+        1 - (candidate_arm.ratio or 0.0), 1 - (original.count.ratio or 0.0)
+    )
     text = (
         f"{case.hold_prefix}: in {slo.terms.name} it is at"
         f" least {points(difference.lower)} worse than the first version that was accepted"
-        f" ({percent(1 - (candidate_arm.ratio or 0.0))} against {percent(1 - (original.count.ratio or 0.0))});"
+        f" ({candidate_text} against {original_text});"
         f" up to {points(slo.terms.margin)} is allowed"
     )
     numbers = {"lowerBound": difference.lower, "limit": slo.terms.margin}
@@ -395,18 +397,15 @@ def _misses_original_baseline(case: CanaryCase, slo: SloEvidence) -> Hold | None
 # ---- words ------------------------------------------------------------------------------------
 def both_shares_text(slo: SloEvidence) -> str:
     """Return the good shares of candidate and stable in the same blocks, as text."""
-    candidate_text, stable_text = (_good_share_text(slo, count) for count in slo.arms)
+    is_of_errors = is_implicit(slo.terms)
+    candidate_text, stable_text = compared_counts(
+        *(
+            (count.total - count.bad if is_of_errors else count.bad, count.total)
+            for count in slo.arms
+        )
+    )
     return (
         f"{candidate_text} against stable's {stable_text} in the same blocks{_label_ages_text(slo)}"
-    )
-
-
-def _good_share_text(slo: SloEvidence, count: Count) -> str:
-    """Return the good share of one version, as text."""
-    if not count.total:
-        return "no events"
-    return (
-        f"{percent(share_for_people(slo.terms, count.bad / count.total))} ({events(count.total)})"
     )
 
 

@@ -18,7 +18,7 @@ from sluicegate.stats.late_labels import OddsRatio
 from sluicegate.stats.paired import PairedEvidence
 from sluicegate.stats.paired_blocks import BlockEvidence
 from sluicegate.stats.sequential_test import SequentialEvidence
-from sluicegate.views.numbers import events, percent
+from sluicegate.views.numbers import compared_counts
 
 Z_SURELY: Final = quantile(0.95)
 """Of the one-sided bound by which client errors still hold a candidate when its time is over."""
@@ -278,10 +278,7 @@ class MarketHarm:
     @property
     def text(self) -> str:
         """Return the shares of both versions in the market, in words."""
-        candidate_text, stable_text = (
-            f"{percent(1 - count.bad / count.total)} ({events(count.total)})"
-            for count in (self.candidate, self.stable)
-        )
+        candidate_text, stable_text = compared_counts(self.candidate, self.stable)
         return (
             f"worse in {self.market} in {self.slo.subject}: {candidate_text} against stable's {stable_text} in the same"
             f" blocks, evidence {self.evidence:.1f} of {self.bound:.1f}"
