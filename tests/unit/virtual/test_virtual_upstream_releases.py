@@ -120,6 +120,7 @@ async def test_a_dependent_of_a_bad_release_is_not_retrained_and_recovers_with_t
     ]
     assert condition["reason"] == "DependentDegraded"
     assert "catalog/search is degraded" in condition["message"]
+    assert "(owner of catalog/search): roll the release back here" in condition["message"]
 
     world.annotate(pricing, **{"sluicegate.dev/rollback-to": "v1/now"})
     await world.until(lambda: serving(world, pricing) == "v1", seconds=HOUR)

@@ -133,7 +133,7 @@ async def test_the_product_page_shows_upstreams_as_on_their_own_pages(page):
 async def test_the_market_page_lists_products_with_their_numbers_in_it(page):
     text = await text_of(page, "/markets/AT")
     assert "3 products: 2 miss a service level here, 0 meet all, 1 has no verdict." in text
-    assert "Of 2, no other market is missed." in text
+    assert "2 of them miss one in this market alone." in text
     assert text.index("pricing/pricing") < text.index("logistics/eta")
     assert "71.0 %<small>n=310</small>" in text
 

@@ -17,7 +17,7 @@ from sluicegate.policy.model.pending_requests import unhandled_requests, with_re
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import pauses, preconditions
 from sluicegate.policy.rollout.new_versions import requested_start, restart_rollout
-from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable
+from sluicegate.policy.rollout.rollbacks import roll_back_candidate, roll_back_stable, served_text
 
 
 def request_decisions(
@@ -58,7 +58,7 @@ def _answer(
     if request.annotation == REQUEST_ABORT:
         return _abort(status, observed, request)
     if request.annotation == REQUEST_ROLLBACK:
-        return _roll_back(status, observed, request, now=now)
+        return _roll_back(terms, status, observed, request, now=now)
     if request.annotation == REQUEST_RETRAIN:
         return _retrain(terms, status, observed, request, now=now)
     if request.annotation == REQUEST_PROMOTE:
@@ -113,7 +113,7 @@ def _roll_candidate_back(
 
 
 def _roll_back(
-    status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
+    terms: Terms, status: DataProductStatus, observed: Observed, request: ManualRequest, *, now: int
 ) -> Proposal:
     stable = status.stable
     if stable is not None and _keeps_stable(status, request):
@@ -122,7 +122,10 @@ def _roll_back(
     if stable is None or entry is None or entry.release == stable.release:
         names = ", ".join(entry.release.version for entry in status.accepted_versions) or "none"
         return _refuse(status, request, f"write <version>/<token>; versions kept: {names}")
-    message = f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}"
+    message = (
+        f"{entry.release.version} replaces {stable.release.version} as requested by {request.annotation}."
+        f" {served_text(terms, status, observed, now)}"
+    )
     decision = roll_back_stable(status, entry.release, Reason.ROLLBACK_REQUESTED, message)
     return Proposal(
         decision,

@@ -10,6 +10,9 @@ from sluicegate.api.versions import Release
 from sluicegate.policy.model.decision import Rollback
 from sluicegate.policy.model.history import restorable_version
 from sluicegate.policy.model.observed import Observed
+from sluicegate.policy.model.terms import Terms
+from sluicegate.slo.budget import WINDOW_HOURS
+from sluicegate.views.numbers import duration
 
 _NO_NUMBERS: Final[Mapping[str, float]] = MappingProxyType({})
 
@@ -47,6 +50,27 @@ def roll_back_stable(
     assert status.stable is not None
     leaving = status.stable.release
     return Rollback(reason=reason, message=message, numbers=numbers, leaving=leaving, to=target)
+
+
+def served_text(terms: Terms, status: DataProductStatus, observed: Observed, now: int) -> str:
+    """Return how long the stable version was stable, and how many of its events are counted; `now` in seconds."""
+    stable = status.stable
+    assert stable is not None
+    length = terms.calendar.blocks(WINDOW_HOURS)
+    since = stable.promotion_time // terms.block_seconds
+    all_series = (observed.counts(stable.version, slo.name) for slo in terms.slos)
+    total = max(
+        (
+            series.window(observed.block, length, since).total
+            for series in all_series
+            if series is not None
+        ),
+        default=0,
+    )
+    is_longer = observed.block - since > length
+    window = f" in the last {duration(length * terms.block_seconds)}" if is_longer else ""
+    counted = f"; {total:,} events of it were counted{window}" if total else ""
+    return f"{stable.version} was stable for {duration(now - stable.promotion_time)}{counted}"
 
 
 def consumer_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:

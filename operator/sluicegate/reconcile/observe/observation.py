@@ -64,7 +64,7 @@ class Observation:
     observed : what the decision is made from.
     dependencies : how the products that it calls do.
     dependents : whether another product calls it.
-    degrades : products whose degraded SLOs follow a release of this one.
+    degrades : owner by product whose degraded SLOs follow a release of this one; empty if its spec is unreadable.
     one_sided : why SLOs that one product of a pair lets count in canaries don't, a sentence each.
     conflict : why its route or one of its names can't be had; empty when they can.
     shadowed : the conflict is about the route of the spec, which other products keep.
@@ -105,7 +105,7 @@ class Observation:
     selected: str | None = None
     dependencies: tuple[DependencyStatus, ...] = ()
     dependents: bool = False
-    degrades: tuple[Key, ...] = ()
+    degrades: Mapping[Key, str] = field(default_factory=dict)
     one_sided: tuple[str, ...] = ()
     conflict: str = ""
     shadowed: bool = False

@@ -57,7 +57,7 @@ from sluicegate.reconcile.live.pods import (
 from sluicegate.reconcile.live.product import ProductRecord
 from sluicegate.reconcile.observe.approval_answers import absent_consumers, answers_of
 from sluicegate.reconcile.observe.attendance import Attendance
-from sluicegate.reconcile.observe.consumer_readings import consumer_readings
+from sluicegate.reconcile.observe.consumer_readings import consumer_readings, read_product
 from sluicegate.reconcile.observe.gateway_reader import Gateways
 from sluicegate.reconcile.observe.observation import Observation, lacks_labels
 from sluicegate.reconcile.observe.one_sided_evidence import one_sided_evidence
@@ -185,11 +185,11 @@ class Observer:
             ),
             dependencies=dependencies,
             dependents=bool(self.fleet.graph.dependents(record.key)),
-            degrades=tuple(
-                other_key
+            degrades={
+                other_key: _owner_of(other_key, self.caches)
                 for other_key in self.fleet.degraded_by(record.key)
                 if self._may_read(record.key, other_key)
-            ),
+            },
             one_sided=tuple(
                 one_sided_evidence(product, self.caches, partial(self._may_read, record.key))
             ),
@@ -450,6 +450,12 @@ def _inputs(product: DataProduct, values: Mapping[str, float]) -> Iterator[Input
         yield InputReading(
             data_input.name, data_input.contract or "", data_input.freshness_seconds, value
         )
+
+
+def _owner_of(key: Key, caches: Caches) -> str:
+    """Return the owner of another product; empty if its spec can't be read."""
+    product = read_product(key, caches)
+    return "" if product is None else product.spec.owner
 
 
 def _training(observation: Observation, refusal: JobRefusal | None) -> TrainingResult | None:

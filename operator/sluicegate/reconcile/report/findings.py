@@ -577,7 +577,13 @@ def _dependents(observation: Observation) -> Iterator[Finding]:
             f"{consumer} is degraded, and its SLO follows the release of {metadata.namespace}/{metadata.name}"
             for consumer in observation.degrades
         )
-        text = f"{text}. Agree with its owner: roll the release back here, or retrain there"
+        owners = [
+            f"{owner} (owner of {consumer})"
+            for consumer, owner in observation.degrades.items()
+            if owner
+        ]
+        owner_text = " and ".join(owners) or "its owner"
+        text = f"{text}. Agree with {owner_text}: roll the release back here, or retrain there"
         yield Finding(Type.DEGRADES_DEPENDENTS, "True", Reason.DEPENDENT_DEGRADED, text)
 
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN
+from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN, REQUEST_ROLLBACK
 from sluicegate.api.names import DecisionReason as Reason
 from sluicegate.api.outcome import Outcome
 from sluicegate.api.retraining_status import RetrainingStatus, Trigger
 from sluicegate.api.status import DataProductStatus, LastHandled
-from sluicegate.api.versions import PastVersion, Release, VersionSource
+from sluicegate.api.versions import PastVersion, Release, Version, VersionSource
 from sluicegate.policy.model.decision import Alert, Hold, Retrain, StartRollout
 from sluicegate.policy.model.hold_out_margin import HoldOutMargin
 from sluicegate.policy.model.observed import (
@@ -30,7 +30,16 @@ from sluicegate.policy.rollout.request_decisions import request_decisions
 from sluicegate.policy.training_results import process_training_result
 from sluicegate.stats.counts import Count
 from sluicegate.stats.paired import Pairs
-from tests.support.decisions.judged import V1, V2, candidate, judged_by, parked, serving
+from tests.support.decisions.judged import (
+    START,
+    V1,
+    V2,
+    candidate,
+    judged_by,
+    parked,
+    series,
+    serving,
+)
 from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 NOW = 5_000_000
@@ -328,6 +337,29 @@ def test_a_training_result_without_hold_out_counts_gets_no_traffic():
     found = process_training_result(GATED, status, observed, NOW)
     assert found.decision.reason is Reason.HOLD_OUT_TOO_SMALL
     assert "accuracy" in found.decision.message
+
+
+@pytest.mark.parametrize(
+    ("promotion_time", "text"),
+    [
+        (NOW - 7200, "v2 was stable for 2 h; 240 events of it were counted"),
+        (NOW - 20 * 86_400, "v2 was stable for 20 d; 300 events of it were counted in the last 14 d"),
+    ],
+)  # fmt: skip
+def test_a_requested_rollback_has_the_time_and_the_counted_events_of_its_version(
+    promotion_time, text
+):
+    old = PastVersion.of(
+        V1, VersionSource.SPEC, outcome=Outcome.REPLACED, end_time=START, promotion_time=START
+    )
+    rolled_back = Version.of(V2, VersionSource.SPEC, promotion_time=promotion_time)
+    newest = NOW // 300
+    counts = {"v2": {"availability": series(*[(1, 10)] * 30, first=newest - 29)}}
+    request = asked(REQUEST_ROLLBACK, "v1/now", series=counts)
+    found = answer(request, stable=rolled_back, history=(old,))
+    assert found.decision.message == (
+        f"v1 replaces v2 as requested by sluicegate.dev/rollback-to. {text}"
+    )
 
 
 def test_handling_a_request_token_keeps_the_tokens_of_other_requests():
