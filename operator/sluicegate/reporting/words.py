@@ -266,9 +266,16 @@ def signing_text(report: ReportFacts) -> str:
 
 def portfolio_sentence(reports: Sequence[ReportFacts]) -> str:
     """Return a summary of several reports."""
-    change_kinds = [report.move.evolution.change for report in reports if report.move is not None]
-    missed_count = sum(
-        any((slo.budget_left or 0.0) < 0 for slo in report.slos) for report in reports
+    worse_text = _with_markets(
+        "got worse",
+        [(move_state(report.move) == PeriodChange.WORSE, bool(report.falls)) for report in reports],
+    )
+    missed_text = _with_markets(
+        "missed an objective",
+        [
+            (any((slo.budget_left or 0.0) < 0 for slo in report.slos), bool(report.missed_markets))
+            for report in reports
+        ],
     )
     waiting_reports = [
         report for report in reports if report.review.status.due_time and report.unsigned
@@ -277,10 +284,21 @@ def portfolio_sentence(reports: Sequence[ReportFacts]) -> str:
     actions = [action_facts for report in reports for action_facts in report.open_actions]
     late_count = sum(action_facts.state == "late" for action_facts in actions)
     return (
-        f"{len(reports)} products: {change_kinds.count(PeriodChange.WORSE)} got worse, {missed_count} missed an"
-        f" objective. Reviews that wait for signatures: {len(waiting_reports)}, {overdue_count} of them overdue."
+        f"{len(reports)} products: {worse_text}, {missed_text}. Reviews that wait for signatures: {len(waiting_reports)}, {overdue_count} of them overdue."
         f" Open actions: {len(actions)}, {late_count} of them late."
     )
+
+
+def _with_markets(verb: str, findings: Sequence[tuple[bool, bool]]) -> str:
+    """Return the number of products with a finding, and of those that have it in a market alone.
+
+    Parameters
+    ----------
+    findings : for each product, whether it has it as a whole, and in a market.
+    """
+    whole = sum(as_whole for as_whole, _ in findings)
+    in_market = sum(market and not as_whole for as_whole, market in findings)
+    return f"{whole} {verb}" + (f" and {in_market} more in a market" if in_market else "")
 
 
 def move_text(largest_move: Move | None, falls: Sequence[Fall] = (), *, read_days: int) -> str:

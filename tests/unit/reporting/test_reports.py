@@ -29,6 +29,7 @@ from sluicegate.reporting.words import (
     missed_time_texts,
     move_text,
     period_text,
+    portfolio_sentence,
     report_sentence,
 )
 from sluicegate.reviews.store import read_review
@@ -110,6 +111,19 @@ def test_the_report_of_a_ledger_that_a_changed_cycle_ended_names_the_change_and_
     assert "could not be read" not in report
 
 
+def fallen_in_austria():
+    """Return a promoted version with which accuracy fell in one market alone."""
+    return {
+        "version": "v15", "outcome": "Promoted", "reason": "CanaryNotWorse",
+        "endTime": "2026-10-20T09:00:00Z",
+        "slos": [{
+            "name": "accuracy", "indicator": "outcomes", "dispersion": "1",
+            "candidate": {"bad": 300, "total": 2000}, "stable": {"bad": 300, "total": 2000},
+            "markets": {"AT": [200, 1000, 100, 1000], "FR": [100, 1000, 200, 1000]},
+        }],
+    }  # fmt: skip
+
+
 def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of_each():
     moved, calm = facts_of(WORSE, CALM), facts_of(CALM, None)
     assert re.fullmatch(
@@ -121,6 +135,15 @@ def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of
     assert move_text(None, read_days=0) == "not known yet"
     told = markdown([moved, calm])
     assert told.startswith("2 products: 1 got worse, 1 missed an objective. Reviews that wait for")
+    fell = document_of(CALM)
+    fell["status"]["missedMarkets"] = [
+        {"slo": "accuracy", "market": "AT", "startTime": "2026-10-05T00:00:00Z"}
+    ]
+    fell["status"]["candidates"] = [fallen_in_austria()]
+    reports = [moved, facts_of(read_review(fell), None)]
+    assert portfolio_sentence(reports).startswith(
+        "2 products: 1 got worse and 1 more in a market, 1 missed an objective and 1 more in a market."
+    )
     assert told.index("| pricing/pricing | accuracy worse by") < told.index(
         "no evidence of a change"
     )

@@ -110,6 +110,17 @@ async def test_the_product_page_updates_a_changed_weight_without_a_reload():
         assert await tab.evaluate("reports") == []
 
 
+async def test_a_page_that_becomes_visible_again_has_the_ages_of_then():
+    async with browsing() as tab:
+        await tab.goto("/products/pricing/pricing")
+        await tab.evaluate("document.querySelector('main time').textContent = 'long ago'")
+        await tab.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        # sooner than the timer of a minute
+        await tab.wait_for_function(
+            "!document.querySelector('main').textContent.includes('long ago')", timeout=20_000
+        )
+
+
 async def test_reason_markets_and_changes_are_readable_on_a_phone():
     async with browsing(viewport={"width": 390, "height": 900}) as tab:
         await tab.goto("/products/pricing/pricing")

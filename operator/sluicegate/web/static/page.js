@@ -58,5 +58,5 @@ function follow() {
 }
 enhance();
 follow();
-document.addEventListener("visibilitychange", follow);
+document.addEventListener("visibilitychange", () => { follow(); refresh(); }); // its ages are those of when it was hidden
 setInterval(refresh, 60000);
