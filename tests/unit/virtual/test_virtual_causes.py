@@ -121,6 +121,37 @@ async def test_a_serving_skew_is_diagnosed_after_one_training(
     assert active(world, key)[0] == "Idle"
 
 
+class UndatedTrainer(Trainer):
+    """A training that reports no begin of its hold-out."""
+
+    def train(self, job: dict[str, Any]) -> Training:
+        """Report a version."""
+        training = super().train(job)
+        assert training.report is not None
+        del training.report["holdOutStartTime"]
+        return training
+
+
+@pytest.mark.slow
+@for_days
+async def test_a_skew_on_rows_of_unknown_age_is_in_the_diagnosis_with_the_field_that_decides_it(
+    world,
+):
+    key = await served(world, product(), **RARELY)
+    UndatedTrainer(world, key, lambda _: 0.1)
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), BROKEN)
+    await world.until(
+        lambda: "lastResult" in (world.status(key).get("retraining") or {}), seconds=6 * HOUR
+    )
+    await world.run(2 * BLOCK)
+    diagnosis = world.status(key)["diagnosis"]
+    assert diagnosis["cause"] == "ModelDecay"
+    says = diagnosis["message"]
+    assert "no cause outside the model was found; but the training scores v1 at 90.0 %" in says
+    assert "let the training report holdOutStartTime" in says
+
+
 class ScoringTrainer(Trainer):
     """A training that scores stable on `rows` rows an hour since the change, and ends there if that is as accepted."""
 

@@ -385,6 +385,8 @@ def diagnose(symptoms: Symptoms, checks: tuple[Check, ...]) -> DiagnosisResult:
             )
     terms = symptoms.worst.terms
     message = _unreached_objective(symptoms.worst) or terms.definition.remaining_text
+    if symptoms.skew is not None and symptoms.skew.undated:
+        message = f"no cause outside the model was found; but {symptoms.skew.message}"
     return DiagnosisResult(terms.name, terms.definition.remaining_cause, message, tuple(findings))
 
 

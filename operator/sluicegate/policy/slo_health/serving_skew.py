@@ -54,11 +54,13 @@ class SkewComparison:
         verdict.
     message : both shares, with their numbers of events.
     since_release : the fall began with the release of the version, which replaced a good one.
+    undated : both differ, but the training reported no begin of its rows.
     """
 
     differs: bool | None
     message: str
     since_release: bool = False
+    undated: bool = False
 
     @property
     def cause(self) -> Reason:
@@ -160,13 +162,14 @@ def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> SkewCompa
         return None
     baseline = usable_baseline(stable.baseline.get(slo.name), slo)
     has_difference = _live_differs(slo, score, baseline)
+    is_undated = bool(has_difference) and score.start_time is None
     rows = "" if score.start_time is None else f" on rows since {rfc3339(score.start_time)}"
     text = (
         f"the training scores {stable.version} at {percent(1 - (scored_count.ratio or 0.0))}"
         f" ({events(scored_count.total)}){rows}, live it is {percent(1 - (live.ratio or 0.0))}"
         f" ({events(live.total)}) in the same time"
     )
-    if has_difference and score.start_time is None:
+    if is_undated:
         has_difference = None
         text += (
             "; whether its rows are of that time is unknown: let the training report"
@@ -176,7 +179,8 @@ def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> SkewCompa
         text += ": what is served differs from what is trained on"
     # Hours are judged as a whole, so the first bad block is hours after the change.
     begin = first if score.change_time is None else min(score.change_time, first)
-    return SkewComparison(has_difference, text, _is_bad_since_release(terms, status, slo, begin))
+    is_of_release = _is_bad_since_release(terms, status, slo, begin)
+    return SkewComparison(has_difference, text, is_of_release, undated=is_undated)
 
 
 def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:
