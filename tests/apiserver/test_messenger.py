@@ -14,7 +14,7 @@ from cluster.kinds import install_crds
 from tests.support.failures.replicas import QUICK_LEASE, ROOT, apply, product
 from tests.support.processes.http_server import answering
 from tests.support.processes.running import free_port, start
-from tests.support.receivers.told_product import ToldProduct
+from tests.support.receivers.changing_product import ChangingProduct
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_a_messenger_killed_between_delivery_and_its_record_sends_no_message_twi
     control_plane, namespace, messenger, bus, tmp_path
 ):
     apply(control_plane, product(namespace, "search"))
-    told = ToldProduct(NOW)
+    told = ChangingProduct(NOW)
 
     def write(step) -> None:
         told.now += 60
@@ -107,16 +107,16 @@ def test_a_messenger_killed_between_delivery_and_its_record_sends_no_message_twi
         return bool(text) and f"p.{namespace}.search" in (json.loads(text).get("data") or {})
 
     process = messenger()
-    write(ToldProduct.recover)
+    write(ChangingProduct.recover)
     assert eventually(seen, seconds=60)
     bus.before_answer = lambda: process.send_signal(signal.SIGKILL)
-    write(ToldProduct.degrade)
+    write(ChangingProduct.degrade)
     assert eventually(lambda: process.poll() is not None, seconds=60)
     bus.before_answer = lambda: None
-    write(ToldProduct.start)  # while no client reads
+    write(ChangingProduct.start)  # while no client reads
     messenger()
     assert eventually(lambda: len(bus.kinds()) == 2, seconds=90)
-    write(ToldProduct.end)
+    write(ChangingProduct.end)
     assert eventually(lambda: len(bus.kinds()) == 3, seconds=60)
     assert bus.kinds() == ["degraded", "rollout.started", "rolledback"]
     assert [one["data"]["transition"] for one in bus.got].count("degraded") == 2

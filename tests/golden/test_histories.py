@@ -63,7 +63,7 @@ def shown(right: int, stable: int, candidate: int, wrong: int) -> dict[str, Any]
 
 
 def disturbed(index: int, block: dict[str, Any]) -> dict[str, Any]:
-    """Return some of all that can be wrong with blocks."""
+    """Return the block with a fault of measurement by its index: low coverage, no answer or no counts."""
     if 60 <= index < 70:
         return block | {"coverage": 0.5}
     if 110 <= index < 122:

@@ -211,7 +211,7 @@ def drawn_mutants(
 
     The same seed draws the same of the same code.
     """
-    everything = [one for file in sources(root, where) for one in generated(file, root)]
+    everything = [one for file in sources(root, where) for one in mutants_of(file, root)]
     chosen = random.Random(seed).sample(everything, min(count, len(everything)))
     return sorted(chosen, key=lambda one: (one.file, one.at))
 
@@ -223,7 +223,7 @@ def sources(root: Path = ROOT, where: Iterable[str] = WHERE) -> Iterator[Path]:
         yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
 
 
-def generated(path: Path, root: Path = ROOT) -> Iterator[Mutant]:
+def mutants_of(path: Path, root: Path = ROOT) -> Iterator[Mutant]:
     """Yield each mutant of one module."""
     source = path.read_text(encoding="utf-8")
     file = path.relative_to(root / CODE).as_posix()

@@ -23,7 +23,7 @@ from sluicegate.notify.transitions import Origin
 from tests.support.processes.http_server import answering
 from tests.support.processes.running import free_port, running
 from tests.support.prometheus.server import is_ready
-from tests.support.receivers.told_product import ToldProduct
+from tests.support.receivers.changing_product import ChangingProduct
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Messenger:
     def __init__(self, url: str, http: AiohttpClient, *names: str, late: int = 0) -> None:
         """Store the settings; `late` is the number of seconds by which its clock is behind."""
         self._clock = lambda: time.time() - late
-        self.products = {name: ToldProduct(int(self._clock())) for name in names}
+        self.products = {name: ChangingProduct(int(self._clock())) for name in names}
         self._sink = AlertmanagerSink.model_validate({"kind": "Alertmanager", "url": url})
         self._http = http
         self.restart()

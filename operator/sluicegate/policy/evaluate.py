@@ -1,8 +1,8 @@
-"""The one entry: what is to be done about a product, given all that was read and remembered.
+"""The entry of policy: compute the decision about a product from its observation and status. Pure.
 
-Judge each SLO of the stable version, remember what has to last, weigh what the candidate shows,
-then let everything that applies propose a decision; the one that precedes is made. Nothing in
-here waits, reads or writes, and evaluating the same block twice changes nothing.
+Judge each SLO of the stable version, update the evidence that status keeps, assess the candidate,
+then collect the decisions that apply; the one of highest precedence is made. Evaluating the same
+block twice changes nothing.
 """
 
 from dataclasses import dataclass, replace

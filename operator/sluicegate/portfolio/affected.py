@@ -20,7 +20,7 @@ class Node:
     Attributes
     ----------
     facts : of a product that the reader may see; None of others. name : a label that is unique.
-    state : what is known of it; of a product that the reader may not see, what its dependents say.
+    state : of the product; of one that the reader may not see, the state in its dependents' status.
     causes : degraded products that it depends on, directly or not: it is in their blast radius. At
         most `MAX_CAUSES` of them, in the order of their names.
     """
@@ -71,8 +71,8 @@ def name_of(key: ProductKey) -> str:
 def graph_of(products: Sequence[ProductFacts]) -> "Graph":
     """Return the graph of the products that a reader may see, as `facts_for_reader` leaves them.
 
-    Each call of a product that the reader may not see leads to a node of its own: whether two
-    products call the same one is not the reader's to know either.
+    Each call of a product that the reader may not see leads to a separate node: the graph must not
+    reveal whether two products call the same one.
     """
     nodes = {
         name_of(product.key): Node(name_of(product.key), str(product.state), product)

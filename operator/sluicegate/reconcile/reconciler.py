@@ -1,7 +1,7 @@
 """One idempotent pass for one product: observe, decide, build, record the status, apply.
 
 Status is written before its effects: a trigger before its Job, a weight before the route. After a
-crash the next pass knows what was meant, and does nothing twice. Only the first version is an
+crash the next pass reads the decision from status, and does nothing twice. Only the first version is an
 exception: nothing is lost with it, and a write is saved. docs/performance.md lists the fast paths.
 
 What concerns a pass as a whole is around it (`interceptors`): who may reconcile the product, a slot
@@ -43,11 +43,11 @@ class ProductReconciler:
 
     Attributes
     ----------
-    record_of : the product that is to be reconciled; None for one that is gone, or deleted.
+    record_of : the cached record of a product to reconcile; None for a deleted one.
     excluded : namespaces whose products aren't reconciled.
     interceptors : around each pass, the first one outermost.
-    forgetting : forget a product that is gone; what they keep is by product.
-    lost_keys : products that once had a stable version, of which nothing is left.
+    forgetting : functions that drop the state of a deleted product.
+    lost_keys : products that once had a stable version, whose status and Deployments are missing.
     """
 
     record_of: Callable[[Key], ProductRecord | None]

@@ -90,7 +90,7 @@ class LedgerWriter:
 
         Parameters
         ----------
-        notes : events since the last visit that this process knows.
+        notes : events that this process observed since the last visit.
         """
         failed_keys: set[Key] = set()
         ledgers: list[Ledger] = []

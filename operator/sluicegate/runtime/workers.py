@@ -102,7 +102,7 @@ class Workers:
     async def _wait_for_slice(self) -> None:
         """Wait until a reconcile may begin.
 
-        Each iteration of the event loop begins a few milliseconds' worth. A reconcile without a
+        Each iteration of the event loop begins reconciles for a few milliseconds. A reconcile without a
         write never waits, so a queue of thousands would be one iteration. With one reconcile of
         each worker in an iteration, the answer to every write would wait for all of them. With a
         single one, each would wait for the interpreter lock, which other threads take in every

@@ -104,7 +104,7 @@ class ModelChanged:
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """A promotion in the recorded history, which a replay decides by itself."""
+    """A promotion in the recorded history; a replay makes its own decision instead."""
 
     version: str
 

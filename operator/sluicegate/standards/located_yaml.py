@@ -1,4 +1,4 @@
-"""Documents of YAML or JSON whose values know their lines."""
+"""Documents of YAML or JSON whose values have their line numbers."""
 
 from __future__ import annotations
 

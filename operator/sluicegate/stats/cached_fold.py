@@ -45,7 +45,7 @@ def fold_cached(
 
     Parameters
     ----------
-    sums : what is there before the first block; hashable, as the blocks are.
+    sums : before the first block; hashable, like the blocks.
     """
     derived = blocks if isinstance(blocks, Derived) else Derived((), blocks, blocks.__getitem__)
     for start in range(0, len(derived.numbers), CHUNK_BLOCKS):

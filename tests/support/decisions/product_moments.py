@@ -133,8 +133,8 @@ def superseded() -> World:
     world = serving()
     desired = deepcopy(world).push("b", "v2").product
     release = spec_version(desired, RUNTIME).release
-    given_up = SpecModel.of(release, Outcome.SUPERSEDED, world.now)
-    return with_status(world.push("b", "v2"), spec_model=given_up)
+    superseded_model = SpecModel.of(release, Outcome.SUPERSEDED, world.now)
+    return with_status(world.push("b", "v2"), spec_model=superseded_model)
 
 
 def with_another_api() -> World:

@@ -70,9 +70,9 @@ def recorded(begin: int, days: int, seed: int, switch: int) -> dict[int, Recorde
 
 @cache
 def kept_rows(*_: int) -> dict[tuple[str, int, bool], Keyed]:
-    """Return what was made of rows by kind, block, and whether its late labels are in, of `recorded`.
+    """Return the cache of parsed rows by kind, block and presence of its late labels; one for each recorded history.
 
-    A day is read again and again, and by each test.
+    Tests read the same day many times.
     """
     return {}
 

@@ -38,7 +38,7 @@ def cells() -> tuple[Cell, ...]:
 
 @dataclass
 class Traps:
-    """What is to be done in a phase: one deed each time that a product comes to it."""
+    """Actions of a life that wait for a phase of a product: one action each time that the phase begins."""
 
     life: Living
     waiting: dict[tuple[Key, str], list[tuple[str, Any]]] = field(
@@ -50,7 +50,7 @@ class Traps:
         self.life.world.server.on_change.append(self._changed)
 
     def set(self, product: int, phase: str, deed: str, value: Any) -> None:
-        """Do something when a product next comes to a phase."""
+        """Add an action for the next time that a product enters a phase."""
         self.waiting[self.life.keys[product], phase].append((deed, value))
 
     def _changed(self, resource: Resource, before: Body | None, after: Body | None) -> None:

@@ -241,7 +241,7 @@ class Safety:
             self.report("room", key, f"its versions have {pods} pods, and may have {most}")
 
     def _check_manifest(self, key: Key, before: Body | None, after: Body) -> None:
-        """One Deployment has one manifest: what was written before isn't written again by itself."""
+        """Report a Deployment whose manifest returns twice to an earlier one without an edit of the product."""
         name = Key(key.namespace, after["metadata"]["name"])
         if self._began.get(name) != self.touched.get(key):
             self._templates[name].clear()

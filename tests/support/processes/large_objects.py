@@ -53,7 +53,7 @@ def _event(record: Record, version: int) -> str:
 
 
 async def hold(url: str) -> list[dict[str, float]]:
-    """Return the memory before anything was read, and after each of the three."""
+    """Return the memory before the first list, after it, after an event of each object, and after their deletion."""
 
     async def login() -> Configuration:
         return Configuration(host=url, ssl_ca_cert=str(AUTHORITY))

@@ -12,7 +12,7 @@ from sluicegate.kube.resources import CONFIG_MAPS, DATA_PRODUCTS, Key
 from sluicegate.notify.configuration import Configuration, parse
 from sluicegate.notify.cursor import decode_cursor
 from sluicegate.notify.program import LEASE, program
-from tests.support.receivers.told_product import ToldProduct
+from tests.support.receivers.changing_product import ChangingProduct
 from tests.support.virtual.stories import product
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def configuration(**parts: Any) -> Configuration:
 
 
 @dataclass(slots=True)
-class Told:
+class ReceivedMessage:
     """A request at a receiver; `late` ones are from a process that has ended."""
 
     at: float
@@ -67,12 +67,12 @@ class VirtualReceiver:
 
     answer: Callable[[float], tuple[int, dict[str, str]] | None] = lambda _: (202, {})
     seconds: float = 0.01
-    got: list[Told] = field(default_factory=list)
+    got: list[ReceivedMessage] = field(default_factory=list)
     tried: int = 0
 
-    def distinct(self) -> list[Told]:
+    def distinct(self) -> list[ReceivedMessage]:
         """Return the received events without repeated ones by source and id, as CloudEvents has it."""
-        messages: dict[tuple[str, str], Told] = {}
+        messages: dict[tuple[str, str], ReceivedMessage] = {}
         for message in self.got:
             messages.setdefault((message.body["source"], message.body["id"]), message)
         return list(messages.values())
@@ -98,7 +98,7 @@ class VirtualHttp:
         if answer is None:
             raise ConnectionRefusedError("connection refused")
         if answer[0] // 100 == 2:
-            receiver.got.append(Told(loop.wall(), headers, json.loads(body)))
+            receiver.got.append(ReceivedMessage(loop.wall(), headers, json.loads(body)))
             self.messenger.happens()  # before its sender knows
         await asyncio.sleep(receiver.seconds / 2)
         return answer
@@ -138,7 +138,7 @@ class MessengerWorld:
         self.receivers: dict[str, VirtualReceiver] = {
             sink.url: VirtualReceiver() for sink in self.configuration.sinks.values() if sink.url
         }
-        self.products: dict[Key, ToldProduct] = {}
+        self.products: dict[Key, ChangingProduct] = {}
         self.done: dict[Key, list[Kind]] = {}
         self.happens: Callable[[], None] = lambda: None
         """Called at each request of a replica, before and after its effect."""
@@ -160,12 +160,12 @@ class MessengerWorld:
     def create(self, name: str, **spec: Any) -> Key:
         """Create a product that serves."""
         key = self.world.apply(product(name, **spec))
-        self.products[key] = ToldProduct(int(self.world.loop.wall()))
+        self.products[key] = ChangingProduct(int(self.world.loop.wall()))
         self.done[key] = []
         self._write(key)
         return key
 
-    def step(self, key: Key, do: Callable[[ToldProduct], Kind]) -> Kind:
+    def step(self, key: Key, do: Callable[[ChangingProduct], Kind]) -> Kind:
         """Let one transition of a product happen."""
         product = self.products[key]
         product.now = max(product.now + 1, int(self.world.loop.wall()))

@@ -77,7 +77,7 @@ class Judged:
         self.truth.show(replace(measured, product=name, namespace=self.namespace), since=since)
 
     def serve(self, *names: str, slos: list[Object], blocks: ProductBlocks, **spec: Any) -> None:
-        """Let products serve, each with these SLOs and doing this from the beginning of time."""
+        """Create products with these SLOs, whose measurements are `blocks` since before the test, and wait until Ready."""
         for name in names:
             self.show(name, blocks)
         apply(self.plane, *(self.body(name, slos=slos, **spec) for name in names))

@@ -55,7 +55,7 @@ def test_a_rollout_uses_no_more_rows_than_its_slo_needs(trainer):
 
 
 @trains
-def test_rows_of_stables_share_count_for_a_candidate_where_requests_are_mirrored(trainer):
+def test_mirrored_requests_of_stable_count_as_rows_of_the_candidate(trainer):
     healed = Whole(trainer, MIRRORED, 0).run()
     assert healed.answered[0] is not None
     promoted = next(text for text in healed.log if "Promote" in text)

@@ -14,7 +14,7 @@ from sluicegate.notify.catalogue import Kind, render_page
 from sluicegate.notify.configuration import InvalidConfiguration, load, parse
 from sluicegate.notify.message_batches import Collected, batch_of, sinks_of
 from sluicegate.notify.transitions import Origin, Transition
-from tests.support.receivers.told_product import ToldProduct
+from tests.support.receivers.changing_product import ChangingProduct
 from tests.support.virtual.stories import product
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -147,11 +147,11 @@ def test_a_team_receives_only_its_own_products_of_a_common_cause():
 @pytest.fixture
 def files(tmp_path):
     """A configuration, and two states of a product: before and after it is degraded."""
-    told = ToldProduct(NOW)
-    documents = {"before.yaml": {**product(), "status": told.body()}}
-    told.now += 60
-    told.degrade()
-    documents["after.yaml"] = {**product(), "status": told.body()}
+    changing = ChangingProduct(NOW)
+    documents = {"before.yaml": {**product(), "status": changing.body()}}
+    changing.now += 60
+    changing.degrade()
+    documents["after.yaml"] = {**product(), "status": changing.body()}
     documents["notify.yaml"] = {"sinks": {"bus": BUS}, "routes": [{"to": ["bus"]}]}
     for name, document in documents.items():
         (tmp_path / name).write_text(yaml.safe_dump(document))

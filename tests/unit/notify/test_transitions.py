@@ -28,7 +28,7 @@ from sluicegate.notify.transitions import (
 )
 from sluicegate.stats.counts import Count
 from tests.support.portfolio.products import WHEN, product, waiting_for_approval
-from tests.support.receivers.told_product import ToldProduct
+from tests.support.receivers.changing_product import ChangingProduct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,19 +37,19 @@ NOW = 1_700_000_000
 ORIGIN = Origin("catalog", "search", "0f" * 16, owner="group:default/search", markets=("FR", "AT"))
 
 
-class Told:
+class StatusReader:
     """One that reads statuses, and keeps the cursor alone."""
 
     def __init__(self) -> None:
         self.cursor: Cursor | None = None
-        self.found: list[Transition] = []
+        self.transitions: list[Transition] = []
 
-    def look(self, status: DataProductStatus) -> list[Transition]:
+    def read(self, status: DataProductStatus) -> list[Transition]:
         after = cursor_of(status, {}, self.cursor or Cursor(), "u")
         since = self.cursor or after.without_levels()
         found = numbered_transitions(transitions_between(since, after, status, ORIGIN), since)
         self.cursor = replace(after, count=since.count + len(found))
-        self.found += found
+        self.transitions += found
         return found
 
     def restart(self) -> None:
@@ -59,31 +59,36 @@ class Told:
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
 def test_each_transition_is_detected_once_despite_restarts(seed, restarts):
-    dice, told, product = random.Random(seed), Told(), ToldProduct(NOW)
-    told.look(product.status)
+    dice, reader, product = random.Random(seed), StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     expected = []
     for at, restart in enumerate(restarts, start=1):
         expected.append(product.step(dice, NOW + 60 * at))
         if restart:
-            told.restart()
-        told.look(product.status)
-        assert told.look(product.status) == [], "a status that says the same says nothing"
-    assert [one.kind for one in told.found] == expected
-    assert len({one.id for one in told.found}) == len(expected)
+            reader.restart()
+        reader.read(product.status)
+        assert reader.read(product.status) == [], "a status that says the same says nothing"
+    assert [one.kind for one in reader.transitions] == expected
+    assert len({one.id for one in reader.transitions}) == len(expected)
 
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
 def test_missed_transitions_are_detected_as_far_as_status_records_them(seed, looks):
     """One that looks seldom finds each promotion, rollback and result that is still there."""
-    dice, told, seldom, product = random.Random(seed), Told(), Told(), ToldProduct(NOW)
-    told.look(product.status)
-    seldom.look(product.status)
-    for at, look in enumerate(looks, start=1):
+    dice, reader, occasional_reader, product = (
+        random.Random(seed),
+        StatusReader(),
+        StatusReader(),
+        ChangingProduct(NOW),
+    )
+    reader.read(product.status)
+    occasional_reader.read(product.status)
+    for at, is_read in enumerate(looks, start=1):
         product.step(dice, NOW + 60 * at)
-        told.look(product.status)
-        if look:
-            seldom.look(product.status)
-    seldom.look(product.status)
+        reader.read(product.status)
+        if is_read:
+            occasional_reader.read(product.status)
+    occasional_reader.read(product.status)
     lasting = {Kind.PROMOTED, Kind.ROLLED_BACK}
 
     def of(found):
@@ -91,22 +96,22 @@ def test_missed_transitions_are_detected_as_far_as_status_records_them(seed, loo
 
     # Its history has ten versions: of those in it none is missed, and none is found twice.
     newest = {one.end_time for one in product.status.history}
-    shown = {one for one in of(told.found) if one[2] in newest}
-    assert shown <= set(of(seldom.found))
-    assert len(of(seldom.found)) == len(set(of(seldom.found)))
-    assert set(of(seldom.found)) <= set(of(told.found))
+    shown = {one for one in of(reader.transitions) if one[2] in newest}
+    assert shown <= set(of(occasional_reader.transitions))
+    assert len(of(occasional_reader.transitions)) == len(set(of(occasional_reader.transitions)))
+    assert set(of(occasional_reader.transitions)) <= set(of(reader.transitions))
     for event in ("promoted", "ended", "attempt", "result"):  # a level may be unknown by now
-        assert getattr(seldom.cursor, event) == getattr(told.cursor, event)
+        assert getattr(occasional_reader.cursor, event) == getattr(reader.cursor, event)
 
 
-def last_found(*steps: Callable[[ToldProduct], Kind]) -> list[Transition]:
+def last_found(*steps: Callable[[ChangingProduct], Kind]) -> list[Transition]:
     """What is found after the last of these steps; they come a minute apart, and each is seen."""
-    told, product = Told(), ToldProduct(NOW)
-    found = told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    found = reader.read(product.status)
     for step in steps:
         product.now += 60
         step(product)
-        found = told.look(product.status)
+        found = reader.read(product.status)
     return found
 
 
@@ -119,12 +124,12 @@ def last_found(*steps: Callable[[ToldProduct], Kind]) -> list[Transition]:
     ],
 )
 def test_the_result_of_a_training_is_detected_with_its_message(outcome, kind):
-    (found,) = last_found(ToldProduct.train, lambda one: one.train_out(outcome))
+    (found,) = last_found(ChangingProduct.train, lambda one: one.train_out(outcome))
     assert (found.kind, found.message) == (kind, "Traceback: no data")
 
 
 def test_a_promotion_has_the_numbers_of_its_decision():
-    (found,) = last_found(ToldProduct.start, ToldProduct.promote)
+    (found,) = last_found(ChangingProduct.start, ChangingProduct.promote)
     assert found.decision == {
         "type": "Promote", "reason": "CanaryNotWorse",
         "message": "32 bad of 4,000, stable 30 of 4,000", "decisionTime": "2023-11-14T22:15:20Z",
@@ -132,7 +137,7 @@ def test_a_promotion_has_the_numbers_of_its_decision():
 
 
 def test_while_nothing_can_be_measured_a_product_stays_degraded():
-    steps = [ToldProduct.degrade, ToldProduct.lose_metrics]
+    steps = [ChangingProduct.degrade, ChangingProduct.lose_metrics]
     assert [one.kind for one in last_found(*steps)] == [Kind.METRICS_LOST]
     found = last_found(*steps, lambda one: one.find_metrics(degraded=True))
     assert [one.kind for one in found] == [Kind.METRICS_RESTORED]
@@ -144,9 +149,9 @@ def test_a_product_without_traffic_has_not_lost_its_metrics(reason):
 
 
 def test_the_start_of_a_product_sends_no_message():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     started, product.status = product.status, DataProductStatus()
-    told.look(product.status)
+    reader.read(product.status)
     product.status = started
     for step in (
         lambda: product.lose_metrics("LowCoverage"),
@@ -155,36 +160,36 @@ def test_the_start_of_a_product_sends_no_message():
     ):
         product.now += 60
         step()
-        assert told.look(product.status) == []
+        assert reader.read(product.status) == []
 
 
 def test_an_outage_at_the_start_of_a_product_sends_a_message():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.lose_metrics("NoTraffic")
-    told.look(product.status)
+    reader.read(product.status)
     product.lose_metrics("PrometheusUnavailable")
-    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_LOST]
 
 
 def test_the_metrics_restored_message_requires_available_metrics():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     product.lose_metrics()
-    told.look(product.status)
+    reader.read(product.status)
     product.lose_metrics("NoTraffic")
-    assert told.look(product.status) == []
+    assert reader.read(product.status) == []
     product.find_metrics()
-    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_RESTORED]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_RESTORED]
 
 
 def test_a_metrics_lost_message_has_the_time_of_its_condition():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.lose_metrics("NoTraffic")
-    told.look(product.status)
+    reader.read(product.status)
     product.now += 600
     product.lose_metrics()
     product.status = product.status.replace(last_refresh_time=product.now)
-    (lost,) = told.look(product.status)
+    (lost,) = reader.read(product.status)
     assert lost.time == NOW + 600
 
 
@@ -192,130 +197,130 @@ def test_a_metrics_lost_message_has_the_time_of_its_condition():
     ("steps", "now"),
     [
         ([], "no remedy is under way"),
-        ([ToldProduct.train], "v1 is retrained (attempt 1)"),
-        ([ToldProduct.start], "v2 is in a rollout at 5 % of the traffic"),
+        ([ChangingProduct.train], "v1 is retrained (attempt 1)"),
+        ([ChangingProduct.start], "v2 is in a rollout at 5 % of the traffic"),
     ],
 )
 def test_a_degradation_message_names_the_current_action_of_the_operator(steps, now):
-    found = last_found(*steps, ToldProduct.degrade)
+    found = last_found(*steps, ChangingProduct.degrade)
     assert [(one.message, one.now) for one in found] == [("accuracy is 0.81", now)]
 
 
 def test_a_degradation_message_names_a_rollback():
-    product = ToldProduct(NOW)
+    product = ChangingProduct(NOW)
     product.start()
     product.status = product.status.with_candidate(phase=CandidatePhase.ROLLING_BACK)
     assert remedy_of(product.status) == "v2 is rolled back"
 
 
 def test_a_degradation_message_states_that_the_operator_waits_for_the_upstream():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     product.degrade("UpstreamDegraded")
     cause = Diagnosis(cause="UpstreamDegraded", diagnosis_time=NOW)
     product.status = product.status.replace(diagnosis=cause)
-    (found,) = told.look(product.status)
+    (found,) = reader.read(product.status)
     assert found.now.endswith("waits until the product that it calls has recovered")
 
 
 def test_the_start_of_a_new_stable_version_sends_no_message_and_its_outage_does():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     for step in (product.start, product.promote):
         product.now += 600
         step()
-        told.look(product.status)
+        reader.read(product.status)
     product.now += 10
     product.lose_metrics("NoData")
-    assert told.look(product.status) == []
+    assert reader.read(product.status) == []
     product.find_metrics()
-    assert told.look(product.status) == []
+    assert reader.read(product.status) == []
     product.now += 600
     product.lose_metrics("NoData")
-    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_LOST]
 
 
 def test_a_version_without_data_beyond_the_start_time_sends_an_unmeasured_message():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.lose_metrics("NoData")
-    assert told.look(product.status) == []
+    assert reader.read(product.status) == []
     product.status = product.status.replace(last_refresh_time=NOW + 3660)
-    assert [one.kind for one in told.look(product.status)] == [Kind.METRICS_LOST]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_LOST]
 
 
 @pytest.mark.parametrize(
     ("begin", "end", "text"),
     [
-        (ToldProduct.lose_metrics, ToldProduct.find_metrics, "It could not be measured (PrometheusUnavailable) for 8 min"),
-        (ToldProduct.stall, ToldProduct.unstall, "It was stalled (InvalidSpec) for 8 min"),
+        (ChangingProduct.lose_metrics, ChangingProduct.find_metrics, "It could not be measured (PrometheusUnavailable) for 8 min"),
+        (ChangingProduct.stall, ChangingProduct.unstall, "It was stalled (InvalidSpec) for 8 min"),
     ],
 )  # fmt: skip
 def test_the_end_of_a_state_sends_its_duration(begin, end, text):
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     product.now += 60
     begin(product)
-    told.look(product.status)
-    told.restart()
+    reader.read(product.status)
+    reader.restart()
     product.now += 480
     end(product)
     product.status = product.status.replace(last_refresh_time=product.now)
-    (found,) = told.look(product.status)
+    (found,) = reader.read(product.status)
     assert found.message == text
 
 
 def test_a_recovery_message_has_the_duration_of_the_degradation_and_the_current_level():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.degrade()
-    told.look(product.status)
+    reader.read(product.status)
     product.now += 5400
     level = SloStatus(name="accuracy", state=SloState.MET, message="accuracy is at 91.7 %")
     product.status = product.status.replace(slos=(level,))
     product.recover()
-    (recovered,) = told.look(product.status)
+    (recovered,) = reader.read(product.status)
     assert recovered.message == "It was degraded for 90 min; accuracy is at 91.7 %"
 
 
 def test_a_recovery_is_sent_once_the_slo_that_was_missed_is_measured_again():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     product.degrade()
     product.status = product.status.replace(
         slos=(SloStatus(name="accuracy", state=SloState.MISSED),)
     )
-    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED]
     product.now += 90
     product.recover()
     for state, sent in ((SloState.UNKNOWN, []), (SloState.MET, [Kind.RECOVERED])):
         product.status = product.status.replace(slos=(SloStatus(name="accuracy", state=state),))
-        assert [one.kind for one in told.look(product.status)] == sent
+        assert [one.kind for one in reader.read(product.status)] == sent
 
 
 def test_a_restored_version_that_is_degraded_too_sends_a_second_message():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     missed, unknown = (
         (SloStatus(name="accuracy", state=state),) for state in (SloState.MISSED, SloState.UNKNOWN)
     )
     product.degrade()
     product.status = product.status.replace(slos=missed)
-    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED]
     product.now += 60
     restored = product.status.stable.replace(restored=True, promotion_time=product.now)
     product.recover()
     product.status = product.status.replace(stable=restored, slos=unknown)
-    assert [one.kind for one in told.look(product.status)] == []
+    assert [one.kind for one in reader.read(product.status)] == []
     product.now += 60
     product.degrade()
     product.status = product.status.replace(slos=missed)
-    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED]
-    assert told.look(product.status) == []
+    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED]
+    assert reader.read(product.status) == []
 
 
 def test_a_rollback_message_has_the_number_of_requests_of_the_version():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.start()
-    told.look(product.status)
+    reader.read(product.status)
     product.now += 35
     product.end()
     counts = ArmCounts(name="availability", candidate=Count(3, 48), stable=Count(0, 900))
@@ -324,7 +329,7 @@ def test_a_rollback_message_has_the_number_of_requests_of_the_version():
     )
     past = product.status.history[0].replace(verdict=verdict)
     product.status = product.status.replace(history=(past, *product.status.history[1:]))
-    (ended,) = told.look(product.status)
+    (ended,) = reader.read(product.status)
     assert ended.message.endswith(
         "It had up to 5 % of the traffic, for 35 s; 48 events of it were counted"
     )
@@ -362,25 +367,25 @@ def missing_in(
 
 
 def test_a_market_that_misses_an_slo_and_its_recovery_are_transitions():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    (missed,) = told.look(missing_in(product.status, "AT"))
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
+    (missed,) = reader.read(missing_in(product.status, "AT"))
     assert (missed.kind, missed.needs_person) == (Kind.MARKET_MISSED, True)
     assert missed.message == (
         f"accuracy is missed in AT since {rfc3339(NOW)} (4.3 %, n=506, 95 %: 2.9 % to 6.4 %; at least"
         " 88.0 % is required)"
     )
-    (met,) = told.look(missing_in(product.status, condition=MET))
+    (met,) = reader.read(missing_in(product.status, condition=MET))
     assert (met.kind, met.message) == (Kind.MARKET_MET, "accuracy in AT was missed for 2 h")
 
 
 def test_a_missed_market_without_numbers_in_status_is_sent_once():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    (missed,) = told.look(missing_in(product.status, "AT", "BE", "DE", "ES", "FR"))
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
+    (missed,) = reader.read(missing_in(product.status, "AT", "BE", "DE", "ES", "FR"))
     assert missed.message.endswith(" is required) and 2 more")
-    assert told.look(missing_in(product.status, "FR", "ES", "AT", "BE", "DE")) == []
-    (another,) = told.look(missing_in(product.status, "FR", "ES", "AT", "BE", "DE", "GB"))
+    assert reader.read(missing_in(product.status, "FR", "ES", "AT", "BE", "DE")) == []
+    (another,) = reader.read(missing_in(product.status, "FR", "ES", "AT", "BE", "DE", "GB"))
     assert another.message.endswith(" and 3 more")
 
 
@@ -406,42 +411,42 @@ def test_a_missed_market_without_numbers_in_status_is_sent_once():
     ],
 )
 def test_a_market_of_an_unjudged_slo_is_no_recovery(sentence, change):
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    told.look(missing_in(product.status, "AT"))
-    assert told.look(change(product.status)) == [], sentence
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
+    reader.read(missing_in(product.status, "AT"))
+    assert reader.read(change(product.status)) == [], sentence
 
 
 def test_a_market_removed_from_the_spec_is_no_recovery():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
-    told.look(missing_in(product.status, "GB"))  # it isn't among the product's markets
-    assert told.look(missing_in(product.status, condition=MET)) == []
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
+    reader.read(missing_in(product.status, "GB"))  # it isn't among the product's markets
+    assert reader.read(missing_in(product.status, condition=MET)) == []
 
 
 def test_a_changed_stalled_reason_is_a_new_transition():
-    (found,) = last_found(ToldProduct.stall, lambda one: one.stall("VersionReused"))
+    (found,) = last_found(ChangingProduct.stall, lambda one: one.stall("VersionReused"))
     assert (found.kind, found.reason) == (Kind.STALLED, "VersionReused")
 
 
 def test_the_first_observation_sends_lasting_states_and_no_past_events():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     for step in (product.start, product.promote, product.degrade, product.stall):
         product.now += 60
         step()
-    assert [one.kind for one in told.look(product.status)] == [Kind.DEGRADED, Kind.STALLED]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED, Kind.STALLED]
 
 
 def test_a_rebuilt_status_repeats_no_message():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     for step in (product.start, product.promote, product.degrade):
         product.now += 60
         step()
-    told.look(product.status)
+    reader.read(product.status)
     kept = product.status
-    assert told.look(DataProductStatus()) == []
-    assert told.look(kept.replace(history=())) == []
-    assert told.look(kept) == []
+    assert reader.read(DataProductStatus()) == []
+    assert reader.read(kept.replace(history=())) == []
+    assert reader.read(kept) == []
 
 
 @pytest.mark.parametrize(
@@ -462,7 +467,7 @@ def test_a_review_has_due_overdue_signed_and_closed_transitions(before, after, k
 
 
 def test_a_cursor_of_thousands_of_products_fits_into_one_config_map():
-    product = ToldProduct(NOW)
+    product = ChangingProduct(NOW)
     for step in (product.start, product.promote, product.degrade, product.start, product.train):
         product.now += 60
         step()
@@ -481,25 +486,25 @@ def test_each_message_kind_has_an_entry_in_the_catalogue():
 
 
 def test_a_stalled_unready_product_is_reported_as_ready_only_when_it_serves():
-    told, product = Told(), ToldProduct(NOW)
-    told.look(product.status)
+    reader, product = StatusReader(), ChangingProduct(NOW)
+    reader.read(product.status)
     product._condition(ConditionType.READY, "False", "RouteNotAccepted", "no Gateway")
-    assert [one.kind for one in told.look(product.status)] == [Kind.UNREADY]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.UNREADY]
     product.stall("ModelRejected")
-    assert told.look(product.status) == []
+    assert reader.read(product.status) == []
     product.now += 600
     product._condition(ConditionType.READY, "True", "Serving", "v1 serves")
-    assert [one.kind for one in told.look(product.status)] == [Kind.READY]
+    assert [one.kind for one in reader.read(product.status)] == [Kind.READY]
 
 
 def test_retries_of_a_long_rollout_are_sent_at_growing_intervals():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.start()
-    told.look(product.status)
+    reader.read(product.status)
     sent = []
     for retries in range(1, 20):
         product.status = product.status.with_candidate(retries=retries)
-        sent += [retries for one in told.look(product.status) if one.kind is Kind.ROLLOUT_WAITS]
+        sent += [retries for one in reader.read(product.status) if one.kind is Kind.ROLLOUT_WAITS]
     assert sent == [1, 2, 4, 8, 16]
 
 
@@ -515,21 +520,21 @@ def test_retries_of_a_long_rollout_are_sent_at_growing_intervals():
     ],
 )
 def test_a_training_failed_message_has_the_earliest_next_start(fields, text):
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.train()
-    told.look(product.status)
+    reader.read(product.status)
     product.train_out()
     assert product.status.retraining
     product.status = product.status.replace(retraining=product.status.retraining.replace(**fields))
-    found = next(one for one in told.look(product.status) if one.kind is Kind.RETRAINING_FAILED)
+    found = next(one for one in reader.read(product.status) if one.kind is Kind.RETRAINING_FAILED)
     assert found.now.endswith(text)
     assert bool(found.now) == bool(text)
 
 
 def test_a_failed_rollback_message_has_the_text_of_its_need():
-    told, product = Told(), ToldProduct(NOW)
+    reader, product = StatusReader(), ChangingProduct(NOW)
     product.start()
-    told.look(product.status)
+    reader.read(product.status)
     assert product.status.candidate
     past = PastVersion(
         **product.status.candidate.identity_fields, outcome=Outcome.FAILED, end_time=NOW + 60
@@ -538,17 +543,17 @@ def test_a_failed_rollback_message_has_the_text_of_its_need():
     product._condition(
         ConditionType.ROLLOUT_PROGRESSING, "False", "ReturnFailed", "the rollback to v1 failed"
     )
-    (found,) = told.look(product.status)
+    (found,) = reader.read(product.status)
     assert (found.kind, found.message) == (Kind.ROLLBACK_FAILED, "the rollback to v1 failed")
 
 
 def test_a_request_for_several_answers_has_the_command_of_each_party():
-    told, asked = Told(), waiting_for_approval()
-    told.look(product(status={}).status)
+    reader, asked = StatusReader(), waiting_for_approval()
+    reader.read(product(status={}).status)
     asked["candidate"]["approvals"] = {
         "id": "0-1", "waitStartTime": WHEN, "waitingFor": ["RiskOfficer", "shop/labels"],
     }  # fmt: skip
-    found = told.look(product(status=asked).status)
+    found = reader.read(product(status=asked).status)
     (request,) = [one for one in found if one.kind is Kind.APPROVAL_REQUESTED]
     approve = "kubectl sluicegate approve catalog/search v15 --for"
     assert request.message.endswith(

@@ -240,7 +240,7 @@ def test_the_latest_representable_time_survives_a_round_trip_through_status():
     ],
 )
 def test_an_unknown_enum_value_in_status_drops_only_the_field_that_has_it(field, word, lost):
-    """All of it counted as lost: history, cooldowns and handled requests too."""
+    """The whole status was dropped before: history, cooldowns and handled requests, too."""
     status = full_status()
     before = read_status(status)
     known = read_status(status | {field: word})

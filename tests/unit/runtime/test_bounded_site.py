@@ -118,11 +118,11 @@ async def test_a_probe_is_answered_under_any_number_of_idle_connections(data):
 
 
 async def test_a_request_in_progress_isn_t_closed_for_another_connection():
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    request_started, response_allowed = asyncio.Event(), asyncio.Event()
 
     async def slow(_: web.Request) -> web.Response:
-        begun.set()
-        await go_on.wait()
+        request_started.set()
+        await response_allowed.wait()
         return web.Response(text="done")
 
     async with AsyncExitStack() as stack:
@@ -136,9 +136,9 @@ async def test_a_request_in_progress_isn_t_closed_for_another_connection():
         port = runner.addresses[0][1]
         session = await stack.enter_async_context(ClientSession())
         request = asyncio.ensure_future(session.get(f"http://127.0.0.1:{port}/"))
-        await asyncio.wait_for(begun.wait(), PATIENT)
+        await asyncio.wait_for(request_started.wait(), PATIENT)
         async with sending(port, HALF, 50):
-            go_on.set()
+            response_allowed.set()
             assert await (await request).text() == "done"
 
 

@@ -45,7 +45,7 @@ def queue(clock: ManualClock) -> WorkQueue:
 def test_the_queue_reports_its_depth_waiting_times_and_retries_to_its_observer(clock):
     told = []
 
-    class Told(QueueObserver):
+    class RecordingObserver(QueueObserver):
         def added(self, depth):
             told.append(("added", depth))
 
@@ -55,7 +55,7 @@ def test_the_queue_reports_its_depth_waiting_times_and_retries_to_its_observer(c
         def retried(self):
             told.append("retried")
 
-    queue = WorkQueue(clock, jitter=lambda: 1.0, observer=Told())
+    queue = WorkQueue(clock, jitter=lambda: 1.0, observer=RecordingObserver())
     queue.add(A)
     queue.add(B)
     clock.now += 3

@@ -1,4 +1,4 @@
-"""Which port answers which path, asked of the filter alone."""
+"""The paths that each port serves, checked on the port filter alone."""
 
 from __future__ import annotations
 

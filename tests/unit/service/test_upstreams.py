@@ -146,7 +146,7 @@ def test_threads_with_the_request_context_use_its_draw(outcomes, pricing):
     assert others == [first, first]
 
 
-def test_a_task_that_outlives_the_response_has_no_draw(outcomes, pricing):
+def test_a_call_after_the_response_of_its_request_has_no_draw_header(outcomes, pricing):
     calls = Calls(outcomes)
     calls.close()
     token = current_calls.set(calls)

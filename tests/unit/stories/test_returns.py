@@ -1,4 +1,4 @@
-"""A rollback is a remedy: never a smaller harm for a larger one, in whole histories."""
+"""Rollbacks to a previous version in whole histories: none replaces a less harmful version by a worse one."""
 
 import pytest
 

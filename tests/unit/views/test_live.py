@@ -89,9 +89,11 @@ def test_elapsed_time_alone_prints_no_line_to_a_pipe():
     later = datetime(2026, 1, 2, 11, 30, tzinfo=UTC)
     body = product(candidate=TRIAL)
     assert change_lines(body, NOW) == change_lines(body, later)
-    moved = change_lines(product(candidate=TRIAL | {"weight": 50}), NOW)
+    lines_at_half = change_lines(product(candidate=TRIAL | {"weight": 50}), NOW)
     differing = {
-        subject for subject, line in moved.items() if change_lines(body, NOW)[subject] != line
+        subject
+        for subject, line in lines_at_half.items()
+        if change_lines(body, NOW)[subject] != line
     }
     assert differing == {"candidate"}
 

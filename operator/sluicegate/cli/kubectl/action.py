@@ -1,4 +1,4 @@
-"""One-shot requests to the operator: show what is asked for, ask, write the annotation, wait, report.
+"""One-shot requests to the operator: show the request, confirm it, write the annotation, wait, report.
 
 The annotation carries the version that the person saw, and is written only while the object has
 exactly that version (by its revision, at the resourceVersion that was read): an approval never
@@ -52,7 +52,7 @@ class Action:
 
     Attributes
     ----------
-    kind : what is asked for. description : of the command.
+    kind : of the request. description : of the command.
     version : the meaning of VERSION, None without one.
     """
 

@@ -1,7 +1,7 @@
-"""`sluicegate completion SHELL`, and the program that kubectl asks for completions of its plugin.
+"""`sluicegate completion SHELL`, and the program that kubectl runs for completions of its plugin.
 
-Both complete commands, options and their values without a request; names of products are asked of
-the API server, once and within two seconds.
+Both complete commands, options and their values without a request; names of products are read from
+the API server, in one request with a timeout of two seconds.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Waits until a product is as a command wants it, by a watch; exit codes say how it ended."""
+"""Waits by a watch until a product has the state that a command requires; the exit code is the outcome."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class WaitResult:
 
     Attributes
     ----------
-    code : REACHED, FAILED or TIMED_OUT; None while it goes on.
+    code : REACHED, FAILED or TIMED_OUT; None while the wait continues.
     """
 
     code: int | None

@@ -142,7 +142,7 @@ def _absent_dependencies(
 
 
 def _exists(client: DirectClient, key: Key) -> bool:
-    """Return whether a product exists, or may, as it may not be read: the operator may read it all the same."""
+    """Return False only if the API server has no such product; a product that the user may not read may exist."""
     try:
         client.get(DATA_PRODUCTS, key)
     except NotFound:

@@ -36,7 +36,7 @@ def derived_lines(product: DataProduct, settings: Settings) -> Iterator[str]:
 def gap_notes(product: DataProduct, settings: Settings) -> Iterator[str]:
     """Yield a note for each setting of a valid product that can't have its effect.
 
-    The product is planned all the same: such a setting prevents no version from being served.
+    The plan includes the product nevertheless: such a setting prevents no version from being served.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 A duration that a person chose counts all time in which an operator observed the product. A derived one
 is what the evidence needs at the product's traffic, so it doesn't count silence: a night or a weekend
-without requests gives no evidence and uses up no time. Fourteen days end a rollout all the same.
+without requests gives no evidence and uses up no time. A rollout ends after fourteen days in any case.
 """
 
 from dataclasses import dataclass

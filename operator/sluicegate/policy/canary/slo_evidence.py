@@ -325,7 +325,7 @@ class Assessment:
     is_quiet : whether neither version has an event in it.
     invalid : latest blocks in a row whose numbers weren't counts.
     silent : latest blocks in a row in which stable had requests and the candidate no series, and the
-        requests that its share would have given it in them.
+        requests expected from its share.
     gauges : by deciding SLO that is a gauge.
     contradicting_share : the share that was seen in the last five blocks, when none of them had the right one.
     harmed : markets in which the candidate is surely worse, the strongest evidence first.

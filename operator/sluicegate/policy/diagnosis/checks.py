@@ -310,7 +310,7 @@ def release_is_recent(symptoms: Symptoms) -> CheckResult:
 def present_is_silent(symptoms: Symptoms) -> CheckResult:
     """Object if too few recent events confirm the past ones.
 
-    Asked for last, as a cause that is known says more.
+    The last check, as a known cause is more specific.
     """
     present_level = symptoms.present
     return _finding(Reason.INSUFFICIENT_DATA, present_level.bad is None, present_level.message)

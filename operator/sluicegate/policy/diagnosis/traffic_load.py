@@ -37,8 +37,8 @@ class Load:
     Attributes
     ----------
     present, normal : events a block: of one pod with an autoscaler, else of as many pods as the
-        spec wants.
-    accepted : normal is the production baseline's; else what was served well so far.
+        spec sets.
+    accepted : normal is the production baseline's load; else the load served well so far.
     """
 
     present: float
@@ -68,7 +68,7 @@ def load_of(
     ----------
     series : blocks of the stable version. baseline : what it was accepted with.
     since : blocks up to this one are warm-up, or of another time.
-    pods : ready pods, over those that the spec wants.
+    pods : ready pods, over those that the spec sets.
     pod_seconds : for how long pods answered by block, where an autoscaler changes their number.
     """
     if pods <= 0:

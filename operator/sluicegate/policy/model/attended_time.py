@@ -32,7 +32,7 @@ def rollout_seconds(
 ) -> int:
     """Return the seconds of a rollout since its first share, without the operator's absences and `silences`.
 
-    What spec.suspend has held it for counts neither, nor does an outage that isn't over.
+    Time under spec.suspend and an outage that isn't over are left out, too.
     """
     begin_time = candidate.rollout_start_time
     outage = status.engine.outage_start_time
@@ -49,8 +49,8 @@ def with_absences(
 
     Parameters
     ----------
-    unattended_intervals : those that this process knows of. now : in seconds; what ends later was read off a
-        clock that has been set back since.
+    unattended_intervals : those that this process observed. now : in seconds; an interval that ends later
+        is left out, as the clock has been set back since.
     """
     since = _observed_since(status)
     kept_intervals: tuple[TimeInterval, ...] = ()

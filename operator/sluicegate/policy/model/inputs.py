@@ -1,8 +1,8 @@
-"""What a decision is made from, put together: for the operator and for a replay by the same rules.
+"""The inputs of a decision, built by the same rules for the operator and for a replay.
 
-The two differ in where blocks are kept and in what they know of a cluster. Which series count, by
-which name, and when nothing can be said of the newest block, is decided here alone; each says all
-of it, as no field has a default.
+The two differ in where blocks are stored and in the facts that they have about a cluster. This module alone
+decides which series count, under which name, and when the newest block can't be judged. No field has a
+default, so both callers set all of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

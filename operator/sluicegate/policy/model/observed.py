@@ -121,7 +121,7 @@ class Facts:
     degraded_consumers : products that call this one, and whose degraded SLO follows its release.
     pods_unhealthy : stable's pods aren't ready, restart or were killed for status.
     stable_down : no pod of stable is ready, and none will be before long.
-    canary_unhealthy : the candidate's pods fail by what they do themselves.
+    canary_unhealthy : the candidate's pods fail, and the version is the cause.
     canary_lost : why none of them is ready, where that isn't known to be the candidate's doing;
         empty while one is.
     node_busy, canary_node_busy : a node doesn't give a pod of stable, or of the candidate, the CPU
@@ -130,7 +130,7 @@ class Facts:
     outage : why the newest block could not be read, in words; empty if it was read.
     secret_missing : pods of stable report that their feedback Secret lacks a key.
     pods : ready pods of stable, over those when the baseline was taken (1.0 = as many).
-    split_verified : the route in force has the weight that was last asked for.
+    split_verified : the route in force has the weight that was last written.
     route_objection : why a Gateway doesn't accept the route with that weight; empty where each does.
     api_changes : what the candidate's API breaks of stable's; None while one of them is unknown.
     api_added, api_deprecated : operations that the candidate adds to stable's API, and deprecates.
@@ -246,8 +246,8 @@ class Portfolio:
     degraded_namespaces : in how many of them a product turned bad at the same time.
     namespaces_share : the shares of their products that did, summed.
     silent : share of those whose SLO of this kind has no data any more, by kind of indicator.
-    slot : whether this product may train now, by budget and priority; False until a line of
-        products has been asked for one.
+    slot : whether this product may train now, by budget and priority; False before its first
+        application for a slot.
     training_products : the products of its namespace that have a slot. slots_taken : by all products.
     renewing : number of other products that try another runtime image.
     """
@@ -397,9 +397,9 @@ class Observed:
     training : the result of a training that isn't taken up yet.
     shadow : the result of the shadow Job that status names, once it has ended; with mirrored
         requests, the rows of an interval that is over.
-    facts : what the cluster says.
+    facts : about the cluster and other products.
     rollout : how a candidate's pods and traffic follow; None without one.
-    portfolio : what the others do.
+    portfolio : facts about other products.
     requests : one-shot requests, handled or not.
     answers : answers of parties to candidates, whichever rollout they name.
     consumers : `namespace/name` of the products that depend on this one.

@@ -40,7 +40,7 @@ def due_challenger(
 ) -> Retrain | WaitingRetraining | None:
     """Return the training of a due challenger, or its obstacle.
 
-    None before its turn, and while something else is done about the product.
+    None before its schedule, and while the product has another training or rollout.
 
     Parameters
     ----------

@@ -20,11 +20,11 @@ class Applicant:
 
     Attributes
     ----------
-    namespace, name : which one. priority : who goes first.
-    since : since when it wants to; the longest wait goes first among equals.
-    served : when its namespace had a slot last; the one for which that is longest ago goes first
-        among those of one priority.
-    challenger : nothing is wrong with the product, so all that train for another reason go first.
+    namespace, name : of the product. priority : of the product; the highest trains first.
+    since : when it applied for the slot; among equals the longest wait comes first.
+    served : when its namespace had a slot last; within a priority the least recent namespace comes
+        first.
+    challenger : the training is for a challenger of a healthy product, after all other trainings.
     """
 
     namespace: str
@@ -35,7 +35,7 @@ class Applicant:
     challenger: bool = False
 
     def rank(self, now: int) -> int:
-        """Return the product's priority, increased by one per six hours of waiting; 0 goes first."""
+        """Return the product's priority, increased by one per six hours of waiting; 0 is the highest."""
         return max(self.priority.rank - max(now - self.since, 0) // AGEING_SECONDS, 0)
 
 

@@ -1,6 +1,6 @@
 """Checks of a candidate's pods before its first share: its API, and a trial request.
 
-A candidate that breaks its clients' requests gets none before a person says so.
+A candidate that breaks its clients' requests gets no traffic before a person approves it.
 
 It waits before its first share, when its pods are ready and its API is known; that time counts
 against no deadline. A person who knows that no client uses the removed parts starts its canary,

@@ -69,9 +69,9 @@ def begin_decision(  # noqa: PLR0911 - one an outcome
 ) -> DataProductStatus:
     """Compute the status when a decision starts at `now`, in seconds.
 
-    What takes time is remembered as done only once the traffic has followed (`ended`). A candidate
-    that has traffic gives it back before another version starts; the decision is made again after
-    that.
+    A promotion or a rollback is recorded as complete only once the traffic has followed (`ended`). The
+    traffic of a candidate returns to stable before another version starts; the decision is made again
+    after that.
 
     Parameters
     ----------
@@ -145,8 +145,8 @@ def accept_first(
 ) -> DataProductStatus:
     """Compute the status when the first version starts to serve; `now` in seconds.
 
-    One that comes up quickly is stable from its beginning: so its Deployment can say so when it is
-    created, which saves a write for every product.
+    A version that starts quickly is stable from its creation: its Deployment is created with that
+    annotation, which saves a write for every product.
     """
     now = candidate.start_time if now - candidate.start_time < FIRST_SECONDS else now
     return status.replace(

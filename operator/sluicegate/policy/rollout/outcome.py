@@ -1,7 +1,7 @@
 """The outcome of a rollout, once pods and traffic have followed the decision about it.
 
-A candidate whose pods went away gives its traffic back at once, as of INFRASTRUCTURE; whose doing
-it was shows while the traffic goes. So the verdict on it is given here, from what is observed then.
+A candidate without pods loses its traffic at once, with the cause INFRASTRUCTURE; whether the version or the
+cluster is the cause is observed while the traffic moves. So this module gives the final verdict.
 """
 
 from typing import Final

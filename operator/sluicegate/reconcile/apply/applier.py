@@ -192,8 +192,8 @@ class Applier:
     def _keeps_weights(self, child: Child) -> bool:
         """Return False for a route that reduces a version's weight while each of its backends exists.
 
-        And for that of draws if each backend is: after the weights, calls of one request would be
-        split each by itself until it follows.
+        Return False for the route of draws if each of its backends exists: written after the weights, it
+        would let the calls of one request reach different versions until then.
         """
         if child.resource != HTTP_ROUTES:
             return True

@@ -104,8 +104,8 @@ class ChildKeeper:
     ) -> None:
         """Apply the children and delete the others; raise the first refused write.
 
-        A route that is refused isn't written. The one that lives is then written on where the
-        spec can express it, and left alone where it can't; it goes if no Gateway takes it.
+        A refused route isn't written. The live route is kept up to date where the spec can express it, else
+        left unchanged; it is deleted if no Gateway accepts it.
         """
         route_refused = observation.shadowed and not observation.route_kept
         if route_refused:

@@ -1,8 +1,8 @@
-"""Which products' children were all as they should be, and what that was seen with.
+"""Digests of the inputs with which all children of a product were last in sync.
 
-To build what is to be applied of a product, only to find that all of it lives, is a third of the
-work of reconciling an idle product; of those there are thousands, one reconcile a block. While all that it is
-built from and compared with is the same as the last time, so is the outcome.
+Building the manifests of an idle product, only to find that none differs, is a third of the
+work of its reconcile; there are thousands of such products, one reconcile a block each. While the
+inputs and the live objects have the same digest, nothing needs to be built or compared.
 """
 
 from collections.abc import Sequence

@@ -53,13 +53,13 @@ def recovered_status(
 ) -> tuple[DataProduct, tuple[EventNote, ...]]:
     """Return the product with its status, restored from its Deployments if it was lost, and the events.
 
-    No time in it lies in the future by a clock that was set back.
+    Times in the future, from before a clock was set back, are corrected.
 
     Parameters
     ----------
-    desired : what spec.model stands for. children : reads what lives, if that has to be known.
-    at_start : its first version is known to be on its way.
-    lost_keys : products of which nothing is left; kept up to date. now : in seconds.
+    desired : the version of spec.model. children : reads the live children, only where needed.
+    at_start : its first version is starting, so there is no status to restore.
+    lost_keys : products without any promoted version left; updated here. now : in seconds.
     """
     key, block_seconds = Key(*product.metadata.key), product.spec.analysis.block_seconds
     status = without_future(product.status, now, block_seconds=block_seconds)
@@ -111,7 +111,7 @@ def restored_status(
 
     Parameters
     ----------
-    desired : what spec.model stands for. live : Deployments by revision. now : in seconds.
+    desired : the version of spec.model. live : Deployments by revision. now : in seconds.
     """
     versions = [
         version
@@ -187,9 +187,9 @@ def _handled_model(
 ) -> SpecModel | None:
     """Return the outcome of spec.model; None if its rollout has to start again.
 
-    One that isn't stable counts as handled: with a retrained stable version, an old spec.model
-    can't be distinguished from a new one. But where its Deployment is there and was never
-    promoted, it was on its way, or waited to be tried again.
+    A version that isn't stable counts as handled: beside a retrained stable version an old spec.model
+    can't be distinguished from a new one. The exception is a Deployment that exists and was never
+    promoted: its rollout was in progress, or was to be retried.
     """
     live_deployment = live.get(desired.revision)
     if (

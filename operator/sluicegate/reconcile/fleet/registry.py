@@ -260,11 +260,11 @@ class FleetRegistry:
 
         Parameters
         ----------
-        key : the product that is asking.
+        key : of the product.
         now : the moment of the evaluation, in seconds.
         block_end : of the newest block that it is judged by, in seconds.
-        asked : a person asked something of it, or it has a training that is no challenger.
-            Where nothing is wrong with a product either, it can want a slot for a challenger only.
+        asked : it has a request of a person, or a training that is no challenger. A healthy product
+            without either can apply for the slot of a challenger only.
         """
         own_snapshot = self._snapshots.get(key, ProductSnapshot())
         together, silent_shares = self._counts(key.namespace, own_snapshot, now)

@@ -32,17 +32,17 @@ class ProductSnapshot:
     state : as it was evaluated last.
     block_seconds : length of its blocks.
     bad_since : end of the block by which it was first found bad; None while it isn't.
-    fine_at : end of the newest block by which it was found not to be; None when that isn't known.
+    fine_at : end of the newest block by which it wasn't bad; None when that isn't known.
     degraded_at : when it was last found degraded; None when that isn't known.
-    silent : by kind of indicator of which it had data, whether an SLO of it has none any more.
+    silent : for each kind of indicator with data before, whether an SLO of that kind has no data now.
     depends_on : products that it calls.
     priority : who trains first.
     training : it has a slot: a Job of it runs, or is created in this step.
     reserved : the slot is for a Job that isn't there yet.
     trained_at : when it had a slot last; None when that isn't known.
-    waiting_since : it wants a slot since then; None when it doesn't.
-    challenger : it wants the slot for a challenger.
-    is_aside : it couldn't be reconciled, so no slot is kept for it until it can.
+    waiting_since : when it applied for a slot; None without an application.
+    challenger : the application is for a challenger.
+    is_aside : its reconcile failed, so no slot is reserved for it until one succeeds.
     judged_until : end of the newest block that it was judged by, in seconds.
     has_queue : a queue of the cluster admits its Jobs, so it takes no slot.
     renews : the stable bento is tried in another runtime image.

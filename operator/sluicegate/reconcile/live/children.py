@@ -74,18 +74,18 @@ class DeploymentRecord(ChildRecord):
     Attributes
     ----------
     current : the Deployment controller has seen the newest generation.
-    replicas : how many are asked for.
-    ready, total : pods that are ready, exist at all.
-    serving, has_no_pods : some are ready of what is `current`; none is left of a version that is to have
-        none. Of `current` and `total` only this is compared: that a pod was made is no reason to
-        look.
+    replicas : of its spec.
+    ready, total : number of pods that are ready, that exist.
+    serving, has_no_pods : `current` and a pod is ready; no pod is left of a version with 0 replicas.
+        Only these two are compared, instead of `current` and `total`: a new pod alone causes no
+        reconcile.
     deadline_exceeded : the progress deadline is exceeded.
-    rolling : the pods of the newest template aren't all up yet; as far as `current` shows.
+    rolling : some pods of the newest template aren't ready yet; valid if `current`.
     scaled : an autoscaler, or another client, sets the number of replicas.
-    moved_at : when it was made, or a condition of it last changed or made progress, in seconds.
+    moved_at : time of its creation, or of the last change or progress of a condition, in seconds.
     unavailable_since : when fewer pods than `replicas` were ready for the first time since all were, in
         seconds; 0 while all are.
-    refusal : why the API server takes no pod of it, a quota say; empty while it does.
+    refusal : why the API server refuses its pods, such as a quota; empty while it accepts them.
     """
 
     current: bool = field(compare=False)
@@ -103,10 +103,10 @@ class DeploymentRecord(ChildRecord):
 
     @property
     def pods(self) -> int:
-        """Return the pods that it takes: those that exist or are asked for.
+        """Return the number of its pods for the capacity: the larger of existing and requested pods.
 
-        The pod that replaces the only one, after a change of its template, comes beside it. It isn't
-        counted: another version would have to give up a pod for it.
+        After a change of its template the replacement of a single pod starts beside it. That pod isn't
+        counted: else another version would lose a pod for it.
         """
         is_replaced = self.rolling and self.replicas == 1
         return self.replicas if is_replaced else max(self.replicas, self.total)

@@ -33,7 +33,7 @@ class EffectiveSpec:
     Attributes
     ----------
     product : with a spec that is valid here.
-    desired : the version that spec.model stands for.
+    desired : the version of spec.model.
     problems : the mistakes in the spec as it is stored; empty in one without any.
     """
 

@@ -52,7 +52,7 @@ class Observation:
     ----------
     product : as it is in the API.
     terms : what it is judged by.
-    desired : the version that spec.model stands for.
+    desired : the version of spec.model.
     now : in seconds.
     live : Deployments by revision.
     route : its HTTPRoute.
@@ -61,33 +61,33 @@ class Observation:
         there.
     split : how far the split in force is verified; None without a route or before the first one.
     requests : of both versions since the last change of weight.
-    observed : what the decision is made from.
-    dependencies : how the products that it calls do.
+    observed : the input of the decision.
+    dependencies : states of the products that it calls.
     dependents : whether another product calls it.
     degrades : owner by product whose degraded SLOs follow a release of this one; empty if its spec is unreadable.
-    one_sided : why SLOs that one product of a pair lets count in canaries don't, a sentence each.
-    conflict : why its route or one of its names can't be had; empty when they can.
+    one_sided : sentences on SLOs that don't count in canaries, as only one of both products allows it.
+    conflict : why another owner has its route or one of its names; empty without a conflict.
     shadowed : the conflict is about the route of the spec, which other products keep.
-    refused : what the API server says against one of its children; empty while it takes all.
-    changing : stable's pods are about to be replaced, or another number is asked for, by its spec.
+    refused : the API server's refusal of one of its children; empty while it accepts all.
+    changing : a change of the spec is about to replace stable's pods or to change their number.
     overlap : which other operator writes its status too, and the way out; empty for none.
     route_refusal : the refusal of the route of the spec; None while the product can have it.
-    route_kept : the route that it has is written on in the stead of that one.
-    stalled : what else needs a person; None when nothing does.
+    route_kept : its live route is kept up to date instead of the refused one.
+    stalled : another state that needs a person; None without one.
     invalid : the mistakes in the spec, each with its way out; empty in a valid one.
-    gateways : what its Gateways say of themselves, as far as that had to be asked.
-    lost : it once had a stable version, of which nothing is left.
+    gateways : states of its Gateways, as far as they had to be read.
+    lost : it once had a stable version, whose status and Deployment are missing.
     first_start : since when this operator has reconciled it, in seconds; None for now.
     quiet_seconds : for how long the start of a first version needn't be reported.
     term : since when this replica leads, in seconds; time without a leader counts against no
         candidate.
     job : of the training under way; None while it isn't there.
-    job_runs : a Job of the product runs, be it one that is no longer wanted.
+    job_runs : a Job of the product runs, even if its training was cancelled.
     has_slot : a Job of the product takes a slot of the fleet.
     refusal : why the Job of the training under way isn't there; empty when nothing is known.
     shadow_job : of the shadow phase; None while it isn't there.
     shadow_refusal : why it isn't there; empty when nothing is known.
-    max_training_seconds : that a training may take, whatever the product asks for.
+    max_training_seconds : limit of the duration of a training, whatever its spec has.
     previews : whether the operator's settings allow previews.
     reviews : conditions of its reviews: missing signatures, late actions; empty without either.
     """
@@ -152,7 +152,7 @@ class Observation:
     def is_frozen(self, status: DataProductStatus) -> bool:
         """Return whether spec.suspend blocks changes of versions and traffic.
 
-        A candidate that a person promotes, aborts or rolls back continues all the same.
+        Requests of a person to promote, abort or roll back a candidate are carried out nevertheless.
         """
         return is_frozen(status, suspend=self.product.spec.suspend)
 

@@ -104,7 +104,7 @@ class Observer:
         Parameters
         ----------
         record : as it is cached. product : the same, parsed.
-        terms : what it is judged by. desired : what spec.model stands for. now : in seconds.
+        terms : of its judgement. desired : the version of spec.model. now : in seconds.
         """
         live, route = self.live(record), self.route(record)
         changed = 0 if route is None else route.changed_by(now)

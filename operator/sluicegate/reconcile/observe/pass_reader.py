@@ -44,7 +44,7 @@ class PassReader:
         Parameters
         ----------
         effective_spec : as the pass carries it out, with its status, or one that was rebuilt.
-        now : in seconds. lost : it once had a stable version, of which nothing is left.
+        now : in seconds. lost : it once had a stable version, whose status and Deployment are missing.
         """
         key, product = record.key, effective_spec.product
         # Before anything is read: a new product's past may be there by the end of the pass.

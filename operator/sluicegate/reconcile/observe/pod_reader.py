@@ -1,15 +1,15 @@
 """Reads pods only while their state may matter, and at most as often as it can change.
 
-Pods aren't watched: at 5,000 products they would be most of what there is. What matters of them
-shows in the Deployment too, so while all are ready they are read again only when that changes,
-and pods that have just changed are given a moment: most have no news then. Of two
+Pods aren't watched: at 5,000 products they would be most of all objects. Their readiness is in the
+Deployment, too, so while all are ready they are read again only when that changes,
+and pods that have just changed are read a moment later: most have no new state before. Of two
 hundred canaries that began at once they were listed 536 times in 40 s, on a control plane whose
 CPU was all that these starts waited for.
 
 Pods that serve well are read in two cases, at most once for each change of a Deployment. The pods of
-a product of which no label is counted know whether the Secret that labels need can be used; those are
-read once a second of all products. And pods of stable that weren't ready for a moment, or are said to
-restart again and again, know whether a container of them has ended.
+a product without counted labels report whether the Secret of the feedback can be used; at most one product's
+pods are read for that a second. And pods of stable that weren't ready for a moment, or restart
+repeatedly according to status, report whether a container has ended.
 """
 
 from collections.abc import Mapping, Sequence

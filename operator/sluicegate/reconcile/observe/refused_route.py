@@ -89,7 +89,7 @@ class RouteArbiter:
     async def refusal(self, key: Key, *, contends_for_route: bool, now: int) -> RouteRefusal | None:
         """Return why a product's route is refused; None if it isn't.
 
-        A Gateway is read, for what its listeners admit, only where two claims seem to meet at it.
+        A Gateway is read, for the hosts that its listeners admit, only where two claims may overlap at it.
         """
         read_gateways = set[Gateway]()
         while (

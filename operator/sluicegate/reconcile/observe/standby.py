@@ -1,7 +1,7 @@
 """Measurements that a standby keeps current, so that it can lead at once.
 
-Only the leader reconciles, and by that says what is to be measured. If a standby wanted nothing,
-a new leader would read the past of all products first, and decide on none of them until then.
+Only the leader reconciles, which sets what is measured. Without measurements of the standby, a
+new leader would read the past of all products first, and decide on none of them until then.
 """
 
 import asyncio

@@ -380,7 +380,7 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
 
 
 def _suspended(candidate: Candidate) -> str:
-    """Return what spec.suspend holds of a candidate, and which answers act all the same."""
+    """Return the text of a suspended candidate: what spec.suspend holds, and which requests are still carried out."""
     approvals = candidate.approvals
     if approvals is not None and approvals.held_silence is not None:
         return f"spec.suspend is set: {silence_of(approvals)}"

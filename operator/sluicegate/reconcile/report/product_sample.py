@@ -135,7 +135,7 @@ def figures_of(
     Parameters
     ----------
     product : for its spec.
-    status : as it is reported, whether or not that is worth a write.
+    status : as it is reported, also where it isn't written.
     reason : of the newest decision; None when nothing was judged.
     rollout_end : when the candidate's rollout ends without a verdict, in seconds; None without one.
     """

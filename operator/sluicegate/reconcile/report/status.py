@@ -109,11 +109,10 @@ def report_invalid(
 
 
 def _with_kept_results(observation: Observation, status: DataProductStatus) -> DataProductStatus:
-    """Return the status; the last judgement stays while the new version has no measurements yet.
+    """Return the status with the last judgement until blocks are read after a restart or a promotion.
 
-    That blocks are read back after a restart is the operator's affair, not the product's: saying
-    so would cost two writes for each product. Nor is it news why a version that only just took
-    over isn't judged yet: its blocks are read, its series appear, its caches fill.
+    A restart of the operator changes nothing of the product, and reporting it would cost two writes for
+    each product. A version that was just promoted is unmeasured for a few blocks in every rollout.
     """
     previous_status = observation.product.status
     if (

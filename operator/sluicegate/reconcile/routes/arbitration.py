@@ -1,4 +1,4 @@
-"""Which product may have which requests, where several claim the same.
+"""Arbitration between products whose routes claim the same requests.
 
 A live HTTPRoute that its Gateway has accepted keeps what it claims, even against older products and
 more specific matches. A claim that an HTTPRoute doesn't have yet is new, also in an old product. A
@@ -201,7 +201,7 @@ class Claims:
     def _requeue_denied(self, entry: RouteEntry) -> None:
         """Requeue products with unaccepted routes whose requests are about to be claimed by another route.
 
-        Or they would take it when they are admitted, or when their looks come round.
+        Otherwise such a route could be accepted, and so take the requests, before its product's next reconcile.
         """
         if entry.is_written:
             return

@@ -1,9 +1,8 @@
-"""What a route claims, and where two of them can take the same request. Pure.
+"""The claims of a route, and whether two of them can match the same request. Pure.
 
 Gateway API serves the most specific match, whatever its age, so two routes needn't be equal to
-meet: a longer path, an exact path, a method, a header or a concrete host takes its requests from
-a prefix, a bare match or a wildcard that were there before. Where it isn't provable that two
-claims are disjoint, they meet.
+overlap: a longer path, an exact path, a method, a header or a concrete host takes its requests from
+an older prefix, bare match or wildcard. Two claims overlap unless they are provably disjoint.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

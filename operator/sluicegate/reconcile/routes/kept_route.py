@@ -1,7 +1,7 @@
 """The route that a product keeps while its desired one is refused.
 
-So the weights of a rollout that began go on to move, down first of all, and nothing is claimed
-that wasn't.
+So the weights of a rollout in progress still change, above all to 0 in a rollback, and the route claims
+no further requests.
 """
 
 import json

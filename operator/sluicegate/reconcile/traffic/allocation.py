@@ -360,10 +360,10 @@ def _by_exchange(
 ) -> Allocation:
     """Return the allocation in which both versions together have no more pods than one alone.
 
-    Each has the pods for its share, also for the one before while the newest isn't in force; a batch
-    more is the candidate's on its way to its next share. So that share is a part of the decided one,
-    where the candidate needs more than a batch for that. The product's own Service selects both while
-    both have a share, as neither has the pods for all requests.
+    Each version has the pods for its present share and, while a new share isn't in force yet, for the
+    previous one. The candidate has one batch of pods more until its next share, so a share that needs
+    several batches is reached in parts. The product's own Service selects both versions while both
+    have a share, as neither has the pods for all requests.
     """
     stable, candidate = status.stable, status.candidate
     assert stable is not None
@@ -453,8 +453,8 @@ def with_capacity(
 ) -> DataProductStatus:
     """Return the status with the pods that all of the traffic needs, by the autoscaler's present number.
 
-    Beside a candidate stable has a part of the traffic, and an autoscaler that sees no other would
-    shrink it to that. So it is known from before, and grows with what stable's part needs.
+    Beside a candidate stable has only a part of the traffic, so its autoscaler reduces its pods to that
+    part. So status keeps the number from before, and it grows when stable's part needs more.
 
     Parameters
     ----------

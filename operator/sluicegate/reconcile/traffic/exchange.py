@@ -51,7 +51,7 @@ class Exchange:
         return self.pods - self.needed(FULL_WEIGHT - weight)
 
     def share_of(self, pods: int) -> int:
-        """Return the share in percent that so many ready pods serve; all of the traffic needs all that serve."""
+        """Return the share in percent for this number of ready pods; 100 only for all serving pods."""
         if pods >= self.serving:
             return FULL_WEIGHT
         rounded = (2 * FULL_WEIGHT * pods + self.serving) // (2 * self.serving)

@@ -300,7 +300,7 @@ def test_the_last_step_promotes_at_the_largest_value_that_each_limit_allows(fiel
     assert isinstance(last_step(passed(EQUAL, **fields)), Promote)
 
 
-def test_a_candidate_is_rolled_back_after_ten_silent_blocks_for_which_it_had_twenty_requests_to_get():
+def test_a_candidate_is_rolled_back_after_ten_blocks_without_its_expected_twenty_requests():
     decision = last_step(passed(EQUAL, silent=SilentBlocks(10, 20)))
     assert (type(decision), decision.reason) == (Rollback, Reason.CANARY_NO_DATA)
 

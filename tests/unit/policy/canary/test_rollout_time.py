@@ -66,7 +66,7 @@ def test_a_request_of_stable_alone_ends_silence_and_an_unmeasured_block_does_not
 
 
 @pytest.mark.parametrize(
-    ("sentence", "terms", "absences", "left"),
+    ("sentence", "terms", "absences", "remaining_seconds"),
     [
         ("a derived duration counts the hour with requests", DERIVED, (), 3 * HOUR),
         ("a chosen one counts all of it", CHOSEN, (), 2 * HOUR),
@@ -74,10 +74,14 @@ def test_a_request_of_stable_alone_ends_silence_and_an_unmeasured_block_does_not
         ("an absence beside it counts, too", DERIVED, (interval(30, 60),), 3.5 * HOUR),
     ],
 )
-def test_a_derived_duration_counts_the_time_with_requests(sentence, terms, absences, left):
+def test_a_derived_duration_counts_the_time_with_requests(
+    sentence, terms, absences, remaining_seconds
+):
     now = START + 2 * HOUR
     status = serving(candidate=candidate(50), absences=absences)
-    assert rollout_end(terms, status, observed(minutes(60, 60)), now) == now + left, sentence
+    assert rollout_end(terms, status, observed(minutes(60, 60)), now) == now + remaining_seconds, (
+        sentence
+    )
 
 
 def test_a_rollout_without_any_request_ends_after_fourteen_days():

@@ -80,7 +80,7 @@ def test_an_slo_without_objective_and_baseline_shows_neither(accepted):
     assert (found.baseline_ratio, found.drop, found.interval) == (None, None, ())
 
 
-def test_a_gauge_is_shown_by_its_mean_and_degraded_as_long_as_that_is_confirmed():
+def test_the_status_of_a_gauge_has_its_mean_and_its_confirmed_degradation():
     found = shown(replace(SHOWN, gauge=41.5), slos={"accuracy": SloRecord(degraded=True)})
     assert (found.ratio, found.degraded) == ("41.5", True)
 

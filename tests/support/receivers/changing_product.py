@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RUNTIME: Final = f"registry.example/runtime@sha256:{'d' * 64}"
 
 
-class ToldProduct:
+class ChangingProduct:
     """Each step changes the status so that one transition follows; `now` in seconds since 1970."""
 
     def __init__(self, now: int) -> None:
