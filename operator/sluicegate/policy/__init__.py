@@ -9,13 +9,13 @@ from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.shadow_evidence import is_scored, with_rows
 from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence
 from sluicegate.policy.diagnosis.checks import COMMON_PRODUCTS, DiagnosisResult, diagnosis_status
-from sluicegate.policy.retraining.challenger import may_train_challengers
 from sluicegate.policy.retraining.preconditions import (
     MIN_AGE_BLOCKS,
     RetrainingRequest,
     WaitingRetraining,
     attempts_without,
     earliest_training_time,
+    may_train_challengers,
     obstacle_to_request,
     retraining_off_text,
     running_trainings_text,

@@ -7,7 +7,6 @@ remedy that was trained soon after a change, as more rows since the change make 
 from typing import Final, NamedTuple
 
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.retraining import RetrainingMode
 from sluicegate.api.retraining_status import RetrainingStatus
 from sluicegate.api.status import DataProductStatus
 from sluicegate.policy.model.decision import Retrain
@@ -29,8 +28,6 @@ CHECKS: Final[tuple[preconditions.Check, ...]] = (
 """No cooldown: the schedule is its pause, and the labels that it takes are that of a follow-up."""
 _WAITING_REASONS: Final = frozenset({Reason.NO_SLOT, Reason.INFRASTRUCTURE, Reason.MANUAL_MODE})
 """Obstacles that pass, or that a person takes away."""
-_FOLLOWED_REASONS: Final = frozenset({Reason.MODEL_DECAY, Reason.FOLLOW_UP})
-"""Causes of the training of a stable version that has a follow-up."""
 SUSPECTED_SHARE: Final = 0.5
 """Of its period, after which a challenger is trained where something looks worse."""
 
@@ -123,7 +120,7 @@ def _follow_up(
     since = retraining_status.last_training_time if retraining_status else None
     if retraining_status is None or since is None or since > stable.promotion_time:
         return None
-    if not _has_follow_up(terms, status):
+    if not preconditions.has_follow_up(terms, status):
         return None
     is_cooling_down = retraining.is_cooldown_given and now < (
         retraining_status.next_allowed_time or 0
@@ -144,20 +141,6 @@ def _follow_up(
             )
             return _Turn(Reason.FOLLOW_UP, since, text)
     return None
-
-
-def may_train_challengers(terms: Terms, status: DataProductStatus) -> bool:
-    """Return whether a challenger may be trained: by the schedule, or as a follow-up of stable."""
-    has_schedule = terms.retraining is not None and terms.retraining.schedule is not None
-    return has_schedule or _has_follow_up(terms, status)
-
-
-def _has_follow_up(terms: Terms, status: DataProductStatus) -> bool:
-    """Return whether stable has a follow-up, at whatever time: a remedy has one, unless a rollback restored it."""
-    stable, retraining = status.stable, terms.retraining
-    if stable is None or retraining is None or retraining.mode is RetrainingMode.MANUAL:
-        return False
-    return stable.cause in _FOLLOWED_REASONS and not stable.restored
 
 
 def _label_counts(terms: Terms, observed: Observed, since: int) -> list[tuple[SloTerms, int]]:

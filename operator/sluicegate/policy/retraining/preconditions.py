@@ -24,6 +24,8 @@ from sluicegate.views.numbers import duration
 
 MIN_AGE_BLOCKS: Final = WARM_UP_BLOCKS + 12
 """A version younger than this hasn't shown what it can do: it is blocks that show it, not hours."""
+_FOLLOWED_REASONS: Final = frozenset({Reason.MODEL_DECAY, Reason.FOLLOW_UP})
+"""Causes of the training of a stable version that has a follow-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,22 @@ def retraining_off_text(retraining: RetrainingTerms | None) -> str:
         return "spec.retraining is missing"
     is_off = retraining.mode is RetrainingMode.DISABLED
     return "spec.retraining.mode is Disabled" if is_off else ""
+
+
+def may_train_challengers(terms: Terms, status: DataProductStatus) -> bool:
+    """Return whether a challenger may be trained: by the schedule, or as a follow-up of stable."""
+    retraining = terms.retraining
+    if retraining is None or retraining_off_text(retraining):
+        return False
+    return retraining.schedule is not None or has_follow_up(terms, status)
+
+
+def has_follow_up(terms: Terms, status: DataProductStatus) -> bool:
+    """Return whether stable has a follow-up, at whatever time: a remedy has one, unless a rollback restored it."""
+    stable, retraining = status.stable, terms.retraining
+    if stable is None or retraining is None or retraining.mode is RetrainingMode.MANUAL:
+        return False
+    return stable.cause in _FOLLOWED_REASONS and not stable.restored
 
 
 def a_person_decides(request: RetrainingRequest) -> Obstacle | None:
