@@ -9,6 +9,9 @@ A training that scores the stable version before it fits another one ends there 
 accepted: then nothing was trained. Its rows are those since the change, so they are few at first: the
 score is repeated as its time doubles, and after a day the training fits whatever the score is.
 
+Few rows can't show that they are as accepted within points. They are enough where the live answers
+fell by far more than the rows may have fallen (docs/adr/0032).
+
 Both are compared over the time of the rows, so rows of weeks don't hide a change of an hour ago: as
 long as most of them are older than the change, nothing is concluded.
 """
@@ -40,6 +43,8 @@ from sluicegate.views.numbers import events, percent
 
 Z_APART: Final = quantile(0.999)
 """Confidence of each bound by which the live answers are worse than the rows."""
+MAX_EXPLAINED: Final = 0.2
+"""Part of the live fall that the rows explain at most, where what is served is the cause."""
 RELEASE_BLOCKS: Final = BLOCKS_PER_HOUR
 """A fall within so many blocks after a release is due to the release, if the rows don't show it."""
 
@@ -233,7 +238,10 @@ def _live_differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) 
     if _are_bad(slo, scored_count, accepted):
         return False
     is_apart = lower_bound - rows > slo.drop and expected > rows
-    return True if is_apart and _are_as_accepted(slo, scored_count, baseline) else None
+    is_explained = not _are_as_accepted(slo, scored_count, baseline) and not _explain_little(
+        score, slo.name, baseline
+    )
+    return True if is_apart and not is_explained else None
 
 
 def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | None) -> bool:
@@ -246,6 +254,22 @@ def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | No
         )
     accepted = (baseline.count.bad / baseline.phi, baseline.count.total / baseline.phi)
     return newcombe_difference(scored_count, accepted, Z95).upper <= slo.drop
+
+
+def _explain_little(score: StableScore, slo: str, baseline: Baseline | None) -> bool:
+    """Return whether the rows fell by at most `MAX_EXPLAINED` of the live fall of the same time.
+
+    Each fall has a bound at `Z_APART`, so rows that explain more pass with a probability of at most
+    0.2 % a score. If the version didn't serve all the time of the rows, the fall that a decay causes in
+    them is smaller by as much.
+    """
+    if baseline is None or baseline.count.total == 0:
+        return False
+    phi, live = baseline.phi, score.live[slo]
+    accepted = (baseline.count.bad / phi, baseline.count.total / phi)
+    of_rows = newcombe_difference(score.evaluation[slo], accepted, Z_APART).upper
+    of_live = newcombe_difference((live.bad / phi, live.total / phi), accepted, Z_APART).lower
+    return of_rows <= MAX_EXPLAINED * score.live_share * of_live
 
 
 def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:

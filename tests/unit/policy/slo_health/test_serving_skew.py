@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import pytest
 
 from sluicegate.api.engine import SloRecord, Streak
@@ -78,6 +80,39 @@ def test_good_scores_on_training_rows_with_bad_live_answers_prove_a_serving_skew
     scored, live, differs
 ):
     assert compared(scored, live).differs is differs
+
+
+@pytest.mark.parametrize(
+    ("scored", "live", "differs"),
+    [
+        pytest.param(rows(118, 1000), rows(24_900, 36_000), True, id="1.8 of 59 points"),
+        pytest.param(rows(118, 1000), rows(9_000, 36_000), None, id="1.8 of 15 points"),
+        pytest.param(rows(170, 1000), rows(24_900, 36_000), False, id="7 points are a decay, too"),
+        pytest.param(rows(12, 100), rows(24_900, 36_000), None, id="a hundred rows may hide a fifth"),
+    ],
+)  # fmt: skip
+def test_rows_that_explain_at_most_a_fifth_of_the_live_fall_prove_a_serving_skew(
+    scored, live, differs
+):
+    assert compared(scored, live).differs is differs
+
+
+def test_few_rows_explain_more_of_the_live_fall_where_the_version_served_in_a_part_of_their_time():
+    few, live = rows(118, 1000), rows(24_900, 36_000)
+    assert compared(few, live, share="0.9").differs is True
+    assert compared(few, live, share="0.2").differs is None
+
+
+def test_rows_that_explain_more_than_a_fifth_pass_as_a_skew_in_at_most_two_scores_of_a_thousand():
+    """The live answers fell by 40 points, the rows by a fifth of that: as often as the bounds allow."""
+    total, share, live = 600, 0.1 + 0.2 * 0.4, rows(18_000, 36_000)
+    passing = [bad for bad in range(total + 1) if compared(rows(bad, total), live).differs]
+    assert sum(binomial(bad, total, share) for bad in passing) <= 0.002
+
+
+def binomial(bad, total, share):
+    """Return the probability of exactly so many bad rows."""
+    return comb(total, bad) * share**bad * (1 - share) ** (total - bad)
 
 
 def test_the_skew_message_has_shares_and_sample_sizes_of_both_sides_and_the_time_of_the_rows():
