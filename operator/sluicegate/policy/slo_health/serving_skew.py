@@ -222,9 +222,9 @@ def _first_bad(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int:
 
 
 def _live_differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool | None:
-    """Return whether the rows are as accepted and the live answers worse, beyond chance; None if undecided.
+    """Return whether the live answers are worse than the rows, which don't explain it; None if undecided.
 
-    If the model had decayed, the rows were as bad as the live answers: those of the time in which
+    The rows don't explain it if they are as accepted, or fell by far less. If the model had decayed, the rows were as bad as the live answers: those of the time in which
     the version didn't serve yet count as accepted.
     """
     scored_count, live = score.evaluation[slo.name], score.live[slo.name]
@@ -238,10 +238,10 @@ def _live_differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) 
     if _are_bad(slo, scored_count, accepted):
         return False
     is_apart = lower_bound - rows > slo.drop and expected > rows
-    is_explained = not _are_as_accepted(slo, scored_count, baseline) and not _explain_little(
+    is_unexplained = _are_as_accepted(slo, scored_count, baseline) or _explain_little(
         score, slo.name, baseline
     )
-    return True if is_apart and not is_explained else None
+    return True if is_apart and is_unexplained else None
 
 
 def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | None) -> bool:
@@ -259,9 +259,8 @@ def _are_as_accepted(slo: SloTerms, scored_count: Count, baseline: Baseline | No
 def _explain_little(score: StableScore, slo: str, baseline: Baseline | None) -> bool:
     """Return whether the rows fell by at most `MAX_EXPLAINED` of the live fall of the same time.
 
-    Each fall has a bound at `Z_APART`, so rows that explain more pass with a probability of at most
-    0.2 % a score. If the version didn't serve all the time of the rows, the fall that a decay causes in
-    them is smaller by as much.
+    Rows that explain more pass if one of two bounds misses, each nominally in 0.1 % of scores. If the
+    version didn't serve all the time of the rows, the live fall counts in proportion.
     """
     if baseline is None or baseline.count.total == 0:
         return False
