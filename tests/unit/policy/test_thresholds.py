@@ -111,7 +111,7 @@ RECORDS = {
     "LabelPace": {"gap_seconds": 0.0},
     "AgedLabels": {"settle_seconds": 0},
     "Case": {"suspected": True},
-    "SkewComparison": {"since_release": False},
+    "SkewComparison": {"since_release": False, "undated": False},
     "Evaluation": {"training_taken_up": False, "judged": True},
     "Proposal": {"takes_up_training": False},
     "Obstacle": {"needs_person": False},
