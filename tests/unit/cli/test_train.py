@@ -117,6 +117,20 @@ def test_train_passes_only_named_shell_variables_and_those_of_the_spec(
     assert capfd.readouterr().out.splitlines()[0] == "['DATABASE', 'OMP_NUM_THREADS']"
 
 
+def test_train_keeps_the_bytecode_of_packages_for_the_next_run_and_adds_none_to_the_bento(
+    tmp_path: Path, monkeypatch
+):
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    (packages / "installed.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+    assert trained(tmp_path, f"import installed; {reporting()}", "--pass-env", "PYTHONPATH") == 0
+    compiled = [path.parent.parent for path in tmp_path.rglob("*.pyc")]
+    assert compiled == [packages]
+
+
 def test_train_with_an_unknown_slo_exits_with_2(tmp_path: Path, capsys):
     assert trained(tmp_path, "pass", "--slo", "speed", product=a_product(tmp_path)) == 2
     assert "--slo: is speed, and spec.slos has accuracy" in capsys.readouterr().err

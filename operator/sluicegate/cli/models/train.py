@@ -3,10 +3,12 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -158,13 +160,14 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
                 f"note: {variable.name} comes from an object of the cluster: export it to set it here"
             )
     try:
-        completed = subprocess.run(
-            command,
-            cwd=training.bento.folder / "src",
-            env=_environment(training, message),
-            timeout=seconds,
-            check=False,
-        )
+        with _without_bytecode(training.bento.folder / "src") as source:
+            completed = subprocess.run(
+                command,
+                cwd=source,
+                env=_environment(training, message),
+                timeout=seconds,
+                check=False,
+            )
     except subprocess.TimeoutExpired as error:
         raise SluicegateError(
             f"took longer than retraining.timeoutSeconds ({seconds} s)"
@@ -197,6 +200,17 @@ def _files(bento: Bento) -> set[tuple[str, int]]:
     }
 
 
+@contextmanager
+def _without_bytecode(source: Path) -> Iterator[Path]:
+    """Yield the folder of the bento's code, and delete the bytecode of it that the block adds."""
+    present_folders = set(source.rglob("__pycache__"))
+    try:
+        yield source
+    finally:
+        for folder in set(source.rglob("__pycache__")) - present_folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _command(words: Sequence[str], python: str) -> list[str]:
     """Return the command with another Python instead of the image's."""
     first, *other_words = words
@@ -206,7 +220,8 @@ def _command(words: Sequence[str], python: str) -> list[str]:
 def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
     """Return the environment variables of the training: those of its Job and a few of this shell.
 
-    A training that works by a variable of the shell, PYTHONPATH say, would fail in the cluster.
+    A training that works by a variable of the shell, PYTHONPATH say, would fail in the cluster. The
+    Job's PYTHONDONTWRITEBYTECODE is left out: its image is compiled, packages that uv installs aren't.
     """
     metadata = training.product.metadata if training.product else None
     own_variables = {
@@ -221,7 +236,6 @@ def _environment(training: TrainingTrial, message: Path) -> dict[str, str]:
         **{key: os.environ[key] for key in kept_names if key in os.environ},
         "PATH": os.pathsep.join([python_folder, os.environ.get("PATH", os.defpath)]),
         **own_variables,
-        "PYTHONDONTWRITEBYTECODE": "1",
         names.NAMESPACE: metadata.namespace if metadata else "local",
         names.PRODUCT: metadata.name if metadata else training.bento.name,
         names.VERSION: training.bento.version,
