@@ -208,7 +208,7 @@ class ReportFacts:
         sizes = [-fall.lift.gain for fall in self.falls]
         if self.move is not None:
             sizes.append(self.move.evolution.estimate)
-        return max(0.0, *sizes)
+        return max([0.0, *sizes])
 
 
 def facts_of(

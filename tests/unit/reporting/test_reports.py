@@ -133,6 +133,7 @@ def test_a_report_on_several_products_has_one_summary_with_the_largest_change_of
     better = facts_of(CALM, WORSE)
     assert move_text(better.move, read_days=better.read_days).startswith("accuracy better by ")
     assert move_text(None, read_days=0) == "not known yet"
+    assert moved.worst > calm.worst == better.worst == 0
     told = markdown([moved, calm])
     assert told.startswith("2 products: 1 got worse, 1 missed an objective. Reviews that wait for")
     fell = document_of(CALM)
