@@ -43,7 +43,7 @@ from sluicegate.views.needs import (
     request_text,
     waiting_requests,
 )
-from sluicegate.views.numbers import duration
+from sluicegate.views.numbers import counted_events, duration
 
 PROGRESSING_CONDITION: Final = ConditionType.ROLLOUT_PROGRESSING
 LONGEST_TEXT: Final = 700
@@ -675,7 +675,8 @@ def cost_of(verdict: CanaryVerdict) -> str:
     largest_total = max(
         (slo.candidate.total for slo in verdict.slos if not slo.hold_out), default=0
     )
-    requests = f"; {largest_total:,} events of it were counted" if largest_total else ""
+    counted = "was" if largest_total == 1 else "were"
+    requests = f"; {counted_events(largest_total)} of it {counted} counted" if largest_total else ""
     return f"It had up to {verdict.weight} % of the traffic, for {duration(verdict.traffic_seconds)}{requests}"
 
 

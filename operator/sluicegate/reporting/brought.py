@@ -34,6 +34,7 @@ class Fall:
 
     version: str
     slo: str
+    market: str
     lift: Lift
 
 
@@ -68,10 +69,10 @@ def brought_of(review: DataProductReview) -> tuple[Brought, ...]:
 def falls_of(versions: Iterable[Brought]) -> tuple[Fall, ...]:
     """Return the falls in markets by the versions that remained stable, the oldest version first."""
     return tuple(
-        Fall(result.version.version, slo, lift)
+        Fall(result.version.version, slo, market, lift)
         for result in versions
         if result.kept
-        for (slo, _), lift in fallen_markets(result.lifts).items()
+        for (slo, market), lift in fallen_markets(result.lifts).items()
     )
 
 

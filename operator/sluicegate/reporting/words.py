@@ -307,20 +307,29 @@ def move_text(largest_move: Move | None, falls: Sequence[Fall] = (), *, read_day
     It is not known before a day of the period is read.
     """
     if largest_move is None and falls:
-        fall = largest_fall(falls)
-        return f"{lift_text(fall.lift)} with {fall.version}"
+        return moved_text(largest_fall(falls))
     if not read_days:
         return "not known yet"
-    if largest_move is None:
-        return "no evidence of a change"
-    return f"{largest_move.slo.name} {change_text(largest_move.evolution)} {largest_move.since}"
+    return "no evidence of a change" if largest_move is None else moved_text(largest_move)
 
 
 def move_state(largest_move: Move | None, falls: Sequence[Fall] = ()) -> str:
     """Return the direction of the change that `move_text` states; empty without one."""
     if largest_move is not None:
-        return largest_move.evolution.change
+        return moved_state(largest_move)
     return PeriodChange.WORSE if falls else ""
+
+
+def moved_text(change: Move | Fall) -> str:
+    """Return a proved change, of an SLO or of it in one market, in words."""
+    if isinstance(change, Fall):
+        return f"{lift_text(change.lift)} with {change.version}"
+    return f"{change.slo.name} {change_text(change.evolution)} {change.since}"
+
+
+def moved_state(change: Move | Fall) -> str:
+    """Return the direction of a proved change."""
+    return PeriodChange.WORSE if isinstance(change, Fall) else change.evolution.change
 
 
 def comparison_text(evolution: Evolution, with_what: Count) -> str:

@@ -1,7 +1,7 @@
 """Actions that were agreed in reviews: which are open, and which are late. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -106,7 +106,7 @@ def carried_actions(newest_first: Sequence[Sequence[AgreedAction]]) -> list[Agre
     """Return the actions that the newest review of a product takes over from those before.
 
     They are all of the review before, and those of earlier ones that are open. One that the newest review
-    repeats has its state there.
+    repeats has its state there, and the review in which it was agreed last before.
     """
     (newest, *earlier) = newest_first
     repeated = {action.title: action for action in newest}
@@ -115,7 +115,10 @@ def carried_actions(newest_first: Sequence[Sequence[AgreedAction]]) -> list[Agre
         if earlier
         else {}
     )
-    return [repeated.get(title, action) for title, action in carried.items()]
+    return [
+        replace(repeated.get(title, action), review=action.review)
+        for title, action in carried.items()
+    ]
 
 
 def remaining_actions(

@@ -51,12 +51,12 @@ def share_digits(ratio: float) -> int:
 
 
 def percents(*ratios: float) -> tuple[str, ...]:
-    """Return shares that are compared with each other with the same digits; 100 % and 0 % are exact."""
-    texts = [percent(ratio) for ratio in ratios]
+    """Return shares that are compared with each other with the same digits, enough to differ; 100 % and 0 % are exact."""
+    texts = [percent(ratio, other) for ratio in ratios for other in ratios]
     digits = max((len(text.removesuffix(" %").partition(".")[2]) for text in texts), default=0)
     return tuple(
         f"{100 * ratio:z.{digits}f} %" if share_digits(ratio) else text
-        for ratio, text in zip(ratios, texts, strict=True)
+        for ratio, text in zip(ratios, map(percent, ratios), strict=True)
     )
 
 
@@ -137,6 +137,11 @@ def age(seconds: int) -> str:
             else f"{count}{unit}"
         )
     return "0s"
+
+
+def counted_events(count: int) -> str:
+    """Return a number of events in words: 1 event, 1,000 events."""
+    return f"{count:,} event{'s' if count != 1 else ''}"
 
 
 def events(count: int) -> str:

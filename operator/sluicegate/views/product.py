@@ -245,13 +245,14 @@ def _version_row(version: Body, outcome: str, reason: object) -> Body:
         name: version.get(name) for name in ("version", "source", "revision", "image")
     }
     lifts = lifts_of(version)
-    gain_text = brought_text(lifts, headline_lift(lifts, str(version.get("causeSlo", ""))))
+    main = headline_lift(lifts, str(version.get("causeSlo", "")))
+    rolled_back_text = rollback_text(version) if main is None else ""
     return version_fields | {
         "outcome": outcome,
         "reason": reason,
         "tried": tried_text(version),
         "iteration": section(version, "iteration") or None,
-        "brought": gain_text or rollback_text(version),
+        "brought": rolled_back_text or brought_text(lifts, main),
         "lifts": [{"slo": lift.slo, **lift_document(lift)} for lift in lifts] or None,
     }
 

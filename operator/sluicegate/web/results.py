@@ -67,59 +67,55 @@ class Mover:
 
     Attributes
     ----------
-    slo : the SLO. values : its shares by period. move : its change; None if only a market fell.
+    slo : the SLO. values : its shares by period. change : of the SLO, or of it in one market with a version.
     """
 
     product: ProductFacts
     review: ReviewFacts
     slo: SloChange
-    move: Move | None
+    change: Move | Fall
     sentence: str
     values: tuple[float | None, ...]
 
     @property
     def text(self) -> str:
         """Return the change in words."""
-        summary = self.review.summary
-        return words.move_text(self.move, summary.falls, read_days=summary.read_days)
+        return words.moved_text(self.change)
 
     @property
     def state(self) -> str:
         """Return the direction of the change."""
-        return words.move_state(self.move, self.review.summary.falls)
+        return words.moved_state(self.change)
 
     @property
     def short_text(self) -> str:
         """Return the change in words, without its begin."""
-        if self.move is None:
-            return lift_text(self._fall.lift)
-        return f"{self.slo.name} {words.change_text(self.move.evolution)}"
+        if isinstance(self.change, Fall):
+            return lift_text(self.change.lift)
+        return f"{self.slo.name} {words.change_text(self.change.evolution)}"
 
     @property
     def estimate(self) -> float:
         """Return the change in shares of good events."""
-        return self._fall.lift.gain if self.move is None else -self.move.evolution.estimate
+        change = self.change
+        return change.lift.gain if isinstance(change, Fall) else -change.evolution.estimate
 
     @property
     def interval(self) -> tuple[float, float]:
         """Return the 95 % interval of the estimate."""
-        if self.move is None:
-            return self._fall.lift.lower, self._fall.lift.upper
-        return -self.move.evolution.upper, -self.move.evolution.lower
-
-    @property
-    def _fall(self) -> Fall:
-        return largest_fall(self.review.summary.falls)
+        if isinstance(self.change, Fall):
+            return self.change.lift.lower, self.change.lift.upper
+        return -self.change.evolution.upper, -self.change.evolution.lower
 
     @property
     def since(self) -> str:
         """Begin of the change in words."""
-        if self.move is None:
-            return f"with {self._fall.version}"
+        if isinstance(self.change, Fall):
+            return f"with {self.change.version}"
         first_day = self.review.first_day
         return (
             "since the first acceptance"
-            if self.move.since == SINCE_FIRST_ACCEPTANCE
+            if self.change.since == SINCE_FIRST_ACCEPTANCE
             else f"since {first_day}"
         )
 
@@ -206,22 +202,18 @@ class Histories:
             changes.slos,
             references=(SINCE_PREVIOUS_PERIOD if len(reviews) > 1 else SINCE_FIRST_ACCEPTANCE,),
         )
-        if largest_change is None and not changes.falls:
+        slos = {slo.name: slo for slo in changes.slos}
+        falls = [fall for fall in changes.falls if fall.slo in slos]  # else removed from the spec
+        change: Move | Fall
+        if largest_change is not None:
+            change, slo = largest_change, largest_change.slo
+        elif falls:
+            change = largest_fall(falls)
+            slo = slos[change.slo]
+        else:
             return None
-        name = (
-            largest_fall(changes.falls).slo if largest_change is None else largest_change.slo.name
-        )
-        slo = next((slo for slo in changes.slos if slo.name == name), None)
-        if slo is None:
-            return None  # the SLO of the fall was removed from the spec since
-        return Mover(
-            product,
-            reviews[-1],
-            slo,
-            largest_change,
-            words.report_sentence(changes),
-            self.shares(product, name),
-        )
+        sentence = words.report_sentence(changes)
+        return Mover(product, reviews[-1], slo, change, sentence, self.shares(product, slo.name))
 
 
 def _goal_texts(result: PeriodResult, product: ProductFacts | None) -> Iterable[str]:

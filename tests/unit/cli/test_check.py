@@ -357,6 +357,21 @@ def test_check_refers_to_the_built_bento_for_packages_of_a_uv_lock(tmp_path: Pat
     assert lines[0].startswith("note: service.py: Image.uv_lock: has the packages of uv.lock")
 
 
+def test_check_reports_packages_of_one_file_although_those_of_another_are_unreadable(
+    tmp_path: Path, capsys
+):
+    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "service.py").write_text(
+        BESIDE_A_BUILD_FILE
+    )  # names requirements.txt, which is absent
+
+    code, lines = checked(capsys, tmp_path)
+
+    assert code == 1
+    assert {line.split(": ")[3] for line in lines if ": python.packages: " in line} == {"prophet"}
+    assert any(line.startswith("error: service.py: python: ") for line in lines)
+
+
 SYSTEM = """
 import bentoml
 
@@ -520,6 +535,20 @@ def test_check_of_a_project_reads_services_in_a_package(tmp_path: Path, capsys):
 
     assert code == 1
     assert line.startswith("error: parts/tags.py: Tags.__command__: starts a server of its own")
+
+
+def test_check_of_a_project_reads_an_entry_service_in_a_package(tmp_path: Path, capsys):
+    folder = a_project(tmp_path, "service: shop:Tagger\n")
+    (folder / "shop").mkdir()
+    (folder / "shop/__init__.py").write_text(SYSTEM)
+
+    code, (first, second, *_) = checked(capsys, folder)
+
+    assert code == 1
+    assert first == (
+        "error: bentofile.yaml: service: is shop:Tagger, and shop/__init__.py has Words: name MODULE:CLASS of the service"
+    )
+    assert "shop/__init__.py: image.system_packages" in second
 
 
 @pytest.mark.parametrize("service", ["service:Notes", "service.py"])

@@ -131,6 +131,15 @@ def test_train_keeps_the_bytecode_of_packages_for_the_next_run_and_adds_none_to_
     assert compiled == [packages]
 
 
+def test_train_adds_no_bytecode_to_a_folder_of_the_bento_that_has_some(tmp_path: Path):
+    present_folder = tmp_path / "b/src/__pycache__"
+    present_folder.mkdir(parents=True)
+    (present_folder / "old.pyc").touch()
+
+    assert trained(tmp_path, f"open('__pycache__/new.pyc', 'w').close(); {reporting()}") == 0
+    assert [path.name for path in tmp_path.rglob("*.pyc")] == ["old.pyc"]
+
+
 def test_train_with_an_unknown_slo_exits_with_2(tmp_path: Path, capsys):
     assert trained(tmp_path, "pass", "--slo", "speed", product=a_product(tmp_path)) == 2
     assert "--slo: is speed, and spec.slos has accuracy" in capsys.readouterr().err

@@ -348,7 +348,10 @@ def test_a_late_action_is_in_each_later_review_until_it_is_done_or_repeated():
         assert "agreed in pricing-2026-09" in text
     ended = with_actions(WORSE, late | {"done": True})
     facts = facts_of(ended, reviews[1], [*reviews[:2], ended], now=now)
-    assert (facts.open_actions, facts.last_actions[-1].state) == ((), "done")
+    assert facts.open_actions == ()
+    assert (facts.last_actions[-1].state, facts.last_actions[-1].agreed_in) == (
+        "done", "pricing-2026-09",
+    ), "the review that carries an action over isn't the one that agreed it"  # fmt: skip
 
 
 def test_the_operations_that_a_version_adds_changes_and_deprecates_are_in_the_report():

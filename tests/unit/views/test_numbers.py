@@ -53,12 +53,13 @@ def test_a_share_that_differs_from_its_objective_is_not_printed_as_the_objective
     ("ratios", "texts"),
     [
         ((0.999, 0.99902), ("99.900 %", "99.902 %")),
+        ((0.7702, 0.7704), ("77.02 %", "77.04 %")),
         ((0.92, 0.77), ("92.0 %", "77.0 %")),
         ((1.0, 0.995), ("100 %", "99.50 %")),
         ((0.9, 0.9), ("90.0 %", "90.0 %")),
     ],
 )
-def test_shares_that_are_compared_have_the_same_digits(ratios, texts):
+def test_shares_that_are_compared_have_the_same_digits_and_as_many_as_they_differ_in(ratios, texts):
     assert percents(*ratios) == texts
 
 

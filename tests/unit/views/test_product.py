@@ -27,6 +27,25 @@ def test_a_product_without_status_is_unknown_to_the_plugin_and_the_page():
     assert state_of(document) == facts_of(DataProduct.parse(document)).state == "Unknown"
 
 
+def test_a_fall_in_a_market_does_not_hide_why_a_version_was_rolled_back():
+    arms = {"candidate": {"bad": 100, "total": 1000}, "stable": {"bad": 100, "total": 1000}}
+    fell = {"markets": {"AT": [90, 100, 10, 100]}}
+    verdict = {
+        "type": "Rollback",
+        "message": "v2 answers too slowly",
+        "slos": [{"name": "accuracy", **arms, **fell}],
+    }
+    past_version = {"version": "v2", "outcome": "RolledBack", "verdict": verdict}
+    status = {"history": [past_version], "stable": {"version": "v1"}}
+    (row,) = (row for row in versions({"status": status}) if row["version"] == "v2")
+    assert row["brought"] == "v2 answers too slowly"
+    kept = past_version | {"outcome": "Superseded", "verdict": verdict | {"type": "Promote"}}
+    (row,) = (
+        row for row in versions({"status": status | {"history": [kept]}}) if row["version"] == "v2"
+    )
+    assert row["brought"].startswith("accuracy in AT -80.0 ")
+
+
 START = "2026-11-28T12:00:00Z"
 
 

@@ -355,13 +355,21 @@ async def test_a_candidate_whose_time_ended_in_a_quiet_weekend_is_tried_again_wh
     key = await stepping(world, {"steps": [5, 50], "maxDurationSeconds": 14_400}, **RARELY)
     await world.until(lambda: weight(world, key) == 5, seconds=600)
     world.cluster.set_rate(key, 0.0)
-    await world.run(48 * HOUR)
+    await world.until(lambda: phase(world, key) == "Parked", seconds=48 * HOUR)
+    first_text = world.condition(key, "RolloutProgressing")["message"]
+    assert (
+        f"is retried at {world.status(key)['candidate']['retryTime']} at the earliest, once requests come"
+        in first_text
+    )
+    await world.run(24 * HOUR)
     status = world.status(key)
     assert (phase(world, key), status["specModel"]["outcome"]) == ("Parked", "InProgress")
     assert status["candidate"]["retries"] == 1
     assert status["summary"]["reason"] == "WaitingToRetry"
     rollout = world.condition(key, "RolloutProgressing")
     assert rollout["reason"] == "WaitingToRetry"
-    assert rollout["message"].endswith("is retried as soon as requests come and no training runs")
+    assert rollout["message"].endswith(
+        "is retried as soon as requests come, no training runs and its service levels can be measured"
+    )
     world.cluster.set_rate(key, 20.0)
     await world.until(lambda: serving(world, key) == "v2", seconds=6 * HOUR)

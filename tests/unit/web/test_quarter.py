@@ -281,7 +281,8 @@ async def test_the_sentence_of_a_period_names_a_market_that_fell_with_a_version(
     movers = (await document_at(page, "/portfolio.json"))["movers"]
     (mover,) = (one for one in movers if one["name"] == name)
     assert mover["interval"] == pytest.approx([-0.156, -0.081], abs=0.0006)
-    assert {one["name"] for one in movers if " in " in one["change"]} == {HARMED}
+    assert (mover["market"], mover["version"]) == ("AT", "v8")
+    assert {one["name"] for one in movers if "market" in one} == {HARMED}
 
 
 async def test_a_reader_finds_what_waits_for_him(reader):

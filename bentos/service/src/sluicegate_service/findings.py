@@ -297,6 +297,7 @@ def _commands(path: Path) -> Iterator[tuple[str, str]]:
             for text in (
                 getattr(statement, "name", ""),
                 *map(ast.unparse, getattr(statement, "targets", ())),
+                *([ast.unparse(statement.target)] if isinstance(statement, ast.AnnAssign) else []),
             )
         }
         options = {

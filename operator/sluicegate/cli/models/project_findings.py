@@ -12,6 +12,7 @@ import yaml
 from sluicegate.cli.models.source_services import (
     defines,
     entry_of,
+    module_file,
     service_findings,
     services_in,
 )
@@ -47,8 +48,8 @@ def project_findings(
         return
     yield from _service(folder, name, options)
     sources = {name: options}
-    file = folder / f"{_target(options)[1]}.py"
-    if name != SERVICE_FILE and (code := _code_options(file)):
+    file = module_file(folder, _target(options)[0])
+    if name != SERVICE_FILE and file is not None and (code := _code_options(file)):
         sources[str(file.relative_to(folder))] = code  # BentoML adds the packages of both
     for source, part in sources.items():
         for field, command in _image_commands(part):
@@ -75,7 +76,7 @@ def _package_findings(
             requirements = parse_requirements(text, markers(version))
         except (OSError, ValueError, BentoInvalid) as error:
             yield Finding.error(f"{source}: python", f"{error}")
-            return
+            continue
         is_locked |= bool(requirements)
         for mismatch in compare(Requirements(tuple(requirements)), packages.get):
             missing.setdefault(mismatch.name, _mismatch(source, mismatch))
@@ -83,7 +84,8 @@ def _package_findings(
     source, locks = _stated(sources, "python", "lock_packages")
     if is_locked and locks is not False:
         yield _locked(source)
-    if _stated(sources, "python", "uv_lock")[1]:
+    source, is_uv_locked = _stated(sources, "python", "uv_lock")
+    if is_uv_locked:
         yield Finding.note(
             f"{source}: Image.uv_lock",
             "has the packages of uv.lock, which are compared in the built bento: bentoml build, then `sluicegate check`"
@@ -225,42 +227,41 @@ def _image_commands(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def entry_service(folder: Path) -> str:
     """Return the name of the service that `bentoml build` would build as the entry; empty if it isn't known."""
     _, options = _options(folder)
-    module, _, class_name = _target(options or {})
+    module, class_name = _target(options or {})
     entry = entry_of(services_in(folder, module), class_name)
     return "" if entry is None else entry.name
 
 
-def _target(options: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return the module of the service, its path in the folder without `.py`, and the class; empty if not named."""
+def _target(options: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the module of the service, and the class; empty if not named."""
     service = str(options.get("service") or SERVICE_FILE)
     name, _, class_name = service.partition(":")
-    module = name.removesuffix(".py").replace("/", ".")
-    return module, module.replace(".", "/"), class_name
+    return name.removesuffix(".py").replace("/", "."), class_name
 
 
 def _service(folder: Path, name: str, options: Mapping[str, Any]) -> Iterator[Finding]:
-    module, path, class_name = _target(options)
-    file = folder / f"{path}.py"
-    if file.is_file():
-        services = services_in(folder, module)
-        for source in dict.fromkeys([file, *(service.path for service in services)]):
-            parent = source.relative_to(folder).parent
-            for finding in (*own_servers(source), *old_services(source)):
-                yield replace(finding, where=str(parent / finding.where))
-        if class_name and not defines(file, class_name):
-            own = [service.class_name for service in services if service.path == file]
-            class_names = ", ".join(own) or "no service"
-            yield Finding.error(
-                f"{name}: service",
-                f"is {options['service']}, and {path}.py has {class_names}: name MODULE:CLASS of the service",
-            )
-        yield from service_findings(folder, services, entry_of(services, class_name))
-    elif not (folder / path / "__init__.py").is_file():
+    module, class_name = _target(options)
+    file = module_file(folder, module)
+    if file is None:
         yield Finding.error(
             f"{name}: service",
-            f"is {options.get('service') or SERVICE_FILE}, and there is no {path}.py beside it: name"
+            f"is {options.get('service') or SERVICE_FILE}, and there is no {module.replace('.', '/')}.py beside it: name"
             " MODULE:CLASS of the service",
         )
+        return
+    services = services_in(folder, module)
+    for source in dict.fromkeys([file, *(service.path for service in services)]):
+        parent = source.relative_to(folder).parent
+        for finding in (*own_servers(source), *old_services(source)):
+            yield replace(finding, where=str(parent / finding.where))
+    if class_name and not defines(file, class_name):
+        own = [service.class_name for service in services if service.path == file]
+        class_names = ", ".join(own) or "no service"
+        yield Finding.error(
+            f"{name}: service",
+            f"is {options['service']}, and {file.relative_to(folder)} has {class_names}: name MODULE:CLASS of the service",
+        )
+    yield from service_findings(folder, services, entry_of(services, class_name))
 
 
 def _requirements(folder: Path, python: Mapping[str, Any], *, is_code: bool) -> str:

@@ -39,13 +39,19 @@ def services_in(folder: Path, module: str) -> tuple[SourceService, ...]:
         if (name := modules.pop()) in visited:
             continue
         visited.add(name)
-        for module_name in (name, f"{name}.__init__"):
-            path = folder / f"{module_name.replace('.', '/')}.py"
-            if path.is_file():
-                services += _services(path)
-                modules += _imports(path, module_name)
-                break
+        path = module_file(folder, name)
+        if path is not None:
+            services += _services(path)
+            package = f"{name}.__init__" if path.stem == "__init__" else name
+            modules += _imports(path, package)
     return tuple(services)
+
+
+def module_file(folder: Path, module: str) -> Path | None:
+    """Return the source file of a module, or of a package; None if there is none in the folder."""
+    path = folder / module.replace(".", "/")
+    files = (path.with_name(f"{path.name}.py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
 
 
 def entry_of(services: Sequence[SourceService], class_name: str = "") -> SourceService | None:

@@ -203,12 +203,14 @@ def _files(bento: Bento) -> set[tuple[str, int]]:
 @contextmanager
 def _without_bytecode(source: Path) -> Iterator[Path]:
     """Yield the folder of the bento's code, and delete the bytecode of it that the block adds."""
-    present_folders = set(source.rglob("__pycache__"))
+    present_paths = set(source.rglob("__pycache__")) | set(source.rglob("__pycache__/*"))
     try:
         yield source
     finally:
-        for folder in set(source.rglob("__pycache__")) - present_folders:
+        for folder in set(source.rglob("__pycache__")) - present_paths:
             shutil.rmtree(folder, ignore_errors=True)
+        for file in set(source.rglob("__pycache__/*.pyc")) - present_paths:
+            file.unlink(missing_ok=True)
 
 
 def _command(words: Sequence[str], python: str) -> list[str]:

@@ -133,6 +133,18 @@ def silent_intervals(blocks: Sequence[CanaryBlock], block_seconds: int) -> Silen
     return tuple(TimeInterval(begin=begin, end=end) for begin, end in all_intervals)
 
 
+def is_silent(blocks: Sequence[CanaryBlock], block_seconds: int) -> bool:
+    """Return whether the newest measured block is in an interval of at least `MIN_SECONDS` without an event.
+
+    Parameters
+    ----------
+    block_seconds : length of a block.
+    """
+    newest_end = next((block.end for block in reversed(blocks) if is_counted(block)), 0)
+    intervals = silent_intervals(blocks, block_seconds)
+    return bool(intervals) and intervals[-1].end == newest_end
+
+
 _Intervals = tuple[tuple[int, int], ...]
 _Silence = tuple[_Intervals, int, int]
 """Intervals that are over, then begin and end of the present one; -1 without one."""

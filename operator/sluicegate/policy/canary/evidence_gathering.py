@@ -16,7 +16,7 @@ from sluicegate.policy.canary.block_checks import (
     count_of,
     invalid_blocks,
     is_counted,
-    largest_event_count,
+    is_silent,
     quality_of,
     requests_of,
     silences_of,
@@ -110,8 +110,7 @@ def assess(
         contradicting_share=contradicting_share(terms, usable_blocks, candidate.weight / 100),
         cases=cases,
         silences=silences,
-        is_quiet=newest is not None
-        and not largest_event_count((*newest.candidate.values(), *newest.stable.values())),
+        is_quiet=is_silent(blocks, seconds),
         gauges=tuple(
             weigh(
                 slo,

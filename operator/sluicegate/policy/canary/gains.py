@@ -1,5 +1,6 @@
 """Text on a candidate's gain: the SLO that its rollout should improve, and the SLO with the least evidence."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sluicegate.api.versions import Candidate
@@ -11,6 +12,7 @@ from sluicegate.policy.canary.objections import (
 from sluicegate.policy.canary.slo_evidence import (
     Assessment,
     MarketCounts,
+    MarketHarm,
     SloEvidence,
     harms_text,
     is_own,
@@ -55,10 +57,14 @@ def gains(candidate: Candidate, assessment: Assessment) -> tuple[str, dict[str, 
     return f"{lead_text}: {both_shares_text(subject)}; {weakest_text}", numbers
 
 
-def market_changes_text(assessment: Assessment) -> str:
+def market_changes_text(assessment: Assessment, named_harms: Sequence[MarketHarm] = ()) -> str:
     """Return the markets in which a version that is promoted is worse, or fell by the events of its whole canary.
 
     The bound of the former holds after any number of blocks, that of the latter only at its end.
+
+    Parameters
+    ----------
+    named_harms : those that the sentence names already.
     """
     harmed = {(harm.slo.name, harm.market) for harm in assessment.harmed}
     lifts = [
@@ -67,7 +73,8 @@ def market_changes_text(assessment: Assessment) -> str:
         if (lift := _lift(slo, assessment.by_market.get(slo.terms.name, {})))
     ]
     falls = [lift for cell, lift in fallen_markets(lifts).items() if cell not in harmed]
-    return "; ".join(filter(None, (harms_text(assessment.harmed), falls_text(falls))))
+    harms = [harm for harm in assessment.harmed if harm not in named_harms]
+    return "; ".join(filter(None, (harms_text(harms), falls_text(falls))))
 
 
 def _subject(candidate: Candidate, assessment: Assessment) -> SloEvidence | None:

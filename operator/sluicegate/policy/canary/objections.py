@@ -146,7 +146,7 @@ def share_is_wrong(case: CanaryCase) -> Hold | None:
 
 def market_is_worse(case: CanaryCase) -> Hold | None:
     """Hold while the candidate is worse in a market beyond chance, if the spec requires markets to be equal."""
-    blocking_harms = [harm for harm in case.assessment.harmed if harm.holds]
+    blocking_harms = case.assessment.holding_harms
     if not blocking_harms:
         return None
     text = (

@@ -2,7 +2,8 @@
 
 A duration that a person chose counts all time in which an operator observed the product. A derived one
 is what the evidence needs at the product's traffic, so it doesn't count silence: a night or a weekend
-without requests gives no evidence and uses up no time. A rollout ends after fourteen days in any case.
+without requests gives no evidence and uses up no time. A rollout ends fourteen days after its first share
+in any case; a retry begins its time again.
 """
 
 from dataclasses import dataclass

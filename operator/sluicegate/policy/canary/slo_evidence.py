@@ -322,7 +322,7 @@ class Assessment:
     requests : candidate's requests in them.
     newest : quality of the newest block; MISSING before the first one.
     newest_requests : candidate's requests in it.
-    is_quiet : whether neither version has an event in it.
+    is_quiet : whether neither version has an event in the newest measured blocks, by `is_silent`.
     invalid : latest blocks in a row whose numbers weren't counts.
     silent : latest blocks in a row in which stable had requests and the candidate no series, and the
         requests expected from its share.
@@ -350,6 +350,11 @@ class Assessment:
     by_market: Mapping[str, MarketCounts] = field(default_factory=dict)
     silences: Silences = ()
     is_quiet: bool = False
+
+    @property
+    def holding_harms(self) -> tuple[MarketHarm, ...]:
+        """Return the markets for which the spec holds the candidate, the strongest evidence first."""
+        return tuple(harm for harm in self.harmed if harm.holds)
 
     @property
     def required(self) -> tuple[SloEvidence, ...]:

@@ -7,7 +7,7 @@ wait. Its pods do, and evidence that is sure against it. Evidence against it tha
 rollback holds it by name, also after an approval, until there is more of it, for or against.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,7 +33,7 @@ from sluicegate.policy.canary.objections import (
     unless_favoured_text,
     unmeasured_consumer,
 )
-from sluicegate.policy.canary.slo_evidence import Assessment, SloEvidence, harms_text
+from sluicegate.policy.canary.slo_evidence import Assessment, MarketHarm, SloEvidence, harms_text
 from sluicegate.policy.canary.steps import next_share
 from sluicegate.policy.model.attended_time import attended_seconds
 from sluicegate.policy.model.decision import (
@@ -60,7 +60,7 @@ SILENT_REQUESTS: Final = 20
 LOST_SECONDS: Final = 1800
 """Seconds without measurements after which a candidate is rolled back without a verdict."""
 MAX_QUIET_RETRIES: Final = 3
-"""Retries of a rollout after which another end without requests needs a person."""
+"""Retries of a rollout, of any cause, after which another end without requests needs a person."""
 OVERRULABLE: Final = MISSING_EVIDENCE | {Reason.OBJECTIVE_NOT_MET, Reason.MARKET_WORSE}
 """Objections that a person may overrule where no evidence is against the candidate."""
 _OVERRULED_TEXTS: Final = {
@@ -225,9 +225,8 @@ def person_overrules(case: CanaryCase) -> Promote | None:
     requesters = REQUEST_PROMOTE if case.approvals is None else "its parties"
     stays_text = f"{case.candidate.version} stays at {case.candidate.weight} %: "
     state_text = present_hold.message.removeprefix(stays_text)  # the promotion ends the stay
-    # The hold of a worse market names it already.
-    is_named = present_hold.reason is Reason.MARKET_WORSE
-    market_text = "" if is_named else _market_text(case.assessment)
+    held_harms = case.assessment.holding_harms if present_hold.reason is Reason.MARKET_WORSE else ()
+    market_text = _market_text(case.assessment, held_harms)
     reason_text = f" as requested by {requesters}, {overruled_text}: {state_text}{market_text}{_agreement_text(case)}"
     return _promote(case, Reason.PROMOTE_REQUESTED, reason_text, numbers=present_hold.numbers)
 
@@ -273,9 +272,9 @@ def _missed_objectives_text(assessment: Assessment) -> str:
     return "".join(clauses)
 
 
-def _market_text(assessment: Assessment) -> str:
-    """Return a clause about markets that lose by a promotion."""
-    text = market_changes_text(assessment)
+def _market_text(assessment: Assessment, named_harms: Sequence[MarketHarm] = ()) -> str:
+    """Return a clause about markets that lose by a promotion, without those that the sentence names already."""
+    text = market_changes_text(assessment, named_harms)
     return f"; but {text}" if text else ""
 
 

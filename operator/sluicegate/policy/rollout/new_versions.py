@@ -19,6 +19,7 @@ from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.retries import LONGEST_RETRY_SECONDS
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.rollout.rollbacks import roll_back_candidate
+from sluicegate.slo.blocks import MEASURED
 
 LOST_REASONS: Final = frozenset(
     {Reason.PROMETHEUS_UNAVAILABLE, Reason.PROMETHEUS_STALE, Reason.UNREADABLE_SERIES}
@@ -153,8 +154,9 @@ def _silence(status: DataProductStatus, observed: Observed, candidate: Candidate
     if candidate.decision_reason != Reason.NO_TRAFFIC or status.stable is None:
         return None
     series_by_slo = observed.series.get(status.stable.version, {})
-    newest = [series.block(observed.block).count for series in series_by_slo.values()]
-    if not newest or any(count.total for count in newest):
+    newest = [series.block(observed.block) for series in series_by_slo.values()]
+    counts = [block.count for block in newest if block.quality in MEASURED]
+    if not counts or any(count.total for count in counts):
         return None
     return Hold(reason=Reason.NO_TRAFFIC, message=f"{candidate.version} waits: no request comes")
 

@@ -12,7 +12,7 @@ from sluicegate.policy.model.history import restorable_version
 from sluicegate.policy.model.observed import Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.slo.budget import WINDOW_HOURS
-from sluicegate.views.numbers import duration
+from sluicegate.views.numbers import counted_events, duration
 
 _NO_NUMBERS: Final[Mapping[str, float]] = MappingProxyType({})
 
@@ -69,7 +69,8 @@ def served_text(terms: Terms, status: DataProductStatus, observed: Observed, now
     )
     is_longer = observed.block - since > length
     window = f" in the last {duration(length * terms.block_seconds)}" if is_longer else ""
-    counted = f"; {total:,} events of it were counted{window}" if total else ""
+    were = "was" if total == 1 else "were"
+    counted = f"; {counted_events(total)} of it {were} counted{window}" if total else ""
     return f"{stable.version} was stable for {duration(now - stable.promotion_time)}{counted}"
 
 

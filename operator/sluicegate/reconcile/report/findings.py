@@ -357,11 +357,15 @@ def _rollout(observation: Observation, status: DataProductStatus) -> Finding:
     candidate = status.candidate
     kind = Type.ROLLOUT_PROGRESSING
     if candidate is not None and status.stable is not None and candidate.retry_time is not None:
+        needs_requests = candidate.decision_reason == DecisionReason.NO_TRAFFIC
         retry_text = f"at {rfc3339(candidate.retry_time)}"
+        if needs_requests:
+            retry_text += " at the earliest, once requests come"
         if candidate.retry_time <= observation.now:
-            retry_text = "as soon as no training runs and its service levels can be measured"
-        if candidate.decision_reason == DecisionReason.NO_TRAFFIC:
-            retry_text = "as soon as requests come and no training runs"
+            requests_text = "requests come, " if needs_requests else ""
+            retry_text = (
+                f"as soon as {requests_text}no training runs and its service levels can be measured"
+            )
         text = f"{candidate.decision_message}; the rollout is retried {retry_text}"
         if not text.startswith(f"{candidate.version} "):
             text = f"{candidate.version}: {text}"
@@ -578,11 +582,10 @@ def _dependents(observation: Observation) -> Iterator[Finding]:
             for consumer in observation.degrades
         )
         owners = [
-            f"{owner} (owner of {consumer})"
+            f"{owner} (owner of {consumer})" if owner else f"the owner of {consumer}"
             for consumer, owner in observation.degrades.items()
-            if owner
         ]
-        owner_text = " and ".join(owners) or "its owner"
+        owner_text = " and ".join(owners)
         text = f"{text}. Agree with {owner_text}: roll the release back here, or retrain there"
         yield Finding(Type.DEGRADES_DEPENDENTS, "True", Reason.DEPENDENT_DEGRADED, text)
 

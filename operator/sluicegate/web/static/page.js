@@ -58,5 +58,9 @@ function follow() {
 }
 enhance();
 follow();
-document.addEventListener("visibilitychange", () => { follow(); refresh(); }); // its ages are those of when it was hidden
+document.addEventListener("visibilitychange", () => {
+  shown = null; // the refresh has what the stream's first event would ask for
+  follow();
+  refresh(); // its ages are those of when it was hidden
+});
 setInterval(refresh, 60000);

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sluicegate.api.engine import TimeInterval
-from sluicegate.policy.canary.block_checks import silent_intervals
+from sluicegate.policy.canary.block_checks import is_silent, silent_intervals
 from sluicegate.policy.canary.rollout_defaults import rollout_end
 from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS
 from sluicegate.policy.model.observed import CanaryBlock
@@ -38,6 +38,9 @@ def minutes(*numbers: int) -> list[CanaryBlock]:
     return blocks
 
 
+UNMEASURED = CanaryBlock(START + 9 * CANARY, Quality.UNAVAILABLE)
+
+
 def interval(first: int, last: int) -> TimeInterval:
     """Return an interval in minutes since the first share."""
     return TimeInterval(begin=START + CANARY * first, end=START + CANARY * last)
@@ -63,6 +66,20 @@ def test_a_request_of_stable_alone_ends_silence_and_an_unmeasured_block_does_not
     assert silent_intervals([*quiet, unmeasured, *later], CANARY) == (interval(0, 6),)
     of_stable = both_arms(NONE, SOME, 1, begin=START + 3 * CANARY)
     assert silent_intervals([*quiet, *of_stable, *later], CANARY) == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "blocks", "silent"),
+    [
+        ("one quiet minute", minutes(3, 1), False),
+        ("five quiet minutes", minutes(3, 5), True),
+        ("a request after them", minutes(3, 5, 1), False),
+        ("an unmeasured minute", [*minutes(3), UNMEASURED], False),
+        ("an unmeasured minute after five quiet ones", [*minutes(3, 5), UNMEASURED], True),
+    ],
+)
+def test_only_measured_blocks_without_events_show_that_no_request_comes(sentence, blocks, silent):
+    assert is_silent(blocks, CANARY) is silent, sentence
 
 
 @pytest.mark.parametrize(

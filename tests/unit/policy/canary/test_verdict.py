@@ -260,6 +260,17 @@ def test_a_candidate_held_by_a_market_past_max_duration_names_the_market_in_its_
     assert made.message.startswith(f"v2 has no verdict after 3 d: it is {AUSTRIA}")
 
 
+def test_a_promotion_over_a_worse_market_names_the_worse_markets_that_its_hold_does_not_name():
+    harmed = (*worse_in("AT"), *worse_in("BE", terms=AUTOMATIC))
+    made = decided(
+        ALIKE, terms=HELD, phase=CandidatePhase.STEPPING, seconds=3600, harmed=harmed, forced=True
+    )
+    assert isinstance(made, Promote)
+    assert made.reason is Reason.PROMOTE_REQUESTED
+    assert made.message.count(AUSTRIA) == 1
+    assert f"; but {AUSTRIA.replace(' AT ', ' BE ')}" in made.message
+
+
 @pytest.mark.parametrize(
     ("sentence", "blocks", "kind"),
     [

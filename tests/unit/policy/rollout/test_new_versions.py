@@ -14,8 +14,20 @@ from sluicegate.api.versions import CandidatePhase
 from sluicegate.policy.evaluate import evaluate
 from sluicegate.policy.model.decision import StartRollout
 from sluicegate.policy.model.observed import RolloutProgress
-from sluicegate.policy.rollout.new_versions import overtaking_decision
-from tests.support.decisions.judged import START, V2, V3, candidate, judged_by, observed, serving
+from sluicegate.policy.rollout.new_versions import overtaking_decision, retry_due
+from sluicegate.slo.blocks import Block, Quality, Series
+from sluicegate.stats.counts import Count
+from tests.support.decisions.judged import (
+    BLOCK,
+    START,
+    V2,
+    V3,
+    candidate,
+    judged_by,
+    observed,
+    parked,
+    serving,
+)
 from tests.support.decisions.scenarios import ACCURACY
 
 NEWER_RUNTIME = replace(V2, runtime_image="registry.example/runtime@sha256:new")
@@ -59,6 +71,28 @@ def test_a_new_model_ends_a_promotion_that_does_not_serve_all_requests_yet(seen,
     assert (found is not None) is ends
     if found is not None:
         assert found.reason is Reason.MODEL_CHANGED
+
+
+@pytest.mark.parametrize(
+    ("quality", "events", "is_retried"),
+    [
+        (Quality.COUNTED, 0, False),
+        (Quality.COUNTED, 9, True),
+        (Quality.UNAVAILABLE, 0, True),
+    ],
+    ids=["no request comes", "requests come", "not measured"],
+)
+def test_a_retry_after_a_pause_of_the_traffic_waits_only_for_requests_that_were_measured_as_none(
+    quality, events, is_retried
+):
+    waiting = parked(candidate(5)).replace(
+        retry_time=START, retries=1, decision_reason=Reason.NO_TRAFFIC
+    )
+    counts = Series()
+    counts.record(Block(START // BLOCK, quality, Count(0, events)))
+    read = observed(series={"v1": {"accuracy": counts}})
+    decision = retry_due(judged_by(ACCURACY), serving(candidate=waiting), read, START + 60)
+    assert isinstance(decision, StartRollout) is is_retried
 
 
 @pytest.mark.parametrize("state", [None, ProductState.DEGRADED])
