@@ -45,8 +45,9 @@ class Trigger(StatusModel):
     change_time: Time | None = None
     """Estimated time of the change that caused the degradation; later data reflect the change."""
     accepted_share: Exact | None = None
-    """Share of wrong rows up to which the stable version scores as accepted: at or below it a training
-    that scores that version first ends before its fit. Left out where the training has to fit."""
+    """Share of wrong rows up to which a training that scores the stable version first ends before its
+    fit: half of the allowed drop above what was accepted, or a fifth of the live fall, where that is more.
+    Left out where the training has to fit."""
     iteration: Iteration | None = None
     """Statement of the person who requested it."""
     message: str = ""

@@ -385,7 +385,7 @@ def _accepted_share(case: Case) -> float | None:
     """
     if case.market is not None or case.diagnosis.cause is not Reason.MODEL_DECAY:
         return None
-    return serving_skew.accepted_share(case.terms, case.status, case.result.terms)
+    return serving_skew.accepted_share(case.terms, case.status, case.observed, case.result.terms)
 
 
 def _under_way(case: Case) -> preconditions.Obstacle | None:

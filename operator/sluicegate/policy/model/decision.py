@@ -85,7 +85,8 @@ class Retrain(_Explained):
     iteration : what the request of a person says of it.
     market : the market in which the evidence is; empty where it isn't in one alone.
     accepted_share : share of wrong rows at or below which the training ends before its fit; None
-        where it has to fit.
+        where it has to fit. It is above what was accepted by half of the allowed drop, or by a fifth of the
+        live fall.
     """
 
     type: ClassVar = DecisionType.RETRAIN

@@ -113,20 +113,28 @@ def score_of(
     )
 
 
-def accepted_share(terms: Terms, status: DataProductStatus, slo: SloTerms) -> float | None:
-    """Return the share of wrong rows up to which the stable version scores as accepted.
+def accepted_share(
+    terms: Terms, status: DataProductStatus, observed: Observed, slo: SloTerms
+) -> float | None:
+    """Return the share of wrong rows up to which a training ends before its fit.
+
+    It is half of the allowed drop above what was accepted, or a fifth of the live fall since the first bad
+    block, where that is proved to be larger: such rows may explain too little of the fall to train for.
 
     None where a training has to fit: the SLO counts no right and wrong answers, nothing is known to
-    be accepted, or scores of a day of rows were undecided.
+    be accepted, the last score shows a decay, or scores of a day of rows were undecided.
     """
     if status.stable is None or not slo.measures_quality or slo.gauge is not None:
         return None
     baseline = usable_baseline(status.stable.baseline.get(slo.name), slo)
     accepted = slo.allowed_bad_ratio if baseline is None else ratio_of(baseline.count)
     score = _separate_score(terms, status, slo)
-    if accepted is None or (score is not None and _duration(score) >= terms.day_seconds):
+    if accepted is None or (score is not None and _has_to_fit(terms, slo, score, baseline)):
         return None
-    return accepted + slo.drop / 2
+    series = observed.counts(status.stable.version, slo.name)
+    block_before = (_first_bad(terms, status, slo) - terms.block_seconds) // terms.block_seconds
+    live = NOTHING if series is None else series.between(block_before, observed.block)
+    return accepted + max(slo.drop / 2, MAX_EXPLAINED * _proved_fall(live, baseline))
 
 
 def next_score_time(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int | None:
@@ -135,9 +143,17 @@ def next_score_time(terms: Terms, status: DataProductStatus, slo: SloTerms) -> i
     None without such a score, and where the next training has to fit.
     """
     score = _separate_score(terms, status, slo)
-    if score is None or _duration(score) >= terms.day_seconds:
+    if score is None or status.stable is None:
+        return None
+    baseline = usable_baseline(status.stable.baseline.get(slo.name), slo)
+    if _has_to_fit(terms, slo, score, baseline):
         return None
     return score.end_time + _duration(score)
+
+
+def _has_to_fit(terms: Terms, slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool:
+    """Return whether the training after a score fits: the rows show a decay, or a day of them shows nothing."""
+    return _duration(score) >= terms.day_seconds or _are_bad(slo, score, baseline)
 
 
 def _separate_score(terms: Terms, status: DataProductStatus, slo: SloTerms) -> StableScore | None:
@@ -235,7 +251,7 @@ def _live_differs(slo: SloTerms, score: StableScore, baseline: Baseline | None) 
     rows = wilson_upper(scored_count.bad, scored_count.total, Z_APART)
     lower_bound = wilson_lower(live.bad / phi, live.total / phi, Z_APART)
     expected = score.live_share * lower_bound + (1 - score.live_share) * accepted
-    if _are_bad(slo, scored_count, accepted):
+    if _are_bad(slo, score, baseline):
         return False
     is_apart = lower_bound - rows > slo.drop and expected > rows
     is_unexplained = _are_as_accepted(slo, scored_count, baseline) or _explain_little(
@@ -264,16 +280,35 @@ def _explain_little(score: StableScore, slo: str, baseline: Baseline | None) -> 
     """
     if baseline is None or baseline.count.total == 0:
         return False
-    phi, live = baseline.phi, score.live[slo]
-    accepted = (baseline.count.bad / phi, baseline.count.total / phi)
+    accepted = (baseline.count.bad / baseline.phi, baseline.count.total / baseline.phi)
     of_rows = newcombe_difference(score.evaluation[slo], accepted, Z_APART).upper
-    of_live = newcombe_difference((live.bad / phi, live.total / phi), accepted, Z_APART).lower
+    of_live = _proved_fall(score.live[slo], baseline)
     return of_rows <= MAX_EXPLAINED * score.live_share * of_live
 
 
-def _are_bad(slo: SloTerms, scored_count: Count, accepted: float) -> bool:
-    """Return whether the rows are shown to be worse than accepted."""
-    return wilson_lower(scored_count.bad, scored_count.total, Z95) > accepted + slo.drop / 2
+def _proved_fall(live: Count, baseline: Baseline | None) -> float:
+    """Return the lower bound of the live fall, in shares of events; 0 without a baseline or events."""
+    if baseline is None or baseline.count.total == 0 or live.total == 0:
+        return 0.0
+    phi = baseline.phi
+    accepted = (baseline.count.bad / phi, baseline.count.total / phi)
+    return newcombe_difference((live.bad / phi, live.total / phi), accepted, Z_APART).lower
+
+
+def _are_bad(slo: SloTerms, score: StableScore, baseline: Baseline | None) -> bool:
+    """Return whether the rows are shown to be worse than accepted.
+
+    Where they explain little of the live fall, another cause has to explain the rest of it, so the rows need
+    the confidence of `Z_APART` to show a decay beside it.
+    """
+    accepted = slo.allowed_bad_ratio if baseline is None else ratio_of(baseline.count)
+    scored_count = score.evaluation[slo.name]
+    if accepted is None or scored_count.total == 0:
+        return False
+    fall_of_rows = (scored_count.ratio or 0.0) - accepted
+    fall = score.live_share * _proved_fall(score.live.get(slo.name, NOTHING), baseline)
+    z_score = Z_APART if fall_of_rows <= MAX_EXPLAINED * fall else Z95
+    return wilson_lower(scored_count.bad, scored_count.total, z_score) > accepted + slo.drop / 2
 
 
 def _is_bad_since_release(

@@ -257,7 +257,40 @@ def scored_alone(seconds, **score):
 )  # fmt: skip
 def test_a_training_has_to_fit_after_a_day_of_undecided_scores(status, share):
     expected = None if share is None else pytest.approx(share, rel=1e-3)
-    assert accepted_share(TERMS, status, SLO) == expected
+    assert accepted_share(TERMS, status, observed(), SLO) == expected
+
+
+def test_a_training_ends_before_its_fit_by_rows_that_explain_at_most_a_fifth_of_the_live_fall():
+    status = serving(
+        stable=stable(since=PROMOTED, accuracy=baseline(SLO, 1000, 10_000)),
+        slos={
+            "accuracy": SloRecord(
+                degraded=True, streak=Streak(first=FIRST, last=FIRST + 11, evaluations=3, fresh=3)
+            )
+        },
+    )
+    blocks = series(*[(10, 100)] * 6, *[(850, 1000)] * 12, first=FIRST - 6)
+    seen = observed(block=FIRST + 11, series={"v1": {"accuracy": blocks}})
+    share = accepted_share(TERMS, status, seen, SLO)
+    assert 0.1 + 0.2 * 0.72 < share < 0.1 + 0.2 * 0.75, "the live fall is 75 points, with its bound"
+
+
+@pytest.mark.parametrize(
+    ("scored", "live", "share"),
+    [
+        pytest.param(rows(8, 50), rows(80, 1000), 0.115, id="undecided: the score is repeated"),
+        pytest.param(rows(200, 1000), rows(250, 1000), None, id="a decay of the model is trained"),
+        pytest.param(rows(18, 97), rows(850, 1000), 0.115, id="a tenth of the live fall needs more rows"),
+        pytest.param(rows(800), rows(850, 1000), None, id="a decay beside another cause is trained"),
+    ],
+)  # fmt: skip
+def test_rows_that_explain_little_of_the_live_fall_need_more_evidence_of_a_decay(
+    scored, live, share
+):
+    status = scored_alone(3600, evaluation={"accuracy": scored}, live={"accuracy": live})
+    expected = None if share is None else pytest.approx(share, rel=1e-3)
+    assert accepted_share(TERMS, status, observed(), SLO) == expected
+    assert (next_score_time(TERMS, status, SLO) is None) is (share is None)
 
 
 @pytest.mark.parametrize(
