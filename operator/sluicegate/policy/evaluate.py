@@ -406,7 +406,7 @@ def _decide(
         proposals += _version_proposals(terms, case)
         other_proposals = [
             *(remedy for remedy, _ in remedies),
-            *filter(None, (consumer_rollback(status, observed),)),
+            *filter(None, (consumer_rollback(terms, status, observed, now),)),
             *_outage_alert(case),
             _hold(terms, case),
         ]

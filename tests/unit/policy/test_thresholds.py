@@ -75,7 +75,7 @@ THRESHOLDS: dict[str, dict[str, float | tuple[int, ...]]] = {
                            "MIN_RATIO": 1e-6, "YEAR_SECONDS": 365 * DAY, "MAX_SHOWN_MARKETS": 3},
     "slo_health.probation": {"MIN_HOURS": 3, "MIN_BLOCKS": 36, "MAX_HOURS": 168},
     "slo_health.ratio_slo": {"CALM_SHARE": 0.9, "SPOKEN_HOURS": 24, "Z_SURELY": 3.090232},
-    "slo_health.serving_skew": {"Z_APART": 3.090232, "MAX_EXPLAINED": 0.2, "RELEASE_BLOCKS": 12},
+    "slo_health.serving_skew": {"Z_APART": 3.090232, "MAX_EXPLAINED": 0.2, "_SHARE_DIGITS": 4, "RELEASE_BLOCKS": 12},
     "slo_health.visibility": {"DAY_SECONDS": DAY},
     "slo_health.drift": {"MIN_DEGREES": 20.0, "MAX_RECOVERY": 1.5, "WORTH_A_CHECK": 0.5},
     "slo_health.window_noise": {"DAY": 24, "KNOWN_HOURS": 48, "MIN_DAYS": 3},

@@ -39,7 +39,7 @@ from sluicegate.policy.model.observed import NO_TRAFFIC, Observed
 from sluicegate.policy.model.terms import Terms
 from sluicegate.policy.retraining import preconditions
 from sluicegate.policy.retraining.preconditions import WaitingRetraining
-from sluicegate.policy.rollout.rollbacks import roll_back_stable
+from sluicegate.policy.rollout.rollbacks import roll_back_stable, served_text
 from sluicegate.policy.slo_health import serving_skew
 from sluicegate.policy.slo_health.ratio_slo import SloResult
 
@@ -415,7 +415,10 @@ def _return(case: Case, reason: Reason, reason_text: str) -> Rollback | Alert | 
             f"{case.text}; {reason_text}, but {target.version} replaces it only if its remedy fails"
         )
         return Hold(reason=going.reason, message=f"{text}: {going.message}", numbers=case.numbers)
-    text = f"{case.text}; {reason_text}, so {target.version} replaces {case.status.stable.release.version}"
+    text = (
+        f"{case.text}; {reason_text}, so {target.version} replaces {case.status.stable.release.version}."
+        f" {served_text(case.terms, case.status, case.observed, case.now)}"
+    )
     return roll_back_stable(case.status, target, reason, text, numbers=case.numbers)
 
 

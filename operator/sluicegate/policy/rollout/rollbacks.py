@@ -74,7 +74,9 @@ def served_text(terms: Terms, status: DataProductStatus, observed: Observed, now
     return f"{stable.version} was stable for {duration(now - stable.promotion_time)}{counted}"
 
 
-def consumer_rollback(status: DataProductStatus, observed: Observed) -> Rollback | None:
+def consumer_rollback(
+    terms: Terms, status: DataProductStatus, observed: Observed, now: int
+) -> Rollback | None:
     """Return the rollback of a version on probation that degraded a consumer; None without one.
 
     The consumer counts as in a canary: its `dependsOn[].evidence` and the `rollout.consumers` of this
@@ -90,7 +92,8 @@ def consumer_rollback(status: DataProductStatus, observed: Observed) -> Rollback
         if consumer.version == stable.version and consumer.consumer in counted_consumers:
             text = (
                 f"{consumer.consumer} is degraded by {stable.version}: {consumer.message}; it is still on"
-                f" probation, so {target.version} replaces {stable.version}"
+                f" probation, so {target.version} replaces {stable.version}."
+                f" {served_text(terms, status, observed, now)}"
             )
             reason = DecisionReason.PROBATION_FAILED
             return roll_back_stable(status, target.release, reason, text)

@@ -45,6 +45,8 @@ Z_APART: Final = quantile(0.999)
 """Confidence of each bound by which the live answers are worse than the rows."""
 MAX_EXPLAINED: Final = 0.2
 """Part of the live fall that the rows explain at most, where what is served is the cause."""
+_SHARE_DIGITS: Final = 4
+"""Digits of a share in a trigger, which people read."""
 RELEASE_BLOCKS: Final = BLOCKS_PER_HOUR
 """A fall within so many blocks after a release is due to the release, if the rows don't show it."""
 
@@ -134,7 +136,8 @@ def accepted_share(
     series = observed.counts(status.stable.version, slo.name)
     block_before = (_first_bad(terms, status, slo) - terms.block_seconds) // terms.block_seconds
     live = NOTHING if series is None else series.between(block_before, observed.block)
-    return accepted + max(slo.drop / 2, MAX_EXPLAINED * _proved_fall(live, baseline))
+    share = accepted + max(slo.drop / 2, MAX_EXPLAINED * _proved_fall(live, baseline))
+    return round(share, _SHARE_DIGITS)
 
 
 def next_score_time(terms: Terms, status: DataProductStatus, slo: SloTerms) -> int | None:

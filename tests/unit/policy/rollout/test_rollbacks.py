@@ -10,7 +10,8 @@ from sluicegate.api.versions import PastVersion, Probation, VersionSource
 from sluicegate.policy.model.consumers import ConsumerReading, ConsumerTerms
 from sluicegate.policy.model.observed import DegradedConsumer, Facts
 from sluicegate.policy.rollout.rollbacks import consumer_rollback
-from tests.support.decisions.judged import START, V1, V2, observed, serving, stable
+from tests.support.decisions.judged import START, V1, V2, judged_by, observed, serving, stable
+from tests.support.decisions.scenarios import ACCURACY
 
 SEARCH = "catalog/search"
 DEGRADED = DegradedConsumer(SEARCH, "catalog/pricing", "v1", "accuracy follows the release")
@@ -29,7 +30,8 @@ def rollback(*, on_probation=True, degraded=DEGRADED, reading=COUNTED, slos=()):
     probation = Probation(version="v1", against="v2", start_time=START) if on_probation else None
     status = serving(stable=stable(since=START), history=(before,), probation=probation)
     facts = Facts(degraded_consumers=(degraded,))
-    return consumer_rollback(status, observed(facts=facts, consumer_readings=(reading,)))
+    seen = observed(facts=facts, consumer_readings=(reading,))
+    return consumer_rollback(judged_by(ACCURACY), status, seen, START + 3600)
 
 
 def test_a_version_on_probation_whose_release_degrades_a_counted_consumer_is_rolled_back():
@@ -37,7 +39,7 @@ def test_a_version_on_probation_whose_release_degrades_a_counted_consumer_is_rol
     assert (decision.leaving, decision.to, decision.reason) == (V1, V2, Reason.PROBATION_FAILED)
     assert decision.message == (
         "catalog/search is degraded by v1: accuracy follows the release; it is still on probation, so v2"
-        " replaces v1"
+        " replaces v1. v1 was stable for 1 h"
     )
 
 
