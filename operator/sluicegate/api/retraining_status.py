@@ -13,6 +13,9 @@ from sluicegate.api.outcome import TRAINING_OUTCOMES, Outcome
 MAX_FAILURES: Final = 3
 """Attempts in a row without a promotion after which a person has to look."""
 
+MAX_DIFFERENCE_LENGTH: Final = 300
+"""Characters of the text about a feature."""
+
 HOLD_OUT_REASONS: Final = frozenset(
     {
         DecisionReason.WORSE_ON_HOLD_OUT,
@@ -109,6 +112,17 @@ class EndedTraining(StatusModel):
     """Resources that the training container requested, by resource."""
 
 
+class FeatureDifferences(StatusModel):
+    """Features that differ between the rows of a training and the requests that were logged in the same time."""
+
+    compared: Annotated[int, Field(ge=0)]
+    """Number of features that were compared; 0 where there were no rows or no requests."""
+    largest: Annotated[
+        list[Annotated[str, Field(max_length=MAX_DIFFERENCE_LENGTH)]], Field(max_length=3)
+    ] = Field(default_factory=list)
+    """The features that differ most, of those that are shown to differ, each with its numbers of both sides."""
+
+
 class StableScore(StatusModel):
     """What a training reported of the stable version on its hold-out; a diagnosis compares it with live counts."""
 
@@ -130,6 +144,8 @@ class StableScore(StatusModel):
     """Estimated time of the change that the training was for; left out where none was found."""
     inputs: str = ""
     """Hashes of what the training was made from, as in `inputs`; with others the score counts no longer."""
+    feature_differences: FeatureDifferences | None = None
+    """Features that the training found to differ from those of requests; left out where it compared none."""
 
 
 class RetrainingStatus(StatusModel):

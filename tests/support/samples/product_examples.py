@@ -165,6 +165,7 @@ def full_status() -> dict[str, Any]:
             "stableScore": {
                 "version": version["version"], "evaluation": counts, "live": counts, "liveShare": "1",
                 "startTime": time, "endTime": time, "changeTime": time, "inputs": "0a1b2c3d4e-0a1b2c3d4e", "alone": True,
+                "featureDifferences": {"compared": 12, "largest": ["…"]},
             },
             "lastJob": {"job": "a-train-0a1b2c3d-1", "startTime": time, "endTime": time, "requests": {"cpu": "2"}},
         },

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sluicegate_service import trainer
+from sluicegate_service.feature_differences import FeatureDifferences
 from sluicegate_service.push import VersionTaken, pack_and_push
 from sluicegate_service.training import (
+    MAX_RESULT_BYTES,
     MIN_SCORED_ROWS,
     Counts,
     TrainingError,
@@ -19,6 +21,7 @@ from sluicegate_service.training import (
     paired,
 )
 from tests.support.samples.bentos import write_bento
+from tests.support.samples.logged import log_variable, write_log
 
 
 @pytest.fixture
@@ -267,6 +270,20 @@ class ScoringRecipe:
         return {"accuracy": Counts(self.wrong, self.rows)}
 
 
+class WarehouseRecipe(ScoringRecipe):
+    """A recipe whose rows have kilometres, and which knows their features."""
+
+    def labelled_features(self, since, until):
+        yield from ({"mileage": 100 * number} for number in range(400))
+
+
+class UnreadableRecipe(ScoringRecipe):
+    """A recipe that can't read the features of its rows."""
+
+    def labelled_features(self, since, until):
+        raise KeyError("km")
+
+
 class BrokenRecipe(ScoringRecipe):
     """A recipe whose scoring fails."""
 
@@ -310,6 +327,50 @@ def test_a_training_ends_before_its_fit_where_stable_scores_as_accepted_on_fresh
     assert recipe.scored is not None
     assert recipe.scored[0] == SINCE
     assert "so nothing is trained" in capsys.readouterr().out
+
+
+@pytest.fixture
+def log_in_miles(tmp_path, monkeypatch):
+    """A log of predictions whose requests have miles."""
+    given = log_variable(tmp_path / "predictions")
+    monkeypatch.setenv("SLUICEGATE_LOG", given["SLUICEGATE_LOG"])
+    later = SINCE + timedelta(hours=1)
+    write_log(given, [(later, {"mileage": 62 * number}, 1) for number in range(400)])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"), [(10, "holdOutStartTime"), (13, "image")], ids=["a score", "a training"]
+)
+def test_the_report_names_the_features_of_the_rows_that_differ_from_those_of_requests(
+    wrong, key, log_in_miles, environment, monkeypatch
+):
+    recipe = WarehouseRecipe(wrong=wrong)
+    report = retrained(recipe, environment, monkeypatch, acceptedShare="0.12")
+    assert key in report
+    assert report["featureDifferences"] == {
+        "compared": 1,
+        "largest": ["mileage (median 19,950 in the training's rows, 12,370 in the requests)"],
+    }
+
+
+@pytest.mark.parametrize("recipe", [ScoringRecipe(), UnreadableRecipe()])
+def test_a_training_whose_features_are_unknown_reports_its_score_without_them(
+    recipe, log_in_miles, environment, monkeypatch
+):
+    report = retrained(recipe, environment, monkeypatch, acceptedShare="0.12")
+    assert set(report) == {"stableEvaluation", "holdOutStartTime", "dataEndTime"}
+
+
+def test_a_result_leaves_out_the_feature_differences_that_it_is_too_long_with():
+    found = FeatureDifferences(9, ("\u4e2d" * 200, "b" * 200, "c" * 200))
+    slos = {f"slo-{index:02}-{'x' * 35}": Counts(1, 2) for index in range(16)}
+    made = result(evaluation=slos, stable_evaluation=slos, differences=found).dump()
+    assert len(made.encode()) <= MAX_RESULT_BYTES
+    assert json.loads(made)["featureDifferences"] == {"compared": 9, "largest": ["\u4e2d" * 200]}
+    slos = {f"slo-{index:02}-{'x' * 65}": Counts(1, 2) for index in range(16)}
+    assert "featureDifferences" not in json.loads(
+        result(evaluation=slos, stable_evaluation=slos, differences=found).dump()
+    )
 
 
 @pytest.mark.parametrize(

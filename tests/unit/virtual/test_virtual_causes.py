@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from sluicegate.api import names
 from sluicegate.api.product import DataProduct
 from sluicegate.kube.resources import DATA_PRODUCTS, EVENTS
 from sluicegate.views.needs import needs_of
+from sluicegate_service.feature_differences import compare
 from sluicegate_service.training import MIN_SCORED_ROWS
+from sluicegate_service.warehouse import LoggedRequest
 from tests.support.decisions.rollout_world import image
 from tests.support.virtual.stories import (
     BAD,
@@ -153,13 +156,17 @@ async def test_a_skew_on_rows_of_unknown_age_is_in_the_diagnosis_with_the_field_
 
 
 class ScoringTrainer(Trainer):
-    """A training that scores stable on `rows` rows an hour since the change, and ends there if that is as accepted."""
+    """A training that scores stable on `rows` rows an hour since the change, and ends there if that is as accepted.
+
+    `differences` is what it reports of features.
+    """
 
     def __init__(
         self, world: World, key: Key, wrong: Callable[[float], float], rows_an_hour: float
     ) -> None:
         super().__init__(world, key, wrong)
         self.rows_an_hour = rows_an_hour
+        self.differences: dict[str, Any] | None = None
         self.scored: list[float] = []
 
     def train(self, job: dict[str, Any]) -> Training:
@@ -180,6 +187,8 @@ class ScoringTrainer(Trainer):
             "holdOutStartTime": since,
             "dataEndTime": stamp(self.world.loop.wall()),
         }
+        if self.differences is not None:
+            report["featureDifferences"] = self.differences
         return Training(seconds=60, report=report)
 
 
@@ -188,12 +197,21 @@ class ScoringTrainer(Trainer):
 async def test_a_serving_skew_is_found_by_a_score_before_anything_is_trained(world):
     key = await served(world, product(), **RARELY)
     trainer = ScoringTrainer(world, key, lambda _: 0.1, 4000)
+    # As the library compares rows in kilometres with requests in miles.
+    rows = [{"mileage": 100 * number} for number in range(1000)]
+    miles = [LoggedRequest("/price", {"mileage": 62 * number}) for number in range(1000)]
+    trainer.differences = asdict(compare(rows, miles))
     await world.run(26 * HOUR)
     world.cluster.set_quality(image("a"), BROKEN)
     await world.until(lambda: active(world, key)[0] == "ServingSkew", seconds=6 * HOUR)
     status = world.status(key)
     assert (trainer.causes, len(trainer.scored)) == ([], 1)
     assert status["diagnosis"]["cause"] == "ServingSkew"
+    named = "most in mileage (median 49,950 in the training's rows, 30,970 in the requests)"
+    assert named in status["diagnosis"]["message"]
+    assert named in active(world, key)[1]
+    (need,) = needs_of(DataProduct.parse(world.product(key)))
+    assert named in need.message
     last = status["retraining"]["lastResult"]
     assert (last["outcome"], last["reason"]) == ("NotTrained", "ScoredAsAccepted")
     assert last["message"].startswith("v1 isn't retrained: its training ended before the fit: ")

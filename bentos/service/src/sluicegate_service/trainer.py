@@ -13,12 +13,14 @@ import os
 import shutil
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sluicegate_service.bentos import BentoInvalid
 from sluicegate_service.building import built_bento
+from sluicegate_service.feature_differences import FeatureDifferences, differences_of_product
 from sluicegate_service.push import PushError, VersionTaken, is_taken, pack_and_push
 from sluicegate_service.training import (
     MIN_SCORED_ROWS,
@@ -53,6 +55,10 @@ class Recipe(Protocol[Model]):
     One with `evaluate_labelled(model, since, until)`, as a shadow phase has it, or whose hold-out is
     mostly of the time since the degradation, is asked for a score of the stable version first. If
     that is as accepted, the training ends there: what is served is wrong, and not the model.
+
+    One whose rows don't come from the log of predictions may have `labelled_features(since, until)`, the features
+    of its rows of an interval, each as the JSON of a request with one prediction. They are compared with those of the logged
+    requests, so that the features which are served otherwise are named.
     """
 
     name: str
@@ -102,6 +108,7 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult | Stabl
     )
     stable = _load_stable(recipe, task)
     if (score := _score_first(recipe, stable, task.trigger)) is not None:
+        score = replace(score, differences=_differences(recipe, task, score.start, score.end))
         write_result(task.termination_log, score.dump())
         _log_line(
             f"{task.version} scores as accepted on rows since {score.start:%Y-%m-%d %H:%M}, so nothing"
@@ -112,6 +119,8 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult | Stabl
     candidate, evaluation = _fit(recipe, lighter=lighter)
     stable_evaluation = _evaluate(recipe, stable, "stable", lighter=lighter)
     pairs = paired(evaluation, stable_evaluation)
+    since = task.trigger.fresh_since if task.trigger.slo and not lighter else None
+    differences = None if since is None else _differences(recipe, task, since, datetime.now(UTC))
     image, version = _publish(recipe, candidate, task)
     result = TrainingResult(
         image,
@@ -121,6 +130,7 @@ def retrain(recipe: Recipe[Model], task: TrainingTask) -> TrainingResult | Stabl
         pairs,
         data_end=getattr(recipe, "data_end", None),
         hold_out_start=getattr(recipe, "hold_out_start", None),
+        differences=differences,
     )
     result.write(task.termination_log)
     _log_line(f"{version} is {image}")
@@ -163,6 +173,29 @@ def _score(
     if start is None or 2 * (now - since) < now - start:
         return None
     return StableScore(recipe.evaluate(stable, lighter=False), start, now)
+
+
+def _differences(
+    recipe: Recipe[Model], task: TrainingTask, since: datetime, until: datetime
+) -> FeatureDifferences | None:
+    """Return the features of the training's rows that differ from those of requests; None where nothing is compared.
+
+    An error of this step is logged, and the training goes on.
+    """
+    labelled_features = getattr(recipe, "labelled_features", None)
+    if labelled_features is None:
+        return None
+    try:
+        differences = differences_of_product(labelled_features, since, until, task.version)
+    except Exception as error:  # noqa: BLE001 - any error of the product's code
+        _log_line(f"features of rows and requests aren't compared: {error}")
+        return None
+    if differences is not None:
+        names = ", ".join(differences.largest) or "none is shown to differ"
+        _log_line(
+            f"features of rows and requests that are compared: {differences.compared}; {names}"
+        )
+    return differences
 
 
 def _build_first(recipe: Recipe[Model], version: str, folder: Path, *, lighter: bool) -> None:

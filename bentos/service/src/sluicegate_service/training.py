@@ -18,6 +18,8 @@ from sluicegate_service import environment as names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sluicegate_service.feature_differences import FeatureDifferences
+
 MAX_RESULT_BYTES: Final = 3500
 MAX_VERSION_LENGTH: Final = 50
 MIN_SCORED_ROWS: Final = 20
@@ -228,6 +230,8 @@ class TrainingResult:
     """End of the training data, with its time zone; None for the end of the training."""
     hold_out_start: datetime | None = None
     """Begin of the hold-out's rows, with its time zone; None where it isn't known."""
+    differences: FeatureDifferences | None = None
+    """Features that differ from those of requests; None where they weren't compared."""
 
     def dump(self) -> str:
         """Return the JSON object; TrainingError if it is longer than 3,500 bytes."""
@@ -243,7 +247,7 @@ class TrainingResult:
             document["dataEndTime"] = self.data_end.isoformat(timespec="seconds")
         if self.hold_out_start is not None:
             document["holdOutStartTime"] = self.hold_out_start.isoformat(timespec="seconds")
-        text = json.dumps(document, separators=(",", ":"))
+        text = _dumped(document, self.differences)
         if len(text.encode()) > MAX_RESULT_BYTES:
             raise TrainingError(
                 f"the result has {len(text.encode())} bytes, more than the {MAX_RESULT_BYTES} that"
@@ -263,6 +267,7 @@ class StableScore:
     evaluation: Evaluation
     start: datetime
     end: datetime
+    differences: FeatureDifferences | None = None
 
     def dump(self) -> str:
         """Return the JSON object for the operator."""
@@ -271,7 +276,7 @@ class StableScore:
             "holdOutStartTime": self.start.isoformat(timespec="seconds"),
             "dataEndTime": self.end.isoformat(timespec="seconds"),
         }
-        return json.dumps(document, separators=(",", ":"))
+        return _dumped(document, self.differences)
 
 
 def write_result(path: Path, text: str) -> None:
@@ -312,6 +317,23 @@ def rows_of(pairs: Pairs) -> dict[str, int]:
         "onlyCandidateWrong": pairs.only_candidate_wrong,
         "bothWrong": pairs.both_wrong,
     }
+
+
+def _dumped(document: dict[str, Any], differences: FeatureDifferences | None) -> str:
+    """Return a result as JSON, without the differences that it is too long with.
+
+    Where none of several fits, all are left out: an empty list would mean that nothing differs.
+    """
+    text = json.dumps(document, separators=(",", ":"))
+    if differences is None:
+        return text
+    number = len(differences.largest)
+    for count in range(number, min(number, 1) - 1, -1):
+        features = {"compared": differences.compared, "largest": differences.largest[:count]}
+        longer_text = json.dumps(document | {"featureDifferences": features}, separators=(",", ":"))
+        if len(longer_text) <= MAX_RESULT_BYTES:
+            return longer_text
+    return text
 
 
 def _counts(evaluation: Evaluation) -> dict[str, dict[str, int]]:

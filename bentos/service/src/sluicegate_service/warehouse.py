@@ -75,6 +75,14 @@ class LabelledRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """Features of a prediction as they were logged, and the path of the API that it was made at."""
+
+    path: str
+    features: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Warehouse:
     """The log of one product.
 
@@ -128,10 +136,7 @@ class Warehouse:
             The log can't be read, a row is of another form, a time has no time zone, or `since` is
             after `until`.
         """
-        if since.tzinfo is None or until.tzinfo is None:
-            raise WarehouseError("since and until need a time zone, e.g. datetime.now(UTC)")
-        if since > until:
-            raise WarehouseError(f"since ({since}) is after until ({until}): exchange them")
+        _require_interval(since, until)
         since, until = since - write_delay, until - write_delay
         if until > datetime.now(UTC) - WRITE_DELAY and not write_delay:
             log.warning(
@@ -160,6 +165,26 @@ class Warehouse:
             )
         rows = [_joined(row, labels[key]) for key, row in predictions.items()]
         return sorted(rows, key=lambda row: (row.label_time, row.id))
+
+    def requests(self, since: datetime, until: datetime, version: str) -> Iterator[LoggedRequest]:
+        """Yield the predictions of a version after `since` and by `until`, with a label or without, file by file.
+
+        Raises
+        ------
+        WarehouseError
+            As `labelled`.
+        """
+        _require_interval(since, until)
+        after, before = moment(since.timestamp()), moment(until.timestamp())
+        oldest = since.astimezone(UTC).date().isoformat()
+        try:
+            self.store.require()
+            dates = [date for date in self.store.dates() if date >= oldest]
+            for row in self._rows(dates, PREDICTION):
+                if row["version"] == version and after < row["time"] <= before:
+                    yield LoggedRequest(row["path"], row["features"])
+        except LogStoreError as error:
+            raise WarehouseError(f"the log of predictions can't be read: {error}") from error
 
     def forget(self, person: str) -> int:
         """Delete the rows of a person, with their labels; return the number of predictions.
@@ -263,6 +288,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _require_interval(since: datetime, until: datetime) -> None:
+    if since.tzinfo is None or until.tzinfo is None:
+        raise WarehouseError("since and until need a time zone, e.g. datetime.now(UTC)")
+    if since > until:
+        raise WarehouseError(f"since ({since}) is after until ({until}): exchange them")
 
 
 def _joined(prediction: dict[str, Any], label: dict[str, Any]) -> LabelledRow:

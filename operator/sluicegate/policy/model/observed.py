@@ -7,6 +7,7 @@ from typing import Final
 from sluicegate.api.engine import TimeInterval
 from sluicegate.api.iteration import Iteration
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.retraining_status import FeatureDifferences
 from sluicegate.api.versions import Release
 from sluicegate.policy.model.canary_block import NO_VALUES as NO_VALUES  # noqa: PLC0414
 from sluicegate.policy.model.canary_block import CanaryBlock as CanaryBlock  # noqa: PLC0414
@@ -281,6 +282,7 @@ class TrainingSucceeded:
     pairs : those rows by which version was right, by SLO; empty if not reported.
     data_end : when the data ended that it was trained on, in seconds; None if unknown.
     hold_out_start : begin of the rows that both were scored on, in seconds; None if not reported.
+    feature_differences : of its rows and of requests; None where they weren't compared.
     """
 
     trigger: str
@@ -291,6 +293,7 @@ class TrainingSucceeded:
     pairs: Mapping[str, Pairs] = field(default_factory=dict)
     data_end: int | None = None
     hold_out_start: int | None = None
+    feature_differences: FeatureDifferences | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +308,7 @@ class TrainingScored:
     stable_evaluation: Mapping[str, Count]
     data_end: int | None = None
     hold_out_start: int | None = None
+    feature_differences: FeatureDifferences | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Final
 from sluicegate.api.base import rfc3339
 from sluicegate.api.baseline import Baseline
 from sluicegate.api.names import DecisionReason as Reason
-from sluicegate.api.retraining_status import StableScore
+from sluicegate.api.retraining_status import FeatureDifferences, StableScore
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import VersionSource
 from sluicegate.policy.model.history import previous
@@ -59,7 +59,7 @@ class SkewComparison:
     ----------
     differs : whether the version is as accepted on the rows, and badly worse live; None without a
         verdict.
-    message : both shares, with their numbers of events.
+    message : both shares, with their numbers of events, and the features that differ most.
     since_release : the fall began with the release of the version, which replaced a good one.
     undated : both differ, but the training reported no begin of its rows.
     """
@@ -112,6 +112,7 @@ def score_of(
         change_time=None if status.training is None else status.training.change_time,
         inputs=_inputs(terms, status),
         alone=True if isinstance(result, TrainingScored) else None,
+        feature_differences=result.feature_differences,
     )
 
 
@@ -199,12 +200,25 @@ def compare(terms: Terms, status: DataProductStatus, slo: SloTerms) -> SkewCompa
             "; whether its rows are of that time is unknown: let the training report"
             " holdOutStartTime, the begin of its hold-out"
         )
-    elif has_difference:
-        text += ": what is served differs from what is trained on"
     # Hours are judged as a whole, so the first bad block is hours after the change.
     begin = first if score.change_time is None else min(score.change_time, first)
     is_of_release = _is_bad_since_release(terms, status, slo, begin)
+    if has_difference:
+        text += ": what is served differs from what is trained on"
+        text += _features_text(score.feature_differences, is_of_release=is_of_release)
     return SkewComparison(has_difference, text, is_of_release, undated=is_undated)
+
+
+def _features_text(differences: FeatureDifferences | None, *, is_of_release: bool) -> str:
+    """Return a clause that names the features which differ, or what is needed for it."""
+    if differences is None:
+        names = "to name the features, set serving.log, and add labelled_features to the recipe"
+        return "" if is_of_release else f" ({names})"
+    if differences.compared == 0:
+        return " (no feature is compared: the training or serving.log has no rows of that time)"
+    if not differences.largest:
+        return f" (none of {differences.compared} features is shown to differ)"
+    return f", most in {', '.join(differences.largest)}"
 
 
 def _is_degraded(status: DataProductStatus, slo: SloTerms) -> bool:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from sluicegate.api.base import BentoVersion, Paired, PinnedImage, StatusModel, Time
 from sluicegate.api.model import Counts, counts_of
 from sluicegate.api.names import DecisionReason
+from sluicegate.api.retraining_status import MAX_DIFFERENCE_LENGTH, FeatureDifferences
 from sluicegate.api.versions import Release
 from sluicegate.policy.model.observed import (
     TrainingFailed,
@@ -45,6 +46,8 @@ class ScoreReport(StatusModel):
     """Begin of the rows that it was scored on."""
     data_end_time: Time
     """Their end."""
+    feature_differences: FeatureDifferences | None = None
+    """Features of these rows that differ from those of requests."""
 
 
 class Report(StatusModel):
@@ -64,6 +67,8 @@ class Report(StatusModel):
     """Begin of the rows that both were scored on; with it a score is compared with the same time live."""
     data_end_time: Time | None = None
     """End of the data that it read; rows that were labelled later are new to both versions."""
+    feature_differences: FeatureDifferences | None = None
+    """Features of its rows that differ from those of requests."""
 
     @model_validator(mode="after")
     def _check_hold_out(self) -> Self:
@@ -155,6 +160,7 @@ def _trained(
         pairs=report.pairs,
         data_end=_data_end(report, training_exit),
         hold_out_start=report.hold_out_start_time,
+        feature_differences=_redacted(report.feature_differences),
     )
 
 
@@ -175,7 +181,17 @@ def _scored(
         counts_of(report.stable_evaluation),
         report.data_end_time,
         report.hold_out_start_time,
+        _redacted(report.feature_differences),
     )
+
+
+def _redacted(differences: FeatureDifferences | None) -> FeatureDifferences | None:
+    """Return differences without credentials, in one line each, as long as status allows."""
+    if differences is None:
+        return None
+    lines = (" ".join(redact(text).split()) for text in differences.largest)
+    largest = [line[:MAX_DIFFERENCE_LENGTH] for line in lines]
+    return differences.replace(largest=largest)
 
 
 def _unknown_slos_text(names: Collection[str], slos: Collection[str] | None) -> str:

@@ -48,6 +48,7 @@ def compared(
     score = StableScore(
         version="v1", evaluation={"accuracy": scored}, live={"accuracy": live}, live_share=share,
         start_time=start, end_time=end, inputs=status.pop("inputs", ""),
+        feature_differences=status.pop("features", None),
     )  # fmt: skip
     known = {
         "stable": stable(since=promoted, accuracy=baseline(SLO, 1000, 10_000)),
@@ -121,9 +122,29 @@ def test_the_skew_message_has_shares_and_sample_sizes_of_both_sides_and_the_time
         "the training scores v1 at 86.2 % (n=4,000) on rows since 1970-02-04T17:20:00Z, live it is"
         " 13.3 % (n=1,500) in the same time"
     )
-    assert compared(rows(400), rows(850, 1000)).message.endswith(
-        ": what is served differs from what is trained on"
+    assert ": what is served differs from what is trained on" in (
+        compared(rows(400), rows(850, 1000)).message
     )
+
+
+@pytest.mark.parametrize(
+    ("features", "text"),
+    [
+        (None, " (to name the features, set serving.log, and add labelled_features to the recipe)"),
+        ({"compared": 0}, " (no feature is compared: the training or serving.log has no rows of that time)"),
+        ({"compared": 12}, " (none of 12 features is shown to differ)"),
+        ({"compared": 12, "largest": ["mileage (median 9 in …)", "fuel (missing in …)"]}, ", most in mileage (median 9 in …), fuel (missing in …)"),
+    ],
+    ids=["not compared", "no rows", "none differs", "two differ"],
+)  # fmt: skip
+def test_a_skew_names_the_features_that_differ_most_or_what_names_them(features, text):
+    found = compared(rows(400), rows(850, 1000), features=features).message
+    assert found.endswith(f"what is served differs from what is trained on{text}")
+
+
+def test_features_are_not_named_where_no_skew_is_shown():
+    features = {"compared": 1, "largest": ["mileage (median 9 in …)"]}
+    assert "mileage" not in compared(rows(1600), rows(400, 1000), features=features).message
 
 
 def test_rows_of_unknown_age_prove_no_skew_and_the_message_names_the_missing_field():

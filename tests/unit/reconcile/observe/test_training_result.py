@@ -137,6 +137,28 @@ def test_a_score_of_the_stable_version_alone_is_the_result_of_a_training_that_en
     assert scored.data_end - scored.hold_out_start == 3600
 
 
+@pytest.mark.parametrize("report", [SCORE, GOOD], ids=["a score", "a training"])
+def test_the_feature_differences_of_a_report_are_kept_without_credentials_in_one_line_each(report):
+    largest = ["mileage (median 49,500 in the\ntraining's rows)", "password=hunter2hunter2"]
+    told = report | {"featureDifferences": {"compared": 7, "largest": largest}}
+    found = result(TrainingExit(json.dumps(told), 0)).feature_differences
+    assert found.compared == 7
+    assert found.largest[0] == "mileage (median 49,500 in the training's rows)"
+    assert "hunter2" not in found.largest[1]
+    assert result(TrainingExit(json.dumps(report), 0)).feature_differences is None
+
+
+@pytest.mark.parametrize(
+    ("largest", "limit"), [(["a"] * 4, "at most 3"), (["a" * 301], "at most 300")]
+)
+def test_more_or_longer_feature_differences_than_status_allows_are_refused(largest, limit):
+    told = SCORE | {"featureDifferences": {"compared": 7, "largest": largest}}
+    failed = result(TrainingExit(json.dumps(told), 0))
+    assert isinstance(failed, TrainingFailed)
+    assert "featureDifferences.largest" in failed.message
+    assert limit in failed.message
+
+
 def test_a_score_without_the_time_of_its_rows_is_no_training_result():
     made = result(TrainingExit(json.dumps({"stableEvaluation": SCORE["stableEvaluation"]}), 0))
     assert isinstance(made, TrainingFailed)
