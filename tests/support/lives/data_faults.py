@@ -3,13 +3,14 @@
 A fault of the data that are served makes the live answers wrong, and no row of a training: these are
 scored as they are in the warehouse. A drift makes both wrong. A training holds out the rows of its
 newest hours, so of a change within them it sees as large a part as there was of it. Where the contract of
-an input is broken with them, the operator needs no training to know it.
+an input is broken with them, the operator needs no training to know it. Trainings compare features of their
+rows and of requests with the library.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -21,7 +22,9 @@ from benchmarks.virtual.operator import World
 from benchmarks.virtual.trainings import Training, trigger_of
 from benchmarks.virtual.variation import DAY, HOUR
 from benchmarks.virtual.workloads import Quality, stamp
+from sluicegate_service.feature_differences import compare
 from sluicegate_service.training import MIN_SCORED_ROWS
+from sluicegate_service.warehouse import LoggedRequest
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.product_years import scores
 from tests.support.lives.truth import KEY, OUTPUT, SETTLED, TrueLived
@@ -52,6 +55,8 @@ CHANGED: Final = {
     "contract": "contracts/requests.yaml",
     "promql": "max(rules_broken)",
 }
+COMPARED_ROWS: Final = 500
+"""Rows, and requests, of a training whose features are compared."""
 MARKET: Final = "AT"
 """The market whose feed is late."""
 
@@ -124,6 +129,31 @@ class DataFault:
         return CAUSES[self.fault]
 
     @property
+    def feature(self) -> str:
+        """The begin of the text about the feature that is served wrong."""
+        return (
+            "most in mileage (median " if self.fault is Fault.UNIT else "most in mileage (missing "
+        )
+
+    def differences(self, dice: random.Random) -> Body:
+        """Return what the library reports of features of a training's rows and of requests."""
+
+        def row() -> Body:
+            return {"mileage": 60_000 * dice.lognormvariate(0, 0.6), "age": dice.randrange(15)}
+
+        def request() -> Body:
+            features = row()
+            if self.fault is Fault.UNIT:
+                features["mileage"] /= 1.609
+            elif self.fault in {Fault.FEATURE, Fault.BOTH}:
+                features["distance"] = features.pop("mileage")
+            return features
+
+        rows = [row() for _ in range(COMPARED_ROWS)]
+        requests = [LoggedRequest("/price", request()) for _ in range(COMPARED_ROWS)]
+        return asdict(compare(rows, requests))
+
+    @property
     def inputs(self) -> list[Body]:
         """`spec.inputs` of the product."""
         late = self.fault in {Fault.FEED, Fault.MARKET}
@@ -140,6 +170,8 @@ class DataFault:
             "another cause than the true one named": self.cause not in outcome.causes,
             "another cause named at last": outcome.causes[-1:] != (self.cause,),
         }
+        if self.cause == "ServingSkew" and outcome.skew:
+            judged["the feature that is served wrong not named"] = self.feature not in outcome.skew
         if self.is_of_data:
             judged["trained though the data are wrong"] = outcome.trainings > 0
             judged[f"trained though {self.witness} shows that the data are wrong"] = (
@@ -159,7 +191,8 @@ class Outcome:
     ----------
     causes : causes that the diagnosis named, in their order. trainings : how many began.
     after_report : how many of them began after one had reported. healed : whether a version serves
-        that knows the drift. story : decisions and causes, a line each.
+        that knows the drift. story : decisions and causes, a line each. skew : the last message of a
+        diagnosis ServingSkew; empty without one.
     """
 
     causes: tuple[str, ...]
@@ -167,6 +200,7 @@ class Outcome:
     after_report: int
     healed: bool
     story: tuple[str, ...]
+    skew: str
 
 
 CAUSES: Final = {
@@ -217,6 +251,7 @@ class _Life:
     began: list[float] = field(default_factory=list)
     reported: float = float("inf")
     causes: list[str] = field(default_factory=list)
+    skew: str = ""
     story: list[str] = field(default_factory=list)
 
     def share(self, digest: str, begin: float, end: float, *, live: bool) -> float:
@@ -266,6 +301,7 @@ class _Life:
             "version": f"t{number}",
             "holdOutStartTime": stamp(self.world.loop.wall() - self.life.held_out * HOUR),
             **scores(dice, ours, theirs, self.life.rows),
+            "featureDifferences": self.life.differences(dice),
         }
         return Training(seconds=self.life.training, report=report)
 
@@ -286,7 +322,8 @@ class _Life:
             return None
         counts = {"accuracy": {"bad": bad, "total": rows}}
         times = {"holdOutStartTime": since, "dataEndTime": stamp(wall)}
-        return {"stableEvaluation": counts, **times}
+        differences = self.life.differences(dice)
+        return {"stableEvaluation": counts, "featureDifferences": differences, **times}
 
     def look(self) -> None:
         """Note the cause that status names, and what was decided."""
@@ -294,6 +331,8 @@ class _Life:
         cause = (status.get("diagnosis") or {}).get("cause", "")
         if cause and cause not in self.causes[-1:]:
             self.causes.append(cause)
+        if cause == "ServingSkew":
+            self.skew = status["diagnosis"]["message"]
         decision = status.get("decision") or {}
         text = f"[{cause}] {decision.get('reason')}: {decision.get('message', '')}"
         if not self.story or text not in self.story[-1]:
@@ -349,5 +388,6 @@ async def _live(life: DataFault) -> tuple[Outcome, float, int]:
             after,
             lived.learnt[serving] > BEGIN,
             tuple(lived.story),
+            lived.skew,
         )
         return outcome, world.loop.time(), world.steps

@@ -33,6 +33,7 @@ PROMISES: Final[dict[str, float]] = {
     "trained though a score shows that the data are wrong": 0.05,
     "trained though a training shows that the data are wrong": 0.05,
     "drift not trained for": 0.05,
+    "the feature that is served wrong not named": 0.05,
 }
 """The most that each may happen, of the lives in which it could.
 
