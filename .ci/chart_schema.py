@@ -28,6 +28,8 @@ BY_THE_CHART: Final = {
     "reviewsArchived": "set archive.enabled",
     "tracesEndpoint": "set tracing.endpoint",
     "metricsPort": "the chart's probes and Services use 8080",
+    "tlsCertFile": "set operator.tls.secretName",
+    "tlsPrivateKeyFile": "set operator.tls.secretName",
 }
 """Settings that other values set, and the way out."""
 _SCALAR: Final = {"type": ["string", "number", "boolean"]}

@@ -146,7 +146,7 @@ class Replica:
         assert self._running is not None
         self._running.cancel()
 
-    def _listen(self, _: Health, before_scrape: Callable[[], None], __: int) -> _NoServer:
+    def _listen(self, _: Health, before_scrape: Callable[[], None], __: Settings) -> _NoServer:
         self.scrape = before_scrape
         return _NoServer()
 

@@ -33,7 +33,7 @@ CONTAINER_SERIES = (
 )
 OPERATOR_SERIES = (
     "sluicegate_.+|controller_runtime_.+|leader_election_.+|workqueue_.+|rest_client_.+"
-    "|process_.+|python_.+"
+    "|certwatcher_.+|process_.+|python_.+"
 )
 COUNTED_BY_PODS = "sluicegate_(predictions|indicator|market|mirrored|requests_refused)_.+"
 GATEWAY_SERIES = "traefik_.+"

@@ -167,7 +167,7 @@ class Operator:
         )
         self._pulse = LagMonitor(ports.beat)
         self._health = self._build_health()
-        self._server = ports.listen(self._health, self._before_scrape, settings.metrics_port)
+        self._server = ports.listen(self._health, self._before_scrape, settings)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT, or until `stop` is set."""

@@ -275,6 +275,12 @@ class Settings(BaseSettings):
     # ---- observability
     metrics_port: int = Field(8080, ge=1, le=65_535)
     """Port of /metrics, /healthz and /readyz."""
+    tls_cert_file: Annotated[File | None, Accepts("an absolute path")] = None
+    """File with the certificate chain, in PEM, by which this port serves HTTPS instead of HTTP. A changed
+    file is read at the next connection; while it can't be used, the certificate before stays.
+    """
+    tls_private_key_file: Annotated[File | None, Accepts("an absolute path")] = None
+    """File with the private key of the certificate, in PEM and without a passphrase."""
     log_level: LogLevel = LogLevel.INFO
     """Minimum log level."""
     log_format: LogFormat = LogFormat.JSON
@@ -398,6 +404,14 @@ def _contradictions(settings: Settings) -> Iterator[Problem]:
             f"{PREFIX}MAX_RETRAININGS_PER_NAMESPACE",
             f"is {settings.max_retrainings_per_namespace}: set it to at most"
             f" MAX_CONCURRENT_RETRAININGS ({settings.max_concurrent_retrainings})",
+        )
+    if (settings.tls_cert_file is None) != (settings.tls_private_key_file is None):
+        missing, given = "TLS_CERT_FILE", "TLS_PRIVATE_KEY_FILE"
+        if settings.tls_private_key_file is None:
+            missing, given = given, missing
+        yield Problem(
+            f"{PREFIX}{missing}",
+            f"is not set, and {given} is: set both for HTTPS, or none for HTTP",
         )
     if in_both := sorted({*settings.watch_namespaces} & {*settings.excluded_namespaces}):
         yield Problem(

@@ -88,6 +88,10 @@ spec: {{- toYaml $spec | nindent 2 }}
 - {name: {{ $name }}, value: /etc/sluicegate/ca/{{ $values.caBundle.key }}}
 {{- end }}
 {{- end }}
+{{- if and (has (index . 1) (list "operator" "notify")) (include "sluicegate.tlsSecret" .) }}
+- {name: SLUICEGATE_TLS_CERT_FILE, value: /etc/sluicegate/tls/tls.crt}
+- {name: SLUICEGATE_TLS_PRIVATE_KEY_FILE, value: /etc/sluicegate/tls/tls.key}
+{{- end }}
 {{- if eq (index . 1) "operator" }}
 {{- $prometheus := $values.prometheus }}
 {{- if or $prometheus.ca.configMapName $prometheus.ca.secretName }}
@@ -114,6 +118,11 @@ spec: {{- toYaml $spec | nindent 2 }}
 {{- define "sluicegate.sharedVolumes" -}}
 {{- $values := (index . 0).Values }}
 {{- include "sluicegate.volumeOf" (list "ca-bundle" "/etc/sluicegate/ca" $values.caBundle) }}
+{{- with include "sluicegate.tlsSecret" . }}
+- name: tls
+  mountPath: /etc/sluicegate/tls
+  secret: {secretName: {{ . }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}], defaultMode: 0440}
+{{- end }}
 {{- if eq (index . 1) "operator" }}
 {{- range $name := list "ca" "token" "headers" }}
 {{- include "sluicegate.volumeOf" (list (printf "prometheus-%s" $name) (printf "/etc/sluicegate/prometheus/%s" $name) (get $values.prometheus $name)) }}
@@ -132,6 +141,36 @@ spec: {{- toYaml $spec | nindent 2 }}
 - name: {{ index . 0 }}
   mountPath: {{ index . 1 }}
   secret: {secretName: {{ $from.secretName }}, items: {{ toJson $items }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+
+{{/* The Secret of type kubernetes.io/tls by which a program serves HTTPS, empty for HTTP: (list root component). */}}
+{{- define "sluicegate.tlsSecret" -}}
+{{- dig "tls" "secretName" "" (get (index . 0).Values (index . 1) | default dict) }}
+{{- end }}
+
+{{/* The rest of a probe's httpGet; the kubelet doesn't verify the certificate. */}}
+{{- define "sluicegate.probeScheme" -}}
+{{- if include "sluicegate.tlsSecret" . }}, scheme: HTTPS{{ end }}
+{{- end }}
+
+{{/* The rest of a Service's port. */}}
+{{- define "sluicegate.appProtocol" -}}
+{{- if include "sluicegate.tlsSecret" . }}, appProtocol: https{{ end }}
+{{- end }}
+
+{{/* How Prometheus scrapes a program with TLS: (list root component name). */}}
+{{- define "sluicegate.scrapeOverTls" -}}
+{{- $root := index . 0 }}
+{{- with include "sluicegate.tlsSecret" . -}}
+scheme: https
+tlsConfig:
+  {{- if $root.Values.serviceMonitor.tlsConfig }}
+  {{- toYaml $root.Values.serviceMonitor.tlsConfig | nindent 2 }}
+  {{- else }}
+  ca: {secret: {name: {{ . }}, key: ca.crt}}
+  serverName: {{ index $ 2 }}-metrics.{{ $root.Release.Namespace }}.svc
+  {{- end }}
 {{- end }}
 {{- end }}
 

@@ -5,20 +5,28 @@ connection costs a descriptor, and without descriptors the process reaches neith
 its own files. So a client has seconds to send a request and to read the answer, and when there are
 too many connections the one that has been idle for longest is closed: a probe is answered at once,
 however many idle connections there are.
+
+With a certificate a connection is counted, and has its deadline, from the time that it is accepted: the
+event loop's own servers report a connection only after its TLS handshake, which a client need not end.
 """
 
 import asyncio
 import os
 import resource
 import socket
+import ssl
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, cast
 
 from aiohttp import web
 from typing_extensions import override
+
+from sluicegate.runtime.serving_certificate import ServingCertificate
+from sluicegate.runtime.tasks import end_tasks
 
 _HEADER_END: Final = b"\r\n\r\n"
 _HTTP_UNAVAILABLE: Final = 503
@@ -44,7 +52,7 @@ class Bounds:
     Attributes
     ----------
     connections : most open connections.
-    header : time from the connection to the end of the first request's header.
+    header : time from the connection to the end of the first request's header, a TLS handshake included.
     request : time in which a request is read and its answer computed.
     unread : time for which a client may read nothing of an answer.
     """
@@ -62,6 +70,10 @@ def raise_descriptor_limit() -> int:
     return hard_limit
 
 
+Connected = asyncio.BaseTransport | asyncio.Task[None]
+"""A connection: its transport, or its TLS handshake."""
+
+
 class ClientConnections:
     """The open connections of one server."""
 
@@ -71,9 +83,11 @@ class ClientConnections:
             connection_bounds.connections,
             max(_MIN_CONNECTIONS, raise_descriptor_limit() // _DESCRIPTOR_DIVISOR),
         )
-        self._idle: OrderedDict[asyncio.BaseTransport, ClientConnection] = OrderedDict()
-        """ClientConnections without a request in progress; the first has been idle for longest."""
-        self._busy: dict[asyncio.BaseTransport, ClientConnection] = {}
+        self._idle: OrderedDict[Connected, Callable[[], object]] = OrderedDict()
+        """Connections without a request in progress, each with what closes it; the first has been idle for
+        longest.
+        """
+        self._busy: dict[Connected, Callable[[], object]] = {}
 
     @property
     def accepted_at_once(self) -> int:
@@ -87,22 +101,26 @@ class ClientConnections:
         """Return the number of open connections."""
         return len(self._idle) + len(self._busy)
 
-    def opened(self, connection: "ClientConnection", transport: asyncio.Transport) -> None:
+    def opened(self, connected: Connected, close: Callable[[], object]) -> None:
         """Add a connection, and close others until the limit is met."""
-        self._idle[transport] = connection
+        self._idle[connected] = close
         while len(self) > self._max_connections and self._idle:
-            oldest_transport, _ = self._idle.popitem(last=False)
-            cast("asyncio.Transport", oldest_transport).abort()
+            _, close_oldest = self._idle.popitem(last=False)
+            close_oldest()
 
     def active(self, transport: asyncio.BaseTransport) -> None:
         """Record that a client has sent data."""
         if transport in self._idle:
             self._idle.move_to_end(transport)
 
-    def closed(self, transport: asyncio.BaseTransport) -> None:
+    def closed(self, connected: Connected) -> None:
         """Remove a closed connection."""
-        self._idle.pop(transport, None)
-        self._busy.pop(transport, None)
+        self._idle.pop(connected, None)
+        self._busy.pop(connected, None)
+
+    async def end_handshakes(self) -> None:
+        """Close the connections that are in their TLS handshake."""
+        await end_tasks([one for one in self._idle if isinstance(one, asyncio.Task)])
 
     @web.middleware
     async def middleware(
@@ -129,11 +147,17 @@ class ClientConnections:
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection, which forwards data to aiohttp's protocol, and is closed after its deadline."""
+    """One connection, which forwards data to aiohttp's protocol, and is closed after its deadline.
+
+    The deadline of the request header begins with the construction.
+    """
 
     def __init__(self, http_protocol: asyncio.Protocol, connections: ClientConnections) -> None:
         self._protocol = http_protocol
         self._connections = connections
+        self._accepted_at = asyncio.get_running_loop().time()
+        self.handshake: asyncio.Task[None] | None = None
+        """What counts for this connection until it is made."""
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._deadline: asyncio.TimerHandle | None = None
@@ -141,11 +165,14 @@ class ClientConnection(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the deadline of the request header."""
+        """Add the connection, and close it if the request header isn't there in time."""
         self._transport = cast("asyncio.Transport", transport)
-        self._deadline = self._abort_after(self._connections.bounds.header)
+        elapsed = asyncio.get_running_loop().time() - self._accepted_at
+        self._deadline = self._abort_after(self._connections.bounds.header - elapsed)
         self._protocol.connection_made(transport)
-        self._connections.opened(self, self._transport)
+        if self.handshake is not None:
+            self._connections.closed(self.handshake)
+        self._connections.opened(self._transport, self._transport.abort)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -194,34 +221,90 @@ class ClientConnection(asyncio.Protocol):
         return asyncio.get_running_loop().call_later(seconds, self._transport.abort)
 
 
+class TlsHandshake(asyncio.Protocol):
+    """The TLS handshake of an accepted connection, which counts as idle and has the deadline of a header.
+
+    The socket passes to a transport of its own, because the loop makes one that is known before the
+    handshake only for plain connections.
+    """
+
+    def __init__(
+        self, connection: ClientConnection, connections: ClientConnections, context: ssl.SSLContext
+    ) -> None:
+        self._connection = connection
+        self._connections = connections
+        self._context = context
+        self._socket: socket.socket | None = None
+        """The client's, until the handshake begins."""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake, with the socket of the plain connection, of which nothing is read."""
+        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        self._socket.settimeout(0)
+        # asyncio's TLS takes an answer of any size at once, and reports nothing while the client reads none.
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+            unread_milliseconds = round(1000 * self._connections.bounds.unread)
+            self._socket.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unread_milliseconds
+            )
+        cast("asyncio.Transport", transport).abort()
+        task = asyncio.get_running_loop().create_task(self._shake_hands())
+        task.add_done_callback(self._ended)
+        self._connection.handshake = task
+        self._connections.opened(task, task.cancel)
+
+    async def _shake_hands(self) -> None:
+        client_socket, self._socket = self._socket, None
+        assert client_socket is not None
+        bounds = self._connections.bounds
+        # A client that doesn't end the handshake, or ends it with an error, needs no line in the log.
+        with suppress(OSError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self._connection, client_socket, ssl=self._context,
+                ssl_handshake_timeout=bounds.header, ssl_shutdown_timeout=bounds.unread,
+            )  # fmt: skip
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._connections.closed(task)
+        if self._socket is not None:  # cancelled before it began
+            self._socket.close()
+
+
 class BoundedSite(web.BaseSite):
-    """A place where a runner listens, with bounds.
+    """A place where a runner listens, with bounds; over TLS with a certificate.
 
     The middleware of `connections` must be one of the application's.
     """
 
     def __init__(
-        self, runner: web.AppRunner, host: str, port: int, connections: ClientConnections
+        self,
+        runner: web.AppRunner,
+        host: str,
+        port: int,
+        connections: ClientConnections,
+        *,
+        certificate: ServingCertificate | None = None,
     ) -> None:
         super().__init__(runner)
         self._host = host
         self._port = port
         self._connections = connections
+        self._certificate = certificate
 
     @property
     @override
     def name(self) -> str:
         """Return the address."""
-        return f"http://{self._host or '0.0.0.0'}:{self._port}"  # noqa: S104  # a name
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://{self._host or '0.0.0.0'}:{self._port}"  # noqa: S104  # a name
 
     @override
     async def start(self) -> None:
         """Listen."""
         await super().start()
-        server = self._runner.server
-        assert server is not None
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: ClientConnection(server(), self._connections),
+            self._accept,
             self._host or None,
             self._port,
             backlog=self._connections.accepted_at_once,
@@ -230,3 +313,18 @@ class BoundedSite(web.BaseSite):
             # The kernel keeps more: a client that finds no place tries again only after a second.
             with socket.socket(fileno=os.dup(listening_socket.fileno())) as duplicate_socket:
                 duplicate_socket.listen(self._backlog)
+
+    @override
+    async def stop(self) -> None:
+        """Stop listening, and close connections that no request can follow yet."""
+        await super().stop()
+        await self._connections.end_handshakes()
+
+    def _accept(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection."""
+        server = self._runner.server
+        assert server is not None
+        connection = ClientConnection(server(), self._connections)
+        if self._certificate is None:
+            return connection
+        return TlsHandshake(connection, self._connections, self._certificate.context())

@@ -7,6 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
 from sluicegate.runtime.health import Health, HealthVerdict
+from sluicegate.runtime.serving_certificate import ServingCertificate
 
 HTTP_UNAVAILABLE = 503
 CONNECTION_BOUNDS = Bounds(connections=64)
@@ -17,12 +18,19 @@ class Server:
     """Server of `/metrics`, `/healthz` and `/readyz`; `before_scrape` updates gauges."""
 
     def __init__(
-        self, health: Health, before_scrape: Callable[[], None], *, host: str, port: int
+        self,
+        health: Health,
+        before_scrape: Callable[[], None],
+        *,
+        host: str,
+        port: int,
+        certificate: ServingCertificate | None = None,
     ) -> None:
         self._health = health
         self._before_scrape = before_scrape
         self._host = host
         self._port = port
+        self._certificate = certificate
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> int:
@@ -34,7 +42,9 @@ class Server:
         app.router.add_get("/readyz", self._readyz)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        await BoundedSite(self._runner, self._host, self._port, connections).start()
+        await BoundedSite(
+            self._runner, self._host, self._port, connections, certificate=self._certificate
+        ).start()
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

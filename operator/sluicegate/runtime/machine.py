@@ -14,6 +14,8 @@ from sluicegate.runtime.clock import Clocks
 from sluicegate.runtime.health import BEAT_SECONDS, Health
 from sluicegate.runtime.http_server import Server
 from sluicegate.runtime.interfaces import Work
+from sluicegate.runtime.serving_certificate import certificate_of
+from sluicegate.settings import Settings
 
 THRESHOLDS: Final = (10_000, 10, 1_000_000)
 """New objects, and numbers of younger collections, before each generation is collected; the last is
@@ -42,9 +44,17 @@ def connect_wire() -> Wire:
     return Connections(login)
 
 
-def listen_on(health: Health, before_scrape: Callable[[], None], port: int) -> Listening:
-    """Return a server on every interface that doesn't listen yet."""
-    return Server(health, before_scrape, host="", port=port)
+def listen_on(health: Health, before_scrape: Callable[[], None], settings: Settings) -> Listening:
+    """Return a server on every interface that doesn't listen yet.
+
+    Raises
+    ------
+    CertificateUnreadable
+        The files of the settings are no certificate with its key.
+    """
+    certificate = certificate_of(settings.tls_cert_file, settings.tls_private_key_file)
+    port = settings.metrics_port
+    return Server(health, before_scrape, host="", port=port, certificate=certificate)
 
 
 async def collect_seldom(min_seconds: float = MIN_SECONDS) -> None:
@@ -75,13 +85,13 @@ class Ports:
     ----------
     clocks : of this machine.
     connect : opens connections to the API server.
-    listen : creates the server of metrics and probes, on a port.
+    listen : creates the server of metrics and probes, on the port and with the certificate of the settings.
     collect : collects cyclic garbage.
     beat : seconds between two measurements of the event loop's lag.
     """
 
     clocks: Clocks = field(default_factory=Clocks)
     connect: Callable[[], Wire] = connect_wire
-    listen: Callable[[Health, Callable[[], None], int], Listening] = listen_on
+    listen: Callable[[Health, Callable[[], None], Settings], Listening] = listen_on
     collect: Work = collect_seldom
     beat: float = BEAT_SECONDS

@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from sluicegate.runtime.bounded_site import BoundedSite, Bounds, ClientConnections
+from sluicegate.runtime.serving_certificate import certificate_of
 from sluicegate.runtime.tasks import restart_on_failure
 from sluicegate.web.action_pages import ActionPages
 from sluicegate.web.authorization import Authorizer
@@ -101,11 +103,19 @@ async def serve_page(
     port: int,
     store: Store | None = None,
     writes: Writes = READ_ONLY,
+    certificate_files: tuple[Path | None, Path | None] = (None, None),
 ) -> AsyncIterator[int]:
     """Follow and serve within the context; yield the port, which the system chooses if it is 0.
 
     `writes` : what readers may do; the source's account must be allowed to impersonate them for it.
+    `certificate_files` : certificate chain and private key of HTTPS; plain HTTP without them.
+
+    Raises
+    ------
+    CertificateUnreadable
+        The files are no certificate with its key.
     """
+    certificate = certificate_of(*certificate_files)
     store = store or Store(read=source.namespaces)
     followers = source.followers(store)
     authorizer = Authorizer(source.transport, store.namespaces, time.monotonic)
@@ -123,7 +133,7 @@ async def serve_page(
         )  # fmt: skip
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await BoundedSite(runner, host, port, connections).start()
+        await BoundedSite(runner, host, port, connections, certificate=certificate).start()
         tasks = [asyncio.create_task(follower.run()) for follower in followers]
         leases = restart_on_failure("leases", OperatorLeases(source.api, store).run)
         tasks.append(asyncio.create_task(leases))

@@ -63,6 +63,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="let readers promote, abort, roll back, retrain and suspend from the page, with Headers or Token,"
         " in the same way. With Local, you act with your kubeconfig",
     )  # fmt: skip
+    tls = parser.add_argument_group("HTTPS")
+    tls.add_argument(
+        "--tls-cert-file", type=Path, metavar="FILE",
+        help="file with the certificate chain, in PEM; plain HTTP without it. A changed file is read again",
+    )  # fmt: skip
+    tls.add_argument(
+        "--tls-private-key-file", type=Path, metavar="FILE",
+        help="file with the private key of the certificate, in PEM and without a passphrase",
+    )  # fmt: skip
     headers = parser.add_argument_group("Headers")
     headers.add_argument(
         "--proxy-cidr", action="append", default=[], metavar="CIDR",
@@ -148,9 +157,17 @@ def check(args: argparse.Namespace) -> None:
     if args.auth == "Anonymous" and args.acting:
         text = "everybody is the same user with --auth Anonymous, and a request is one person's"
         problems.append(Problem("--acting", f"{text}: leave it out"))
+    problems += _tls_problems(args)
     problems += _login_problems(args)
     if problems:
         raise InvalidInput(problems)
+
+
+def _tls_problems(args: argparse.Namespace) -> Iterator[Problem]:
+    """Yield the file without which the other one is no certificate with its key."""
+    if (args.tls_cert_file is None) != (args.tls_private_key_file is None):
+        missing = "--tls-private-key-file" if args.tls_cert_file else "--tls-cert-file"
+        yield Problem(missing, "name both files for HTTPS, or none for HTTP")
 
 
 def _login_problems(args: argparse.Namespace) -> Iterator[Problem]:
@@ -219,8 +236,11 @@ async def _serve(args: argparse.Namespace) -> None:
                     login_seconds=60 * args.max_login_minutes,
                     login_url=args.login_url,
                 ),
-            ) as host_and_port:
-                _announce(reader_login, host, host_and_port)
+                certificate_files=(args.tls_cert_file, args.tls_private_key_file),
+            ) as listening_port:
+                _announce(
+                    reader_login, "https" if args.tls_cert_file else "http", host, listening_port
+                )
                 await _until_stopped()
         except OSError as error:
             raise SluicegateError(
@@ -319,16 +339,16 @@ async def _own_name(transport: Transport) -> str:
     return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))
 
 
-def _announce(login: ReaderLogin, host: str, port: int) -> None:
+def _announce(login: ReaderLogin, scheme: str, host: str, port: int) -> None:
     from sluicegate.web.identity import LocalLogin  # noqa: PLC0415 - an extra
 
     host_text = f"[{host}]" if ":" in host else host
     if isinstance(login, LocalLogin):
         login.hosts = frozenset({f"{host_text}:{port}", f"localhost:{port}"})
-        print(f"http://{host_text}:{port}/?token={login.token}")
+        print(f"{scheme}://{host_text}:{port}/?token={login.token}")
         print("The address is good for one browser. Ctrl-C ends the page.", file=sys.stderr)
     else:
-        print(f"http://{host_text}:{port}/")
+        print(f"{scheme}://{host_text}:{port}/")
     sys.stdout.flush()
 
 
