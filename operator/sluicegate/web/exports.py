@@ -8,8 +8,6 @@ from sluicegate.portfolio.affected import Graph
 from sluicegate.portfolio.journeys import Journey
 from sluicegate.portfolio.matrix import MarketProduct, Matrix
 from sluicegate.portfolio.overview import PortfolioOverview
-from sluicegate.reporting.brought import Fall
-from sluicegate.reporting.summary import Move
 from sluicegate.reporting.text import line_document, response_times
 from sluicegate.views import iterations
 from sluicegate.views.initial import InitialDistance
@@ -99,7 +97,7 @@ def portfolio_json(
         "movers": [
             {
                 "namespace": mover.product.key[0], "name": mover.product.key[1],
-                "review": mover.review.key.name, "slo": mover.slo.name, **_place(mover.change),
+                "review": mover.review.key.name, "slo": mover.slo.name, **mover.place,
                 "change": mover.text, "estimate": mover.estimate,
                 "interval": list(mover.interval),
                 "sentence": mover.sentence,
@@ -108,11 +106,6 @@ def portfolio_json(
         ],
         "products": [product_json(product) for product in products],
     }  # fmt: skip
-
-
-def _place(change: Move | Fall) -> dict[str, str]:
-    """Return the market of a fall and the version that brought it; empty for a change of the whole SLO."""
-    return {"market": change.market, "version": change.version} if isinstance(change, Fall) else {}
 
 
 def portfolio_csv(products: Iterable[ProductFacts]) -> str:

@@ -95,6 +95,14 @@ class Mover:
         return f"{self.slo.name} {words.change_text(self.change.evolution)}"
 
     @property
+    def place(self) -> dict[str, str]:
+        """Return the market of a fall and the version that brought it; empty for a change of the whole SLO."""
+        change = self.change
+        return (
+            {"market": change.market, "version": change.version} if isinstance(change, Fall) else {}
+        )
+
+    @property
     def estimate(self) -> float:
         """Return the change in shares of good events."""
         change = self.change
