@@ -247,6 +247,10 @@ class Settings(BaseSettings):
     """
 
     # ---- objects
+    tenant_account: Annotated[Name, Accepts("a ServiceAccount's name")] = ""
+    """ServiceAccount, in the namespace of each product, that the operator impersonates to write the
+    product's objects. Without it the operator writes them as its own account.
+    """
     service_kind: ServiceKind = ServiceKind.HEADLESS
     """Type of each version's Service. Headless cuts the time to write Services to a third, and needs a
     gateway that routes to endpoints. Existing Services keep their type.

@@ -122,7 +122,7 @@ def _reconciler(
 
     budget = Budget(settings.max_concurrent_retrainings, settings.max_retrainings_per_namespace)
     fleet = FleetRegistry(budget, wake)
-    applier = Applier(tools.api, caches)
+    applier = Applier(tools.api, caches, settings.tenant_account)
     trainer = Trainer(applier, settings)
     observer = Observer(
         PodReads(tools.api, settings.show_log_tails),

@@ -38,12 +38,19 @@ class WriteGate(Protocol):
 class KubeApi:
     """Reads and gated writes; every failure is a KubeError, every call has a timeout."""
 
-    def __init__(self, transport: Transport, write_gate: WriteGate, *, field_manager: str) -> None:
+    def __init__(
+        self, transport: Transport, write_gate: WriteGate, *, field_manager: str, user: str = ""
+    ) -> None:
         self._transport = transport
         self._gate = write_gate
         self._manager = field_manager
+        self._user = user
         self._limits: dict[Resource, int] = {}
         """Objects a page, of kinds whose objects are large."""
+
+    def as_user(self, user: str) -> "KubeApi":
+        """Return a client whose writes and dry runs are sent on behalf of a user; its reads are not."""
+        return KubeApi(self._transport, self._gate, field_manager=self._manager, user=user)
 
     def server_time(self) -> float | None:
         """Return the API server's time in seconds since 1970; None before its first answer."""
@@ -125,9 +132,8 @@ class KubeApi:
 
     async def try_apply(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Apply an object as a dry run and return the result; nothing is stored, so no gate is passed."""
-        return await self._read(
-            requests.apply_request(resource, body, field_manager=self._manager, dry_run=True)
-        )
+        request = requests.apply_request(resource, body, field_manager=self._manager, dry_run=True)
+        return await self._read(self._on_behalf(request))
 
     async def create(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """Create an object; AlreadyExists if there is one of that name."""
@@ -193,6 +199,9 @@ class KubeApi:
     async def _write(self, title: str, request: requests.ApiRequest) -> Body:
         await self._transport.backpressure.wait()  # before the gate, which a write passes last
         await self._gate.admit()
-        api_answer = await self._transport.send(request)
+        api_answer = await self._transport.send(self._on_behalf(request))
         WRITE_COUNTER.labels(verb=request.verb, resource=title).inc()
         return api_answer
+
+    def _on_behalf(self, request: requests.ApiRequest) -> requests.ApiRequest:
+        return requests.as_user(request, self._user) if self._user else request

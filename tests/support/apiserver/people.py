@@ -42,12 +42,17 @@ class Answer:
 
 
 class Person:
-    """Sends requests as a user; each is one call, without a process."""
+    """Sends requests as a user; each is one call, without a process.
 
-    def __init__(self, plane: ControlPlane, user: str, *groups: str) -> None:
+    The user is impersonated by the administrator, or by the user of `kubeconfig`.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, user: str, *groups: str, kubeconfig: Path | None = None
+    ) -> None:
         self.user = user
         self._url = plane.url
-        self._session = _administrator(plane)
+        self._session = _session(plane, kubeconfig or plane.kubeconfig)
         if user:
             self._session.headers["Impersonate-User"] = user
         if groups:
@@ -154,9 +159,9 @@ def bind(plane: ControlPlane, role: str, user: str, namespace: str) -> None:
     assert answer.allowed, answer.refusal
 
 
-def _administrator(plane: ControlPlane) -> requests.Session:
-    user = read_kubeconfig(plane.kubeconfig)["users"][0]["user"]
-    authority = read_kubeconfig(plane.kubeconfig)["clusters"][0]["cluster"]
+def _session(plane: ControlPlane, kubeconfig: Path) -> requests.Session:
+    document = read_kubeconfig(kubeconfig)
+    user, authority = document["users"][0]["user"], document["clusters"][0]["cluster"]
     session = requests.Session()
     session.trust_env = False  # or a bundle of the machine's own is taken for ours
     folder = Path(tempfile.mkdtemp(dir=plane.folder))

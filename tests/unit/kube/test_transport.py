@@ -274,6 +274,30 @@ async def test_a_dry_run_bypasses_the_write_gate():
     assert len(sent) == 1
 
 
+async def test_a_client_of_a_user_sends_writes_and_dry_runs_on_its_behalf_and_reads_as_itself():
+    sent = []
+
+    class Recording(Server):
+        async def exchange(self, request, most=None):
+            sent.append(request)
+            return await super().exchange(request, most)
+
+    user = "system:serviceaccount:shop:tenant"
+    transport = Transport(Recording(*[200] * 6))
+    api = KubeApi(transport, OpenGate(), field_manager="test").as_user(user)
+    body = {"metadata": {"namespace": "shop", "name": "a"}}
+    key = Key("shop", "a")
+    await api.apply(CONFIG_MAPS, body)
+    await api.try_apply(CONFIG_MAPS, body)
+    await api.create(CONFIG_MAPS, body)
+    await api.patch(CONFIG_MAPS, key, body)
+    await api.delete(CONFIG_MAPS, key)
+    assert {request.headers for request in sent} == {(("Impersonate-User", user),)}
+    sent.clear()
+    await api.get(CONFIG_MAPS, key)
+    assert [request.headers for request in sent] == [()]
+
+
 @pytest.mark.parametrize(
     ("status", "answer", "served"),
     [

@@ -89,10 +89,17 @@ class _Write:
 
 @dataclass(frozen=True, slots=True)
 class Applier:
-    """Writes the children of products."""
+    """Writes the children of products.
+
+    Attributes
+    ----------
+    tenant_account : ServiceAccount of a product's namespace on whose behalf its children are written; empty for
+        the operator's own account.
+    """
 
     api: KubeApi
     caches: Caches
+    tenant_account: str = ""
 
     async def apply(
         self,
@@ -167,7 +174,8 @@ class Applier:
             if live is None or live.owner != product.uid:
                 continue
             if live.fingerprint != child.fingerprint:
-                await self.api.try_apply(child.resource, child.manifest)
+                writer = self._writer(child.key.namespace)
+                await writer.try_apply(child.resource, child.manifest)
 
     async def _apply_one(self, product: ProductRecord, child: Child) -> None:
         live = self._live(child.resource, child.key)
@@ -225,10 +233,10 @@ class Applier:
 
         NameConflict for one not owned by us: its end would count as the end of this training.
         """
+        key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         try:
-            body = await self.api.create(JOBS, manifest)
+            body = await self._writer(key.namespace).create(JOBS, manifest)
         except AlreadyExists:
-            key = Key(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
             body = await self.api.get(JOBS, key)
             if not _belongs_to(body, manifest):
                 raise NameConflict(JOBS, key) from None
@@ -237,7 +245,7 @@ class Applier:
     async def patch_job(self, record: ChildRecord, change: Manifest) -> None:
         """Merge a change into a training Job."""
         async with reread_after_conflict(self.api, self.caches, JOBS, record.key):
-            body = await self.api.patch(
+            body = await self._writer(record.key.namespace).patch(
                 JOBS, record.key, change, resource_version=str(record.version)
             )
         self.caches.written(JOBS, body)
@@ -246,7 +254,7 @@ class Applier:
         """Delete the object with the observed uid; do nothing if it no longer exists."""
         async with reread_after_conflict(self.api, self.caches, resource, record.key):
             with contextlib.suppress(NotFound):
-                await self.api.delete(
+                await self._writer(record.key.namespace).delete(
                     resource, record.key, uid=record.uid, resource_version=str(record.version)
                 )
 
@@ -264,6 +272,12 @@ class Applier:
                 if record.owner == product.uid and (resource, record.key) not in desired:
                     yield resource, record
 
+    def _writer(self, namespace: str) -> KubeApi:
+        """Return the client that writes the objects of a namespace."""
+        if not self.tenant_account:
+            return self.api
+        return self.api.as_user(f"system:serviceaccount:{namespace}:{self.tenant_account}")
+
     def _live(self, resource: Resource, key: Key) -> ChildRecord | None:
         record = self.caches[resource].get(key)
         assert record is None or isinstance(record, ChildRecord)
@@ -272,7 +286,7 @@ class Applier:
     async def _create(self, child: Child) -> None:
         """Create an object that the cache lacks; an object of that name that isn't owned by us is not changed."""
         try:
-            body = await self.api.apply(
+            body = await self._writer(child.key.namespace).apply(
                 child.resource, child.manifest, resource_version=ABSENT_VERSION
             )
         except Conflict:
@@ -295,7 +309,7 @@ class Applier:
         # The version alone would let a late write create a deleted object again.
         observed = manifest | {"metadata": manifest["metadata"] | {"uid": live.uid}}
         async with reread_after_conflict(self.api, self.caches, child.resource, child.key):
-            body = await self.api.apply(
+            body = await self._writer(child.key.namespace).apply(
                 child.resource, observed, resource_version=str(live.version)
             )
         self.caches.written(child.resource, body)

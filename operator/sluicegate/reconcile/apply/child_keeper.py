@@ -49,7 +49,7 @@ def obstacle_of(error: KubeError | NameConflict) -> WriteObstacle | None:
         case Invalid() | BadRequest():
             way_out = "correct what the message names in spec"
         case Forbidden():
-            way_out = "correct spec, or what forbids it: a policy, a quota, the operator's role"
+            way_out = "correct spec, or what forbids it: a policy, a quota, the role of the account that writes it"
         case NotFound():
             way_out = "install its kind, or leave out the part of spec that needs it"
         case WebhookFailed():

@@ -160,7 +160,7 @@ def test_a_name_conflict_is_reported_before_a_refused_route(serving):
     ("status", "message", "told"),
     [
         (422, "spec.replicas: Invalid value", "correct what the message names in spec"),
-        (403, 'exceeded quota: "few"', "a policy, a quota, the operator's role"),
+        (403, 'exceeded quota: "few"', "a policy, a quota, the role of the account that writes it"),
         (404, "the server could not find the requested resource", "install its kind"),
         (500, 'failed calling webhook "policy.example"', "fix the webhook"),
         (403, 'namespace "shop" is forbidden because it is being terminated', ""),
