@@ -8,6 +8,7 @@ from typing import Final
 
 from sluicegate.api.product import DataProduct
 from sluicegate.api.product_info import PERCENT, BusinessGoal, Direction
+from sluicegate.api.slo_status import SloState
 from sluicegate.views.lift import Lift
 from sluicegate.views.numbers import events, interval_digits, share_digits
 
@@ -27,7 +28,7 @@ class GoalProgress:
     value : present value; of a share in percent, of a gauge in the unit of the target; None while it
         isn't known.
     total : number of events; 0 of a gauge. is_share : whether the SLO is a share of good events.
-    is_met : None while the value isn't known.
+    is_met : None while the value isn't known, or is of too few events.
     """
 
     goal: BusinessGoal
@@ -53,7 +54,10 @@ class GoalProgress:
             return f"{float(value):,.{_MAX_DIGITS}g}"
         for digits in range(share_digits(float(value) / _POINTS), _MAX_DIGITS):
             text = f"{value:.{digits}f}"
-            if _is_met(self.goal, Decimal(text), is_share=True) == self.is_met:
+            if (
+                self.is_met is None
+                or _is_met(self.goal, Decimal(text), is_share=True) == self.is_met
+            ):
                 return text
         return f"{value:.{_MAX_DIGITS}f}"
 
@@ -85,7 +89,8 @@ def goals_of(product: DataProduct) -> Iterator[GoalProgress]:
             yield GoalProgress(goal, None, 0, is_share, None)
             continue
         value = Decimal(slo_status.ratio).scaleb(2 if is_share else 0)
-        is_met = _is_met(goal, value, is_share=is_share)
+        is_known = slo_status.state is not SloState.UNKNOWN
+        is_met = _is_met(goal, value, is_share=is_share) if is_known else None
         yield GoalProgress(goal, value, slo_status.total or 0, is_share, is_met)
 
 

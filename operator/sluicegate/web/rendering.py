@@ -64,6 +64,7 @@ class Pages:
             percent=percent, budget=words.budget_text, safe_url=safe_url, tone=tone_of,
             said=label, shape=shape, capitalize_first=lambda text: text[:1].upper() + text[1:], merged=lambda first_map, second_map: {**first_map, **{str(key): value for key, value in second_map.items()}},
         )  # fmt: skip
+        self._environment.tests["future"] = lambda seconds: seconds > self._clock()
         self._environment.tests["https"] = lambda url: bool(safe_url(str(url)))
         self._environment.globals.update(
             words=words, absent_text=absent_consumer_text, duration=duration, percent=percent, share_of=share_of, labels=LABELS, bullet=bullet_of, static=static_url,

@@ -265,6 +265,51 @@ def test_check_reports_a_bento_whose_training_cannot_build_the_next_bento(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "spec.retraining.command: is python -m train, and the project has no train.py: correct the command"),
+        ({"train.py": "def main(:"}, "spec.retraining.command: starts train.py, which can't be parsed: invalid syntax"),
+        (
+            {"train.py": "", "bentofile.yaml": "include: [service.py]"},
+            "bentofile.yaml: include: has no entry for train.py, which spec.retraining.command needs in the bento",
+        ),
+        (
+            {"train.py": "import sluicegate_service", "bentofile.yaml": "include: ['*.py']"},
+            "bentofile.yaml: include: has no entry for bentofile.yaml, which spec.retraining.command needs",
+        ),
+        ({"train.py": "import sluicegate_service", "bentofile.yaml": "include: ['**']"}, ""),
+        ({"train.py": "import sluicegate_service"}, ""),
+    ],
+    ids=["absent", "a syntax error", "not included", "no build file for the next bento", "all files", "the default"],
+)  # fmt: skip
+def test_check_of_a_project_with_its_product_reports_a_training_that_cannot_start(
+    files: dict[str, str], said: str, tmp_path: Path, capsys
+):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "service.py").write_text(IMAGE.replace('"lightgbm==4.0"', '"numpy"'))
+    (folder / "bentofile.yaml").write_text("service: service:Prices\n")
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    product = a_product(tmp_path, retraining__command=["python", "-m", "train"])
+
+    _, lines = checked(capsys, folder, product)
+
+    errors = [line for line in lines if line.startswith("error: ") and "bento.service" not in line]
+    assert [line.startswith(f"error: {said}") for line in errors] == [True] * bool(said), errors
+
+
+def test_check_reports_a_syntax_error_in_the_training_of_a_bento(tmp_path: Path, capsys):
+    bento = a_bento(tmp_path / "b")
+    (bento / "src/train.py").write_text("def main(:")
+
+    code, (line,) = checked(capsys, bento, a_product(tmp_path))
+
+    assert code == 1
+    assert "spec.retraining.command: starts train.py, which can't be parsed: invalid syntax" in line
+
+
+@pytest.mark.parametrize(
     ("options", "severity", "said"),
     [
         ("service: nowhere:X", "error", "is nowhere:X, and there is no nowhere.py beside it"),

@@ -65,6 +65,11 @@ def test_train_exits_1_if_the_hold_out_gate_would_refuse_the_result(
     ("code", "said"),
     [
         ("sys.exit(3)", "the training exited with 3"),
+        (
+            "os.kill(os.getpid(), 9)",
+            "the training was killed (SIGKILL), as the kernel does where memory is short",
+        ),
+        ("os.kill(os.getpid(), 15)", "the training was ended by the signal SIGTERM; see above"),
         ("pass", "its termination message is not a result (it is empty)"),
         (
             reporting(evaluation={"acc": {"bad": 1, "total": 2}}),

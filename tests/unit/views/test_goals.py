@@ -14,7 +14,12 @@ WORTH = {"amount": "12000", "unit": "EUR a month"}
 
 
 def product(
-    *, ratio: str | None = "0.031", total: int = 1200, gauge: bool = False, **goal: object
+    *,
+    ratio: str | None = "0.031",
+    total: int = 1200,
+    gauge: bool = False,
+    state: str = "Met",
+    **goal: object,
 ) -> DataProduct:
     document = example()
     indicator = {"gauge": {"metric": "searches_per_order"}} if gauge else {"outcomes": {}}
@@ -25,7 +30,7 @@ def product(
     document["spec"].pop("retraining", None)
     document["spec"]["model"].pop("evaluation", None)
     document["spec"]["dependsOn"] = []
-    level = {"name": "conversion", "state": "Met"} | ({} if gauge else {"total": total})
+    level = {"name": "conversion", "state": state} | ({} if gauge else {"total": total})
     document["status"] = {"slos": [level | ({"ratio": ratio} if ratio else {})]}
     return DataProduct.parse(document)
 
@@ -129,3 +134,8 @@ def test_a_business_goal_with_a_share_has_a_share_as_target(goal):
 def test_a_goal_names_an_slo_of_the_product():
     with pytest.raises(InvalidProduct, match=r"must be the name of one of spec\.slos"):
         product(slo="other")
+
+
+def test_a_goal_is_not_known_yet_while_its_slo_has_too_few_events():
+    (progress,) = goals_of(product(ratio="1", total=4, state="Unknown"))
+    assert progress.text == "goal 3.2 %: not known yet (100 %, n=4)"

@@ -317,6 +317,30 @@ async def test_the_page_of_a_product_begins_with_needs_and_links_to_actions_and_
         assert "Nothing waits for a person." in await text_of(client, "/products/pricing/pricing")
 
 
+async def test_the_page_of_a_product_without_a_stable_version_says_what_its_first_version_waits_for():
+    waits = "no version is stable yet. the pod can't be scheduled"
+    ready = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "Progressing",
+        "message": waits,
+        "lastTransitionTime": "2026-11-28T12:00:00Z",
+    }
+    starting = document(
+        spec={
+            "slos": [
+                {"name": "availability", "indicator": {"availability": {}}, "objective": "0.9"}
+            ]
+        }
+    )
+    starting["status"] = {"conditions": [ready], "observedGeneration": 1}
+    async with served(store_of([starting])) as client:
+        text = await text_of(client, "/products/pricing/pricing")
+    assert waits.replace("'", "&#39;") in text[: text.index('<h2 id="levels">')]
+    assert "Nothing waits for a person." not in text
+    assert "No service level is judged before a version is stable." in text
+
+
 async def test_rollout_and_diagnosis_come_before_the_tables_by_market(page):
     status = degraded() | {"candidate": waiting_for_approval()["candidate"]}
     indicators = [{"name": "accuracy", "indicator": {"outcomes": {}}, "objective": "0.88"}]

@@ -14,6 +14,7 @@ from sluicegate.cli.models.product_findings import (
     fit_findings,
     misnamed_service,
     product_findings,
+    project_fit_findings,
 )
 from sluicegate.cli.models.project_findings import (
     entry_service,
@@ -97,13 +98,20 @@ def _findings(targets: list[Path], packages: Packages, *, serve: bool) -> Iterat
             else:
                 yield from _bento(target, packages, stack, bentos)
         if len(products) == 1:
-            for entry in filter(None, map(entry_service, projects)):
-                yield from misnamed_service(products[0], entry, "project")
-            for bento in bentos:
-                yield from fit_findings(products[0], bento)
+            yield from _fit(products[0], projects, bentos)
         for bento in bentos if serve else ():
             if finding := trial(bento.folder):
                 yield finding
+
+
+def _fit(product: DataProduct, projects: list[Path], bentos: list[Bento]) -> Iterator[Finding]:
+    """Yield the findings about projects and bentos that don't match a product."""
+    for project in projects:
+        yield from project_fit_findings(product, project)
+        if entry := entry_service(project):
+            yield from misnamed_service(product, entry, "project")
+    for bento in bentos:
+        yield from fit_findings(product, bento)
 
 
 def _product(path: Path, products: list[DataProduct]) -> Iterator[Finding]:

@@ -1,8 +1,10 @@
 """Checks of a product, and of its bento against it: names, feedback, training."""
 
+import ast
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from sluicegate_service.requirements import are_locked
 from sluicegate_service.wheels import wheels_of
 
 PLACEHOLDER: Final = "sha256:" + "0" * 64
+BUILD_FILE: Final = "bentofile.yaml"
 FEEDBACK: Final = "/feedback"
 RUNNER: Final = "sluicegate_service.wheels"
 """Module that runs a training with the bento's wheels."""
@@ -181,24 +184,87 @@ def training_without_wheels(command: Sequence[str], bento: Bento) -> Iterator[Fi
 def _training(command: Sequence[str], bento: Bento) -> Iterator[Finding]:
     yield from training_without_wheels(command, bento)
     yield from _absent_file(command, bento, "spec.retraining.command", "the training code")
-    for name in _started_file(command) or ():
-        path = bento.folder / "src" / name
-        if path.is_file() and TRAINER in path.read_text(encoding="utf-8", errors="replace"):
-            yield from _rebuilds(bento.folder)
-            return
+    file = _first_file(bento.folder / "src", _started_file(command) or ())
+    if file is not None and _uses_trainer(file):
+        yield from _rebuilds(bento.folder)
 
 
 def _absent_file(
     command: Sequence[str], bento: Bento, location: str, purpose: str
 ) -> Iterator[Finding]:
     """Yield a finding if the bento lacks the file that a command starts."""
-    files = _started_file(command)
-    if files and not any((bento.folder / "src" / name).is_file() for name in files):
+    names = _started_file(command) or ()
+    file = _first_file(bento.folder / "src", names)
+    if names and file is None:
         yield Finding.error(
             location,
-            f"is {' '.join(command)}, and the bento's src has no {files[0]}: include {purpose} in the"
+            f"is {' '.join(command)}, and the bento's src has no {names[0]}: include {purpose} in the"
             " bento (bentofile.yaml: include)",
         )
+    elif file is not None:
+        yield from _syntax(file, location)
+
+
+def project_fit_findings(product: DataProduct, folder: Path) -> Iterator[Finding]:
+    """Yield the findings about the code of a project that a product's trainings start."""
+    retraining, shadow = product.spec.retraining, product.spec.rollout.shadow
+    commands = {
+        "spec.retraining.command": retraining.command if retraining else None,
+        "spec.rollout.shadow.command": shadow.command if shadow else None,
+    }
+    for location, command in commands.items():
+        names = _started_file(command or ()) or ()
+        file = _first_file(folder, names)
+        if names and file is None:
+            yield Finding.error(
+                location,
+                f"is {' '.join(command or ())}, and the project has no {names[0]}: correct the command, or add the file",
+            )
+        elif file is not None:
+            yield from _syntax(file, location)
+            yield from _excluded(folder, file.relative_to(folder).as_posix(), location)
+            if location == "spec.retraining.command" and _uses_trainer(file):
+                yield from _excluded(folder, BUILD_FILE, location)
+
+
+def _excluded(folder: Path, name: str, location: str) -> Iterator[Finding]:
+    """Yield a finding if the build file of a project includes other files only."""
+    try:
+        options = yaml.safe_load((folder / BUILD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return
+    include = options.get("include") if isinstance(options, dict) else None
+    if not isinstance(include, list) or any(_may_match(str(entry), name) for entry in include):
+        return
+    yield Finding.error(
+        f"{BUILD_FILE}: include",
+        f"has no entry for {name}, which {location} needs in the bento: add it",
+    )
+
+
+def _may_match(pattern: str, name: str) -> bool:
+    """Return whether a pattern of a build file may include a file; True for a pattern with folders or exceptions."""
+    return (
+        fnmatch(name, pattern)
+        or fnmatch(Path(name).name, pattern)
+        or bool({"/", "!"} & set(pattern))
+    )
+
+
+def _first_file(folder: Path, names: Iterable[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _uses_trainer(file: Path) -> bool:
+    return TRAINER in file.read_text(encoding="utf-8", errors="replace")
+
+
+def _syntax(file: Path, location: str) -> Iterator[Finding]:
+    """Yield a finding if a source file can't be parsed."""
+    try:
+        ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        yield Finding.error(location, f"starts {file.name}, which can't be parsed: {error}")
 
 
 def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
@@ -217,7 +283,7 @@ def _started_file(command: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def _rebuilds(bento: Path) -> Iterator[Finding]:
-    path = bento / "src" / "bentofile.yaml"
+    path = bento / "src" / BUILD_FILE
     if not path.is_file():
         yield Finding.error(
             "src/bentofile.yaml",

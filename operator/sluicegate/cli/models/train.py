@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -175,7 +176,7 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
     except OSError as error:
         raise SluicegateError(f"retraining.command can't be started: {error}") from error
     if completed.returncode:
-        raise SluicegateError(f"the training exited with {completed.returncode}; see above")
+        raise SluicegateError(f"the training {_end_text(completed.returncode)}")
     if written := sorted(path for path, _ in _files(training.bento) - present_files):
         raise SluicegateError(
             f"the training wrote {', '.join(written[:3])} into the bento's src, which is read-only in the cluster: write"
@@ -188,6 +189,19 @@ def _train(training: TrainingTrial, scratch: Path) -> int:
         print(line)
     has_passed = worst(report, margins, gated_slos).verdict is GateVerdict.PASSED
     return 0 if has_passed and not objection(report, training.slo) else 1
+
+
+def _end_text(exit_code: int) -> str:
+    """Return how a process ended that failed; a negative code is that of a signal."""
+    if exit_code >= 0:
+        return f"exited with {exit_code}; see above"
+    name = signal.Signals(-exit_code).name
+    if -exit_code == signal.SIGKILL:
+        return (
+            f"was killed ({name}), as the kernel does where memory is short: read fewer rows, or give it more memory;"
+            " in a cluster the limit is spec.retraining.resources"
+        )
+    return f"was ended by the signal {name}; see above"
 
 
 def _files(bento: Bento) -> set[tuple[str, int]]:

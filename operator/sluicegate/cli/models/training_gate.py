@@ -19,7 +19,7 @@ from sluicegate.views.numbers import events, percent, points
 
 HEADER: Final = ("SLO", "NEW VERSION", "STABLE", "REGRESSION", "ALLOWED", "VERDICT")
 WORDS: Final = {
-    GateVerdict.PASSED: "passed",
+    GateVerdict.PASSED: "not worse",
     GateVerdict.TOO_SMALL: "hold-out too small",
     GateVerdict.WORSE: "worse",
 }
