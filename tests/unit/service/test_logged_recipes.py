@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typing_extensions import override
 
+from sluicegate_service import trainer
 from sluicegate_service.logged_recipes import LoggedRecipe, Rows
 from sluicegate_service.training import Counts, Evaluation, TrainingError
 from tests.support.samples.logged import log_variable, write_log
@@ -70,6 +71,19 @@ def test_a_training_takes_labelled_rows_of_the_log_and_uses_no_held_out_row(
     assert recipe.hold_out_start is not None
     assert recipe.data_end is not None
     assert recipe.data_end - recipe.hold_out_start == timedelta(days=28)
+
+
+def test_the_score_before_a_training_has_no_row_of_before_the_change(variables):
+    change = NOW - timedelta(hours=1)
+    before, after = (
+        [(change + timedelta(seconds=side * (one + 1)), f"{side} {one}", one) for one in range(30)]
+        for side in (-1, 1)
+    )
+    write_log(variables, before + after)
+    score = trainer._score(Known(), frozenset(), change, NOW)
+    assert score is not None
+    assert score.evaluation["accuracy"].total == len(after)
+    assert (score.start, score.end) == (change, NOW - Known.write_delay)
 
 
 def test_each_training_holds_out_the_same_rows(variables):

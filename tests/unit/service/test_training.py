@@ -329,6 +329,35 @@ def test_a_training_ends_before_its_fit_where_stable_scores_as_accepted_on_fresh
     assert "so nothing is trained" in capsys.readouterr().out
 
 
+class DelayedRecipe(ScoringRecipe):
+    """A recipe whose rows are written up to a minute late."""
+
+    write_delay = timedelta(minutes=1)
+
+
+def test_a_score_on_rows_that_are_written_late_has_the_interval_of_its_rows(
+    environment, monkeypatch
+):
+    recipe = DelayedRecipe(wrong=10)
+    report = retrained(recipe, environment, monkeypatch, acceptedShare="0.12")
+    assert recipe.scored is not None
+    since, until = (scored_time - recipe.write_delay for scored_time in recipe.scored)
+    assert since == SINCE, "no row is of before the change"
+    assert datetime.fromisoformat(report["holdOutStartTime"]) == SINCE.replace(microsecond=0)
+    assert datetime.fromisoformat(report["dataEndTime"]) == until.replace(microsecond=0)
+
+
+def test_no_score_precedes_a_training_before_rows_since_the_change_are_written(
+    environment, monkeypatch
+):
+    recipe = DelayedRecipe(wrong=0)
+    recent = datetime.now(UTC) - timedelta(seconds=30)
+    report = retrained(
+        recipe, environment, monkeypatch, acceptedShare="0.12", changeTime=recent.isoformat()
+    )
+    assert (recipe.scored, "image" in report) == (None, True)
+
+
 @pytest.fixture
 def log_in_miles(tmp_path, monkeypatch):
     """A log of predictions whose requests have miles."""

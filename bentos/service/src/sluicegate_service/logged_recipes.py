@@ -95,6 +95,8 @@ class LoggedRecipe(JoblibRecipe):
     least_rows: ClassVar[int] = 1000
     """Rows that suffice: of the log, else `first_rows` are taken; since a change, else all are."""
     held_out_share: ClassVar[float] = 0.3
+    write_delay: ClassVar[timedelta] = WRITE_DELAY
+    """Time by which the times of `evaluate_labelled` are earlier than those it gets."""
 
     def first_rows(self) -> Rows:
         """Return rows for the first bento, until the log has enough; the same in each call."""
@@ -119,7 +121,10 @@ class LoggedRecipe(JoblibRecipe):
         return self.evaluate_rows(model, self.split.held_out)
 
     def evaluate_labelled(self, model: Any, since: datetime, until: datetime) -> Evaluation:
-        """Score a model on the rows whose label came after `since` and by `until`; none without rows."""
+        """Score a model on the rows whose label came after `since` and by `until`, both a `write_delay` earlier.
+
+        So the intervals of Jobs that follow each other have each label once.
+        """
         rows = Rows.logged(_labelled(since, until))
         return self.evaluate_rows(model, rows) if len(rows) else {}
 

@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -54,7 +54,8 @@ class Recipe(Protocol[Model]):
 
     One with `evaluate_labelled(model, since, until)`, as a shadow phase has it, or whose hold-out is
     mostly of the time since the degradation, is asked for a score of the stable version first. If
-    that is as accepted, the training ends there: what is served is wrong, and not the model.
+    that is as accepted, the training ends there: what is served is wrong, and not the model. If its times are
+    earlier than those it gets, as rows are written late, `write_delay` is by how much.
 
     One whose rows don't come from the log of predictions may have `labelled_features(since, until)`, the features
     of its rows of an interval, each as the JSON of a request with one prediction. They are compared with those of the logged
@@ -165,10 +166,17 @@ def _score_first(recipe: Recipe[Model], stable: Model, trigger: Trigger) -> Stab
 def _score(
     recipe: Recipe[Model], stable: Model, since: datetime, now: datetime
 ) -> StableScore | None:
-    """Return the score of the stable version on rows since the degradation; None without such rows."""
+    """Return the score of the stable version on rows since the degradation; None without such rows.
+
+    The interval of the score is that of its rows, as the operator compares it with the live answers of the same time.
+    """
     evaluate_labelled = getattr(recipe, "evaluate_labelled", None)
     if evaluate_labelled is not None:
-        return StableScore(evaluate_labelled(stable, since, now), since, now)
+        write_delay = getattr(recipe, "write_delay", timedelta())
+        until = now - write_delay
+        if until <= since:
+            return None
+        return StableScore(evaluate_labelled(stable, since + write_delay, now), since, until)
     start = getattr(recipe, "hold_out_start", None)
     if start is None or 2 * (now - since) < now - start:
         return None
