@@ -317,7 +317,7 @@ async def test_the_page_of_a_product_begins_with_needs_and_links_to_actions_and_
         assert "Nothing waits for a person." in await text_of(client, "/products/pricing/pricing")
 
 
-async def test_the_page_of_a_product_without_a_stable_version_says_what_its_first_version_waits_for():
+async def test_the_page_of_a_product_without_a_stable_version_has_the_reason_of_its_first_one():
     waits = "no version is stable yet. the pod can't be scheduled"
     ready = {
         "type": "Ready",
