@@ -48,7 +48,7 @@ def problem(error: ErrorDetails) -> Problem:
 
 
 def _need(error: ErrorDetails) -> str | None:
-    """Return what the field needs, as the rest of a sentence; None if pydantic's message has it."""
+    """Return the field's requirement, as a sentence's predicate; None to use pydantic's message."""
     context: Mapping[str, Any] = error.get("ctx") or {}
     if error["type"] == "string_pattern_mismatch":
         return sentence_of(str(context["pattern"]))

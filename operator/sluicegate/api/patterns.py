@@ -30,7 +30,7 @@ def described(pattern: str, sentence: str, *, at_server: bool = False) -> str:
 
 
 def is_at_server(pattern: str) -> bool:
-    """Return whether the API server has the sentence of a regular expression, too."""
+    """Return whether a CRD validation rule states a regular expression's sentence, too."""
     return pattern in _AT_SERVER
 
 

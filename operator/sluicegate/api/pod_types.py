@@ -135,7 +135,9 @@ class _OneContainer(Passed):
         ),
         Rule(
             cel="!self.containers.exists(one, has(one.restartPolicy))",
-            holds=lambda self: all(one.restart_policy is None for one in self.containers),
+            holds=lambda self: all(
+                container.restart_policy is None for container in self.containers
+            ),
             message="only initContainers have a restartPolicy (Always: a sidecar); remove it from the"
             " container that trains",
             field="containers",

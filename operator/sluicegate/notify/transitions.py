@@ -139,7 +139,7 @@ class Transition:
 
     @property
     def urgency(self) -> Urgency:
-        """Return the urgency of its message."""
+        """Return the urgency of the transition's message."""
         return Urgency.NEEDS_PERSON if self.needs_person else self.kind.entry.urgency
 
 
@@ -599,7 +599,7 @@ class _Comparison:
 
 
 def remedy_of(status: DataProductStatus) -> str:
-    """Return what the operator does about a degradation now, in a sentence."""
+    """Return the present remedy of a degradation, as a sentence."""
     retraining, trial_version = status.retraining, status.trial
     if trial_version is not None and not trial_version.is_parked:
         if trial_version.phase is CandidatePhase.ROLLING_BACK:
@@ -617,7 +617,7 @@ def remedy_of(status: DataProductStatus) -> str:
 
 
 def _after_answers(candidate: Candidate, new_answers: Iterable[ApprovalAnswer]) -> str:
-    """Return what follows from answers; empty while answers are missing."""
+    """Return the consequence of the answers; empty while answers are missing."""
     if candidate.phase is CandidatePhase.ROLLING_BACK:
         return f"{candidate.version} is rolled back: all traffic goes to the stable version"
     if any(answer.verdict is AnswerVerdict.REFUSE and not answer.problem for answer in new_answers):

@@ -25,7 +25,7 @@ from sluicegate.stats.paired import is_shown_better
 from sluicegate.views.lift import change_text
 from sluicegate.views.numbers import duration, events, percents, points
 
-_FOR_A_DEGRADED_SLO: Final = frozenset({Reason.MODEL_DECAY, Reason.MODEL_TOO_SLOW})
+_REASONS_OF_A_DEGRADED_SLO: Final = frozenset({Reason.MODEL_DECAY, Reason.MODEL_TOO_SLOW})
 
 
 def process_training_result(
@@ -65,7 +65,7 @@ def _degraded_upstream(terms: Terms, status: DataProductStatus, observed: Observ
     upstream fails.
     """
     trigger, facts = status.training, observed.facts
-    if trigger is None or trigger.cause not in _FOR_A_DEGRADED_SLO:
+    if trigger is None or trigger.cause not in _REASONS_OF_A_DEGRADED_SLO:
         return ""
     if not facts.upstream_degraded or facts.upstream_since is None:
         return ""

@@ -81,7 +81,7 @@ def with_first_periods(review: DataProductReview) -> tuple[ReviewVersion, ...]:
     versions: list[ReviewVersion] = []
     days_before: list[ReviewDay] = []
     restorable: set[tuple[str, str]] = set()
-    for version in sorted(status.versions, key=lambda one: one.promotion_time):
+    for version in sorted(status.versions, key=lambda version: version.promotion_time):
         days = _days_of(version, status, period.end)
         identity = (version.version, version.digest)
         is_new = version.promotion_time >= period.start and identity not in restorable

@@ -70,7 +70,7 @@ class ReplayConsumers:
             blocks.record(replace(block, counts=counts, coverage=None, consumers={}), status)
 
     def readings(self, status: DataProductStatus) -> Iterator[ConsumerReading]:
-        """Yield what is known of each consumer that the upstream names, and that is in the file."""
+        """Yield the reading of each consumer that the upstream names and the file contains."""
         for name in consumer_names(self.product):
             if name in self._consumers:
                 store = _Store(self._blocks[name], status)

@@ -567,7 +567,7 @@ def _aggregate_by_version(operator: str, expression: str, scope: Scope, window: 
 def _render_chunks(
     values: Sequence[T], render: Callable[[Sequence[T]], str]
 ) -> Iterator[tuple[str, Sequence[T]]]:
-    """Yield what `render` returns for each chunk of `values` that fits into a query, with the chunk.
+    """Yield the rendered query of each chunk of `values` that fits into one, with the chunk.
 
     The length of a rendered value is estimated from the first: the matchers are the same and the
     names are short.

@@ -85,7 +85,7 @@ def _output_port(product: DataProduct) -> Document:
 
 
 def _custom_properties(spec: DataProductSpec) -> list[Document]:
-    """Return what the standard has no field for; a channel needs an address there."""
+    """Return the fields that the standard lacks; a support channel without a URL is one of them."""
     return custom_properties(
         {
             "priority": str(spec.priority) if "priority" in spec.model_fields_set else None,

@@ -33,7 +33,7 @@ class AbandonedLease:
 
     @property
     def problem(self) -> str:
-        """Return what is wrong, as the rest of a sentence that the operator begins."""
+        """Return the problem of the Lease, as a sentence whose subject is the operator."""
         if self.renewed is None:
             return "has no Lease any more"
         return f"has not renewed its Lease since {self.renewed:%Y-%m-%d %H:%M:%S} UTC"

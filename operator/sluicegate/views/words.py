@@ -90,7 +90,7 @@ DEGRADATION_OVER_TEXT: Final = (
 def no_verdict_text(
     required: float | None, interval: Sequence[float], budget_left: float | None
 ) -> str:
-    """Return what is known of an SLO in a market that is neither met nor missed.
+    """Return the finding on an SLO in a market that is neither met nor missed.
 
     Parameters
     ----------

@@ -59,9 +59,9 @@ class FigureCache:
 
 def _digest(line: EvolutionLine, identity: str) -> bytes:
     """Return a digest of all that a figure depends on."""
-    points, marks = (
+    point_values, mark_values = (
         [_point_values(point) for point in line.points],
         [_mark_values(mark) for mark in line.marks],
     )
-    content = (identity, _line_values(line), points, marks)
+    content = (identity, _line_values(line), point_values, mark_values)
     return sha256(dumps(content, _MARSHAL_VERSION)).digest()

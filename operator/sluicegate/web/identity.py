@@ -252,7 +252,7 @@ class TokenLogin:
 
 
 def _bytes(text: str) -> bytes:
-    """Return what a client has sent as this text, which need not be UTF-8."""
+    """Return the bytes that a client sent for this text; they need not be UTF-8."""
     return text.encode(errors="surrogateescape")
 
 

@@ -185,7 +185,7 @@ def _is_decided(product: facts.Body) -> bool:
 
 
 def _retry_consequence(product: facts.Body) -> str:
-    """Return what follows once a version is tried again."""
+    """Return the consequence of a retry of a version."""
     start = "Its rollout starts again at the first step."
     if facts.section(product, "spec", "rollout", "approvals"):
         return f"{start} Each party of spec.rollout.approvals has to agree again before it is promoted."

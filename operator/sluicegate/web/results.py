@@ -148,7 +148,7 @@ class Histories:
         return []
 
     def result(self, review: ReviewFacts, product: ProductFacts | None) -> ReviewResult:
-        """Return what the period of a review brought; `product` has the goals."""
+        """Return the result of a review's period; `product` has the goals."""
         result = self._changes(review)
         return ReviewResult(
             review,

@@ -47,7 +47,7 @@ def _gain_texts(product: DataProduct, verdict: CanaryVerdict | None) -> Iterator
 
 
 def _market_texts(verdict: CanaryVerdict | None, cause: str) -> tuple[str, ...]:
-    """Return what a version brought in each market, of the SLO that its rollout was about."""
+    """Return the lift of a version in each market, for the SLO that its rollout was about."""
     lifts = lifts_of(verdict) if verdict is not None else ()
     return market_texts(lifts, headline_lift(lifts, cause))
 
@@ -97,7 +97,7 @@ def _timeline_entry(
 def iteration_log(
     product: DataProduct, ledgers: Iterable[tuple[ProductRef, tuple[ReviewCandidate, ...]]]
 ) -> list[dict[str, Any]]:
-    """Return what was tried and what it brought, the newest first.
+    """Return the product's iterations with their results, the newest first.
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ def _change_since(product: ProductFacts, start_time: int) -> ChangedProduct | No
 
 
 def _dated_changes(product: ProductFacts) -> Iterator[tuple[int, str]]:
-    """Yield what a product's facts have a time of, with this time."""
+    """Yield the time and the text of each dated change of a product."""
     if product.state_since is not None:
         yield product.state_since, str(product.state)
     if product.model_since is not None:

@@ -18,7 +18,7 @@ def add_feedback(service: Any, feedback: Feedback) -> None:
         labels: list[Label],
         ctx: bentoml.Context,
     ) -> dict[str, Any]:
-        """Take what really happened, for predictions by their tokens."""
+        """Receive the true outcomes of predictions, identified by their tokens."""
         answer = feedback.receive(labels, ctx.request.headers.get("authorization"))
         ctx.response.status_code = int(answer.status)
         return answer.body

@@ -136,7 +136,9 @@ class BaseImage:
     def variable(self, name: str) -> str:
         """Return a variable of its configuration; empty if it isn't set."""
         env = (self.config.get("config") or {}).get("Env") or ()
-        return next((one.partition("=")[2] for one in env if one.startswith(f"{name}=")), "")
+        return next(
+            (variable.partition("=")[2] for variable in env if variable.startswith(f"{name}=")), ""
+        )
 
 
 def read_base(source: Source, architecture: str, scratch: Path) -> BaseImage:

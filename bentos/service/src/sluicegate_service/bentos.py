@@ -217,7 +217,7 @@ def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
 def _mappings(path: Path, owner: dict[str, Any], field: str) -> list[dict[str, Any]]:
     """Return a list of mappings; empty without it."""
     items = owner.get(field) or []
-    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise BentoInvalid(f"{path}: {field} is no list of mappings: build the bento again")
     return items
 

@@ -90,7 +90,7 @@ def bento_findings(bento: Bento, packages: Mapping[str, str]) -> Iterator[Findin
 
 
 def _services(bento: Bento) -> Iterator[Finding]:
-    """Yield what services of the bento configure, and one process of a pod doesn't do."""
+    """Yield findings about service options that have no effect in a pod of one process."""
     for name, workers in bento.workers:
         yield ineffective_workers(name, workers)
     for name in bento.resources:
@@ -174,7 +174,10 @@ def _batchable(path: Path) -> Iterator[tuple[str, str]]:
 def _is_true(decorator: ast.expr, option: str) -> bool:
     """Return whether a decorator has this option, and it isn't False."""
     option_values = [one.value for one in getattr(decorator, "keywords", ()) if one.arg == option]
-    return any(not (isinstance(one, ast.Constant) and one.value is False) for one in option_values)
+    return any(
+        not (isinstance(option_value, ast.Constant) and option_value.value is False)
+        for option_value in option_values
+    )
 
 
 def parsed(path: Path) -> ast.Module | None:

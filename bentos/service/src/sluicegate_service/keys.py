@@ -98,7 +98,7 @@ class KeyFiles:
         return self._keys
 
     def lacks(self) -> str:
-        """Return what the Secret lacks, in a few words; empty if it is valid, or feedback is off."""
+        """Return the problem of the Secret, in a few words; empty if it is valid, or feedback is off."""
         try:
             self.current()
         except KeyFileError as error:

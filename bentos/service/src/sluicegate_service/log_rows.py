@@ -133,7 +133,7 @@ def row_id(identity: bytes) -> str:
 
 
 def person_id(namespace: str, product: str, key: str) -> str:
-    """Return what stands for a person's key in rows: a pseudonym, which differs by product."""
+    """Return the pseudonym of a person's key in rows; it differs by product."""
     text = f"sluicegate person\0{namespace}\0{product}\0{key}"
     return sha256(text.encode()).hexdigest()[:_PERSON_DIGITS]
 

@@ -1,4 +1,4 @@
-"""Which market a request is about, and what became of requests and predictions by market.
+"""Find the market of a request, and count requests and predictions by market.
 
 The operator says where a request names its market (`serving.market`), and which markets the product
 has (`spec.markets`). What isn't one of them is counted as `other`, so however callers spell it

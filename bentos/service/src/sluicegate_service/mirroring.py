@@ -316,7 +316,7 @@ class MirroredRequests:
 
 
 class _AbsentError(Exception):
-    """The answering pods are of the asking version."""
+    """The pods that answered a mirrored request serve the version that sent it."""
 
 
 def _subject_of(scope: Scope, body: bytes) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class PredictionLog:
         self._thread.start()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
-        """Write what is left within a time, and stop; rows beyond that are dropped."""
+        """Write the buffered rows within a time, and stop; later rows are dropped."""
         self._until = time.monotonic() + seconds
         self._closing = True
         self._wake.set()

@@ -147,7 +147,7 @@ class ProductService:
 
     @bentoml.api(route="/feedback")
     async def feedback(self, labels: list[Label], ctx: bentoml.Context) -> dict[str, Any]:
-        """Take what really happened, for predictions by their tokens."""
+        """Receive the true outcomes of predictions, identified by their tokens."""
         answer = self._feedback.receive(labels, ctx.request.headers.get("authorization"))
         ctx.response.status_code = int(answer.status)
         return answer.body

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def secret_lacks() -> str:
-    """Return what the feedback Secret lacks; empty if it is valid, or feedback is off.
+    """Return the problem of the feedback Secret; empty if it is valid, or feedback is off.
 
     It doesn't prevent a version from serving: predictions don't depend on labels.
     """

@@ -79,7 +79,7 @@ def signing_key(path: str | None = None) -> EllipticCurvePrivateKey | None:
 
 
 def statement(repository: str, digest: str) -> bytes:
-    """Return what is signed: the repository HOST/PATH and the digest of the image, as JSON."""
+    """Return the signed payload: the repository HOST/PATH and the digest of the image, as JSON."""
     document = {
         "critical": {
             "identity": {"docker-reference": repository},

@@ -146,7 +146,7 @@ def _excluded_urls(service: Any, variables: Mapping[str, str]) -> Any:
     excluded = (service.config.get("tracing") or {}).get("excluded_urls") or []
     listed = excluded.split(",") if isinstance(excluded, str) else list(excluded)
     configured = variables.get("OTEL_PYTHON_EXCLUDED_URLS", "")
-    listed += [one.strip() for one in configured.split(",") if one.strip()]
+    listed += [part.strip() for part in configured.split(",") if part.strip()]
     return ExcludeList([probes, *listed])
 
 

@@ -68,7 +68,7 @@ def complete(
     commands: Mapping[str, str],
     parser_of: Callable[[str], argparse.ArgumentParser],
 ) -> int:
-    """Print what the last word may become, a line each, and the directive of kubectl.
+    """Print the completions of the last word, a line each, and the directive of kubectl.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _needs(session: Session, products: list[facts.Body], args: argparse.Namespace) -> int:
-    """Print what the products need of a person."""
+    """Print the needs of the products, which are tasks of a person."""
     from sluicegate.cli.kubectl import needs  # noqa: PLC0415 - imports the types
 
     user = username(session.client) if args.needs_me else ""
@@ -193,7 +193,7 @@ def row(product: facts.Body, now: datetime, *, wide: bool = False) -> list[str]:
 
 def _follow(session: Session, args: argparse.Namespace, products: list[facts.Body]) -> None:
     """Print a row for each change of the products; a watch that ends begins again."""
-    printed = {key_of(one): row(one, NEVER, wide=True) for one in products}
+    printed = {key_of(product): row(product, NEVER, wide=True) for product in products}
     key = session.key(args.product) if args.product else None
     while True:
         try:

@@ -309,7 +309,7 @@ class _Shown:
         self._outage = None
 
     def draw(self, product: facts.Body, events: list[facts.Body]) -> None:
-        """Print what changed since the last call."""
+        """Print the changes since the last call."""
         if self.as_json:
             self._print_object(product)
             return

@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def template(name: str) -> Iterator[tuple[str, str]]:
     """Yield names and texts of a template's files."""
     folder = files("sluicegate.cli.models") / "templates" / name
-    for file in sorted(folder.iterdir(), key=lambda one: one.name):
+    for file in sorted(folder.iterdir(), key=lambda path: path.name):
         if file.name.endswith(SUFFIX):
             yield file.name.removesuffix(SUFFIX), file.read_text(encoding="utf-8")
 

@@ -94,7 +94,7 @@ def _package_findings(
 
 
 def _section(source: str) -> str:
-    """Return what the options of an image are called in a file."""
+    """Return the name of the section of image options in a file."""
     return "image" if source.endswith(".py") else "docker"
 
 
@@ -150,11 +150,11 @@ def _options(folder: Path) -> tuple[str, dict[str, Any] | None]:
 
 def _dependencies(document: Mapping[str, Any]) -> list[str]:
     """Return the dependencies of a project in its pyproject.toml, which BentoML builds with."""
-    return [str(one) for one in document.get("project", {}).get("dependencies", ())]
+    return [str(dependency) for dependency in document.get("project", {}).get("dependencies", ())]
 
 
 def _code_options(file: Path) -> dict[str, Any]:
-    """Return what the Image of a service states beside a build file; empty if it has none, or can't be read."""
+    """Return the options of the Image of a service; empty without an Image or if the file can't be read."""
     tree = parsed(file)
     options = {} if tree is None else options_in_code(tree)
     return {section: part for section, part in options.items() if part}

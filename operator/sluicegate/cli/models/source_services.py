@@ -77,7 +77,7 @@ def defines(path: Path, name: str) -> bool:
 def service_findings(
     folder: Path, services: Sequence[SourceService], entry: SourceService | None
 ) -> Iterator[Finding]:
-    """Yield what services configure, and one process of a pod doesn't do."""
+    """Yield findings about service options that have no effect in a pod of one process."""
     for service in services:
         workers = service.options.get("workers")
         if workers is not None and ast.unparse(workers) not in {"1", "None"}:

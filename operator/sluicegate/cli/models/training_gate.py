@@ -64,7 +64,7 @@ def lines(
         for slo, margin in margins.items()
         if slo in new or slo in stable or slo in gated_slos
     ]
-    rows = [HEADER, *(_row(one) for one in results)]
+    rows = [HEADER, *(_row(result) for result in results)]
     yield from aligned(rows)
     result = worst(report, margins, gated_slos)
     if result.verdict is GateVerdict.PASSED and (objection_text := objection(report, slo)):

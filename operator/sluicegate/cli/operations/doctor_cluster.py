@@ -63,7 +63,7 @@ Body = dict[str, Any]
 
 
 async def cluster_findings(namespace: str) -> list[Finding]:
-    """Return what is missing in the cluster of the kubeconfig."""
+    """Return findings about the cluster of the kubeconfig."""
     async with transport() as opened:
         try:
             api = KubeApi(opened, OpenGate(), field_manager="sluicegate-doctor")

@@ -102,7 +102,7 @@ class PrometheusReader:
 
 
 def prometheus_findings(reader: PrometheusReader, settings: Settings) -> Iterator[Finding]:
-    """Yield what is missing in Prometheus."""
+    """Yield findings about Prometheus: its targets, retention and metrics."""
     try:
         reader.rows("vector(1)")
     except NoAnswer as error:

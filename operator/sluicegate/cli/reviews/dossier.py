@@ -107,5 +107,5 @@ async def _of_cluster(key: Key) -> list[dict[str, Any]]:
         async for page in api.pages(
             DATA_PRODUCT_REVIEWS, namespace=key.namespace, labels=labels, chunk=50
         ):
-            documents += [{"kind": names.REVIEW_KIND, **one} for one in page.items]
+            documents += [{"kind": names.REVIEW_KIND, **item} for item in page.items]
     return documents

@@ -241,5 +241,5 @@ async def _read_cluster(
                     reviews += readable(page.items)
         if not live:
             return reviews
-        products = [one for each in namespaces for one in await products_in(api, each)]
+        products = [product for each in namespaces for product in await products_in(api, each)]
     return await with_missing_days(reviews, products, settings, time.time())

@@ -49,7 +49,7 @@ async def with_missing_days(
             days = missing_days(review, timing, now)
             if subject.target is None or not days:
                 continue
-            read = await reader.read([subject.target], [(one.begin, one.end) for one in days])
+            read = await reader.read([subject.target], [(day.begin, day.end) for day in days])
             status = review.status
             for day in days:
                 counts = read.get((ProductKey(*subject.key), (day.begin, day.end)))

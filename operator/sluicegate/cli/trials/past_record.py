@@ -249,7 +249,11 @@ class RecordBuilder:
             self.note(f"Prometheus didn't answer all of it: {problem}.")
         read = recording.blocks.values()
         counted = {slo for versions in read for counts in versions.values() for slo in counts}
-        left_out = [one for one in consumer_names(self.product) if one not in recording.consumers]
+        left_out = [
+            consumer_name
+            for consumer_name in consumer_names(self.product)
+            if consumer_name not in recording.consumers
+        ]
         if left_out:
             self.note(
                 f"Outcomes of consumers aren't in it: {', '.join(left_out)}. A replay judges candidates"

@@ -32,7 +32,7 @@ from sluicegate.settings import Settings
 
 
 def print_changes(args: argparse.Namespace, settings: Settings) -> int:
-    """Print what each DataProduct of the file leads to; return 1 if one is refused."""
+    """Print the planned change of each DataProduct of the file; return 1 if one is refused."""
     changes = list(_changes(args, settings))
     match args.output:
         case "json" | "yaml":
@@ -202,7 +202,7 @@ def _as_case(change: PlannedChange) -> JunitCase:
 
 def _as_lines(changes: list[PlannedChange]) -> Iterator[str]:
     rows = [("NAMESPACE", "NAME", "CHANGE")]
-    rows += [(one.key.namespace, one.key.name, str(one.change)) for one in changes]
+    rows += [(change.key.namespace, change.key.name, str(change.change)) for change in changes]
     yield from aligned(rows)
     for change in changes:
         if texts := (*map(str, change.problems), *change.effects):

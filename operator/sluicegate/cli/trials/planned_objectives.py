@@ -46,7 +46,7 @@ def _numbers_text(numbers: SloStatus) -> str:
 
 
 def _consequence(slo: SloTerms, terms: Terms) -> str:
-    """Return what the operator does about a product that misses this SLO."""
+    """Return the operator's response to a product that misses this SLO."""
     if not slo.deciding:
         return "the product's state doesn't follow it (onDegraded: Ignore)"
     degraded = "the product becomes Degraded"

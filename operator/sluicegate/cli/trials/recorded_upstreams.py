@@ -32,7 +32,7 @@ def release_facts(
             releases += releases_of(key, upstream.status, now)
     times = {time for release in releases for time, _ in release.shares}
     for moment in sorted({max(time, begin) for time in times}):
-        present = [one for one in releases if one.begin <= moment]
+        present = [release for release in releases if release.begin <= moment]
         yield {"at": moment, "upstreamReleases": [_document(one, moment) for one in present]}
 
 

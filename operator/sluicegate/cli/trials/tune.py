@@ -152,7 +152,7 @@ def _table(tuning: Tuning) -> Iterator[str]:
 
 
 def _notes(tuning: Tuning) -> Iterator[str]:
-    """Yield what the history is too short for."""
+    """Yield notes on the proposals for which the history is too short."""
     length = duration(tuning.seconds)
     if tuning.is_short:
         yield (

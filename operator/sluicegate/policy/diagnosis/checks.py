@@ -188,7 +188,7 @@ def _of_inputs(check: Reason, symptoms: Symptoms, readings: Sequence[InputReadin
             if data_input.is_bad and data_input not in bad
         ]
         parts = [_state(one) for one in bad]
-        parts += [f"{_state(one)}, and it was bad before" for one in lost_inputs]
+        parts += [f"{_state(lost_input)}, and it was bad before" for lost_input in lost_inputs]
         parts += [_state(other) for other in other_inputs]
         return _finding(check, objects=True, message="; ".join(parts))
     unknown = None if any(reading.is_bad is None for reading in readings) else False

@@ -1,4 +1,4 @@
-"""Writes what differs, and nothing else: children by server-side apply, leftovers by deletion.
+"""Write differing children by server-side apply, and delete leftovers; write nothing else.
 
 The answer to each write goes into the caches, so the next reconcile sees it, and the watch's event
 for it changes nothing.
@@ -109,9 +109,9 @@ class Applier:
     ) -> None:
         """Write each child that differs from the live object, and delete the leftovers.
 
-        What is refused keeps nothing from being written but what waits for it: a route has to be
-        changed most of all when the Deployments can't be. The refusal that is tried again first is
-        raised in the end: NameConflict for an object not owned by us.
+        A refused child delays only the children that depend on it: a change of the route is most
+        urgent while the Deployments are refused. At the end the refusal with the earliest retry is
+        raised: NameConflict for an object that the product doesn't own.
         """
         refusals: list[KubeError | NameConflict] = []
         refused_kinds: set[Resource] = set()

@@ -22,7 +22,7 @@ _UNREAD_QUALITIES: Final = frozenset(
         DecisionReason.WARMING_UP,
     }
 )
-"""Why nothing is said of a version in its first blocks, when all is as it should be."""
+"""Text for a version without data in its first blocks, while this is expected."""
 
 
 def is_unread(status: DataProductStatus) -> bool:

@@ -271,7 +271,7 @@ def _problem(container: Mapping[str, Any]) -> _Problem | None:
 
 
 def _external_end(body: Mapping[str, Any]) -> str:
-    """Return what ends the pod from outside: its node, the scheduler, a drain or a deletion; else empty."""
+    """Return the external cause of the pod's end: node, scheduler, drain or deletion; else empty."""
     status = body.get("status") or {}
     if status.get("reason", "") not in {"", "DeadlineExceeded"}:  # the kubelet's own, Evicted say
         return f"its node ended it ({status['reason']}): {status.get('message', '')}".rstrip(": ")
@@ -365,7 +365,7 @@ def _left_by_check(status: Mapping[str, Any]) -> str:
 
 
 def _feedback(check_message: str) -> str:
-    """Return what the feedback Secret lacks, from the check's message; empty for nothing or an unknown message."""
+    """Return the missing key of the feedback Secret, from the check's message; empty without one."""
     try:
         missing_key = json.loads(check_message)["feedback"]
     except (LookupError, RecursionError, TypeError, ValueError):
@@ -386,7 +386,7 @@ def _iteration(check_message: str) -> Iteration | None:
 
 
 def missing_secret_key(pods: Iterable[PodState], revision: str) -> str:
-    """Return what the feedback Secret lacked when a pod of a version started; empty for nothing."""
+    """Return the feedback Secret's missing key when a pod of a version started; empty without one."""
     return next((pod.feedback for pod in pods_of_revision(pods, revision) if pod.feedback), "")
 
 

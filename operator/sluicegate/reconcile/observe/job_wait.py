@@ -39,7 +39,7 @@ def _suspension(job: JobRecord, name: str) -> JobWait:
 
 
 def wait_of(job: JobRecord | None, pods: Iterable[PodState], now: int) -> JobWait | None:
-    """Return what a Job waits for; None if it runs, has ended, or is starting.
+    """Return the wait of a Job; None if it runs, has ended, or is starting.
 
     Parameters
     ----------

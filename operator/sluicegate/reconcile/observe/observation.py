@@ -32,7 +32,7 @@ _UNLABELLED: Final = frozenset(
         DecisionReason.WARMING_UP,
     }
 )
-"""What is said of a service level of labels while none is counted, or none is read yet."""
+"""Text for a service level of labels before a label is counted or read."""
 
 
 def lacks_labels(spec: DataProductSpec, status: DataProductStatus) -> bool:
@@ -158,7 +158,7 @@ class Observation:
 
     @property
     def job_wait(self) -> JobWait | None:
-        """Return what the training Job waits for; None while it runs or doesn't exist."""
+        """Return the wait of the training Job; None while it runs or doesn't exist."""
         return wait_of(self.job, self.pods, self.now)
 
     def may_train(self, status: DataProductStatus) -> bool:

@@ -82,7 +82,7 @@ def retraining(observation: Observation, status: DataProductStatus) -> Finding:
 def _obstacle(
     observation: Observation, status: DataProductStatus, status_part: RetrainingStatus
 ) -> tuple[Reason, str] | None:
-    """Return what blocks the next attempt and what ends it; None without an obstacle."""
+    """Return the obstacle to the next attempt, with its end in the text; None without one."""
     pending, reason = status_part.pending, status_part.waiting_for
     if status_part.suspended:
         return Reason.RETRAIN_SUSPENDED, f"attempts are suspended {_UNTIL_CORRECTED}"
@@ -157,7 +157,7 @@ def _external_cause(
 def _due_reason(
     observation: Observation, status: DataProductStatus, pending: Trigger
 ) -> tuple[Reason, str] | None:
-    """Return what a due training waits for; None if it is only the pause after an attempt."""
+    """Return the reason why a due training waits; None for the pause after an attempt."""
     match status.retraining.waiting_for if status.retraining else "":
         case DecisionReason.SERVING_SKEW | DecisionReason.CODE_NOT_DATA as cause:
             return Reason(cause), _contradicted(status, pending)
@@ -254,7 +254,7 @@ def _absent_job(observation: Observation, status: DataProductStatus) -> tuple[Re
 
 
 def _waiting_job(observation: Observation) -> tuple[Reason, str] | None:
-    """Return what an existing Job, or its result, waits for, with a clause; None while it runs."""
+    """Return the reason why an existing Job or its result waits, and a clause; None while it runs."""
     if observation.job and observation.job.finished and observation.product.spec.suspend:
         text = "; its Job has ended, and its result is used once spec.suspend is false"
         return Reason.SUSPENDED, text

@@ -275,9 +275,9 @@ def _meaning_of_slo(slo: SloStatus) -> tuple[object, ...]:
 def _without_numbers(status: DataProductStatus, names: Iterable[str]) -> DataProductStatus:
     """Return the status with these parts without numbers and wording."""
     parts = {
-        name: _WITHOUT_NUMBERS_BY_FIELD[name](getattr(status, name))
+        name: _NUMBER_REMOVERS_BY_FIELD[name](getattr(status, name))
         for name in names
-        if name in _WITHOUT_NUMBERS_BY_FIELD
+        if name in _NUMBER_REMOVERS_BY_FIELD
     }
     return status.replace(**parts)
 
@@ -332,7 +332,7 @@ _MEANING_BY_FIELD: Final[Mapping[str, Callable[[Any], tuple[object, ...]]]] = {
     "conditions": _meaning_of_condition,
     "slos": _meaning_of_slo,
 }
-_WITHOUT_NUMBERS_BY_FIELD: Final[Mapping[str, Callable[[Any], Any]]] = {
+_NUMBER_REMOVERS_BY_FIELD: Final[Mapping[str, Callable[[Any], Any]]] = {
     "last_refresh_time": _without_meaning,
     "written_by": _without_meaning,
     "conditions": _bare_conditions,

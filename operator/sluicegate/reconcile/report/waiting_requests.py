@@ -67,7 +67,7 @@ def _entries(
 def _reason(  # noqa: PLR0911 - one a reason
     observation: Observation, plan: Plan, request: ManualRequest
 ) -> tuple[str, str]:
-    """Return what a request waits for: a reason, and a sentence without changing numbers."""
+    """Return why a request waits: a reason, and a sentence without changing numbers."""
     status, candidate = plan.status, plan.status.candidate
     if status.stable is None:
         return str(ConditionReason.PROGRESSING), "no version is stable yet"
@@ -91,7 +91,7 @@ def _reason(  # noqa: PLR0911 - one a reason
 
 
 def _training_waits(observation: Observation, status: DataProductStatus) -> tuple[str, str]:
-    """Return what a manual training request waits for."""
+    """Return why a manual training request waits: a reason, and a sentence."""
     portfolio, now = observation.observed.portfolio, observation.now
     obstacle = obstacle_to_request(RetrainingRequest(observation.terms, status, portfolio, now))
     if obstacle is None:

@@ -66,7 +66,7 @@ def exchange_of(spec: DataProductSpec, demand: int) -> Exchange | None:
 
 
 def describe_exchange(spec: DataProductSpec) -> str:
-    """Return what rollout.capacity Replace means for this product's rollouts; empty for Double."""
+    """Return the effect of rollout.capacity Replace on this product's rollouts; empty for Double."""
     exchange = exchange_of(spec, spec.serving.max_replicas)
     if exchange is None:
         return ""
