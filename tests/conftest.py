@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Yield what is imported and collected stays, so the collector needn't examine it again and again."""
+    """Exclude imported and collected objects from garbage collection, as they live until the end."""
     gc.disable()
     try:
         return (yield)

@@ -189,7 +189,7 @@ async def test_an_apply_that_requires_absence_creates_an_object_once(api, namesp
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "DataProduct"])  # a Deployment's controller writes
-async def test_applying_with_the_uid_of_what_was_deleted_creates_nothing(api, namespace, kind):
+async def test_an_apply_with_the_uid_of_a_deleted_object_creates_no_object(api, namespace, kind):
     resource, build = KINDS[kind]
     wish = build(namespace)
     live = await api.apply(resource, wish)
@@ -332,7 +332,7 @@ async def test_a_field_that_is_no_longer_applied_is_removed_unless_another_manag
     assert body["metadata"]["labels"] == {"a": "b", "theirs": "x"}
     assert "sluicegate.dev/inputs-hash" not in (body["metadata"].get("annotations") or {})
     (container,) = body["spec"]["template"]["spec"]["containers"]
-    assert [one["name"] for one in container["env"]] == ["B"]
+    assert [variable["name"] for variable in container["env"]] == ["B"]
     assert body["metadata"]["generation"] == 2
 
 
@@ -505,7 +505,7 @@ async def test_a_paginated_list_is_consistent_and_filtered_by_labels(api, namesp
     await api.create(CONFIG_MAPS, unlabelled)
     seen, versions = [], set()
     async for page in api.pages(CONFIG_MAPS, namespace=namespace, labels="of=test", chunk=2):
-        seen += [one["metadata"]["name"] for one in page.items]
+        seen += [item["metadata"]["name"] for item in page.items]
         versions.add(page.resource_version)
     assert seen == [f"m{number}" for number in range(5)]
     assert len(versions) == 1
@@ -533,7 +533,7 @@ async def test_an_event_is_created_for_its_object_and_a_repeat_increases_its_cou
             recorder.record(Note(subject, "Advanced", "Advance", "weight 5"))
         await recorder.flush()
     pages = api.pages(EVENTS, namespace=namespace)
-    (event,) = [one async for page in pages for one in page.items]
+    (event,) = [item async for page in pages for item in page.items]
     assert (event["reason"], event["note"]) == ("Advanced", "weight 5")
     assert (event["regarding"]["name"], event["series"]["count"]) == ("a", 3)
 
@@ -566,7 +566,7 @@ async def test_a_label_change_adds_an_object_to_a_watch_or_deletes_it_from_the_w
     changes: list[Body] = [
         {"metadata": {"labels": labels}}, {"data": {"b": "1"}}, {"metadata": {"labels": None}}
     ]  # fmt: skip
-    written = [await other.patch(CONFIG_MAPS, Key(namespace, "a"), one) for one in changes]
+    written = [await other.patch(CONFIG_MAPS, Key(namespace, "a"), change) for change in changes]
     since = version(created)
     async with aclosing(watch(CONFIG_MAPS, namespace, since, labels="of=test")) as events:
         told = [await anext(events) for _ in written]
@@ -580,10 +580,10 @@ async def test_a_watch_from_an_expired_version_gets_410_and_a_new_list_gives_the
 ):
     await other.create(DATA_PRODUCTS, product(namespace))
     async with aclosing(watch(DATA_PRODUCTS, namespace, "1")) as events:
-        (told,) = [one async for one in events]
+        (told,) = [event async for event in events]
     assert told["type"] == "ERROR"
     assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
-    (page,) = [one async for one in api.pages(DATA_PRODUCTS, namespace=namespace)]
+    (page,) = [page async for page in api.pages(DATA_PRODUCTS, namespace=namespace)]
     change = {"spec": {"priority": "High"}}
     edited = await other.patch(DATA_PRODUCTS, Key(namespace, "search"), change)
     async with aclosing(watch(DATA_PRODUCTS, namespace, page.resource_version)) as events:
@@ -597,7 +597,7 @@ async def test_a_watch_ends_with_a_bookmark_from_which_the_next_one_continues(
     told: list[Body] = []
     while not told:  # a server without a core for the two seconds before the end leaves it out
         async with aclosing(watch(HTTP_ROUTES, namespace, version(first), seconds=4)) as events:
-            told = [one async for one in events]
+            told = [event async for event in events]
     assert {one["type"] for one in told} == {"BOOKMARK"}
     since = version(told[-1]["object"])
     assert int(since) >= int(version(first))

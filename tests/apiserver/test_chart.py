@@ -128,7 +128,7 @@ def test_the_operator_deletes_no_review_before_its_archive_if_archiving_is_enabl
         "archive", "--to=s3://reviews/sluicegate", "--namespace=catalog", "--namespace=pricing",
     ]  # fmt: skip
     roles = [one for one in by_bucket if one["metadata"]["name"] == "sluicegate-archive"]
-    assert {one["kind"] for one in roles} == {
+    assert {role["kind"] for role in roles} == {
         "CronJob", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy",
     }  # fmt: skip
 
@@ -145,15 +145,21 @@ PROXY = ("--set", "web.enabled=true,web.proxy.cidrs={10.0.0.0/24},web.proxy.secr
 )  # fmt: skip
 def test_the_chart_starts_the_page_with_valid_arguments(arguments, tmp_path):
     objects = {
-        (one["kind"], one["metadata"]["name"], one["metadata"].get("namespace")): one
-        for one in rendered(*arguments)
-        if one["metadata"]["name"].startswith("sluicegate-web")
+        (
+            manifest["kind"],
+            manifest["metadata"]["name"],
+            manifest["metadata"].get("namespace"),
+        ): manifest
+        for manifest in rendered(*arguments)
+        if manifest["metadata"]["name"].startswith("sluicegate-web")
     }
     pod = objects["Deployment", "sluicegate-web", "sluicegate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     mounted = tmp_path / "secret"
     mounted.write_text("of the proxy")
-    given = [one.replace("/secrets/proxy/secret", str(mounted)) for one in container["args"]]
+    given = [
+        argument.replace("/secrets/proxy/secret", str(mounted)) for argument in container["args"]
+    ]
     parsed = _parser("web").parse_args(given)
     check(parsed)
     assert "env" not in container
@@ -164,8 +170,8 @@ def test_the_chart_starts_the_page_with_valid_arguments(arguments, tmp_path):
     assert parsed.namespace == (["catalog", "pricing"] if narrow else [])
     verbs = {
         verb
-        for one in objects.values()
-        for rule in one.get("rules", ())
+        for obj in objects.values()
+        for rule in obj.get("rules", ())
         for verb in rule["verbs"]
         if "impersonate" in verb
     }
@@ -175,7 +181,7 @@ def test_the_chart_starts_the_page_with_valid_arguments(arguments, tmp_path):
 
 def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
     objects = rendered(*WAYS["with a messenger"])
-    ours = [one for one in objects if one["metadata"]["name"].startswith("sluicegate-notify")]
+    ours = [obj for obj in objects if obj["metadata"]["name"].startswith("sluicegate-notify")]
     settings = parse_settings(environment_of("notify", ours))
     assert (settings.lease_name, settings.watch_namespaces) == (
         "sluicegate-notify", ("catalog", "pricing"),
@@ -184,7 +190,10 @@ def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
     assert parse(yaml.safe_load(config["data"]["notify.yaml"])) == parse(NOTIFY)
     (pod,) = (one["spec"]["template"]["spec"] for one in ours if one["kind"] == "Deployment")
     assert pod["serviceAccountName"] == "sluicegate-notify"
-    mounted = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    mounted = {
+        volume_mount["name"]: volume_mount["mountPath"]
+        for volume_mount in pod["containers"][0]["volumeMounts"]
+    }
     assert (mounted["config"], mounted["secrets"]) == ("/config", "/secrets")
     granted = {
         (group, resource, verb)
@@ -205,9 +214,9 @@ def test_the_messenger_has_an_account_of_its_own_and_its_configuration():
 def test_the_operator_may_change_only_the_lease_of_its_setting(lease):
     objects = rendered("--set", f"settings.leaseName={lease}")
     (role,) = (
-        one
-        for one in objects
-        if one["kind"] == "Role" and one["metadata"]["name"].endswith("-lease")
+        obj
+        for obj in objects
+        if obj["kind"] == "Role" and obj["metadata"]["name"].endswith("-lease")
     )
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in role["rules"]] == [
         (["create"], None), (["get", "update"], [lease]),
@@ -218,9 +227,9 @@ def test_the_operator_may_change_only_the_lease_of_its_setting(lease):
 def test_the_page_may_get_only_the_lease_of_its_operator(lease):
     objects = rendered(*PROXY, "--set", f"settings.leaseName={lease}")
     (role,) = (
-        one
-        for one in objects
-        if one["metadata"]["name"] == "sluicegate-web-lease" and one["kind"] == "Role"
+        obj
+        for obj in objects
+        if obj["metadata"]["name"] == "sluicegate-web-lease" and obj["kind"] == "Role"
     )
     (rule,) = role["rules"]
     assert (rule["resources"], rule["verbs"], rule["resourceNames"]) == (
@@ -233,15 +242,15 @@ def test_the_page_may_get_only_the_lease_of_its_operator(lease):
 def test_only_the_messenger_may_reach_the_ports_of_sinks():
     objects = rendered(*WAYS["with a messenger"])
     ports = {
-        one["metadata"]["name"]: {
-            port["port"] for rule in one["spec"]["egress"] for port in rule["ports"]
+        obj["metadata"]["name"]: {
+            port["port"] for rule in obj["spec"]["egress"] for port in rule["ports"]
         }
-        for one in objects
-        if one["kind"] == "NetworkPolicy"
+        for obj in objects
+        if obj["kind"] == "NetworkPolicy"
     }
     assert 9093 in ports["sluicegate-notify"]
     assert 9093 not in ports["sluicegate"]
-    assert not [one for one in rendered() if "notify" in one["metadata"]["name"]]
+    assert not [manifest for manifest in rendered() if "notify" in manifest["metadata"]["name"]]
 
 
 @pytest.mark.parametrize("arguments", WAYS.values(), ids=WAYS)
@@ -255,7 +264,7 @@ def test_kustomize_accepts_the_rendered_chart(arguments, tmp_path: Path):
 
 def test_the_operator_pod_has_no_environment_variables_of_services():
     """`SLUICEGATE_…_SERVICE_HOST` is no setting: a Service of such a name kept it from starting."""
-    (deployment,) = (one for one in rendered() if one["kind"] == "Deployment")
+    (deployment,) = (manifest for manifest in rendered() if manifest["kind"] == "Deployment")
     assert deployment["spec"]["template"]["spec"]["enableServiceLinks"] is False
 
 
@@ -272,7 +281,7 @@ def test_the_chart_has_the_alerts_of_the_file_with_a_configurable_runbook_url():
         "--set", f"prometheusRule.enabled=true,prometheusRule.runbookUrl={ours},"
         "prometheusRule.labels.release=kube-prometheus-stack",
     )  # fmt: skip
-    (rule,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    (rule,) = (obj for obj in objects if obj["kind"] == "PrometheusRule")
     file = (CHART / "files" / "alerts.yaml").read_text(encoding="utf-8")
     assert rule["spec"] == yaml.safe_load(
         file.replace("https://sluicegate.dev/docs/operations", ours)
@@ -282,7 +291,7 @@ def test_the_chart_has_the_alerts_of_the_file_with_a_configurable_runbook_url():
 
 def test_an_alert_without_an_address_of_the_runbook_has_no_link_and_names_its_section():
     objects = rendered("--set", "prometheusRule.enabled=true")
-    (rule,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    (rule,) = (obj for obj in objects if obj["kind"] == "PrometheusRule")
     page = (CHART.parents[1] / "docs" / "operations.md").read_text(encoding="utf-8")
     alerts = [one for group in rule["spec"]["groups"] for one in group["rules"] if "alert" in one]
     assert len(alerts) > 20
@@ -296,7 +305,7 @@ def test_an_alert_without_an_address_of_the_runbook_has_no_link_and_names_its_se
 
 def test_the_chart_has_the_dashboards_of_the_files_with_the_label_of_the_grafana_sidecar():
     objects = rendered(*WAYS["with a dashboard"])
-    (config,) = (one for one in objects if one["kind"] == "ConfigMap")
+    (config,) = (obj for obj in objects if obj["kind"] == "ConfigMap")
     assert config["metadata"]["namespace"] == "grafana"
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"
     for board in ("", "-portfolio", "-product"):
@@ -306,9 +315,9 @@ def test_the_chart_has_the_dashboards_of_the_files_with_the_label_of_the_grafana
 
 def pod_monitor(*values: str) -> dict[str, Any]:
     (monitor,) = (
-        one
-        for one in rendered("--set", ",".join(["podMonitor.enabled=true", *values]))
-        if one["kind"] == "PodMonitor"
+        manifest
+        for manifest in rendered("--set", ",".join(["podMonitor.enabled=true", *values]))
+        if manifest["kind"] == "PodMonitor"
     )
     return monitor["spec"]
 
@@ -339,15 +348,17 @@ def test_the_traces_endpoint_reaches_the_settings_and_the_network_policy():
     objects = rendered(*WAYS["with traces"])
     settings = parse_settings(operator_environment(objects))
     assert settings.traces_endpoint == "http://collector:4318"
-    (policy,) = (one for one in objects if one["kind"] == "NetworkPolicy")
-    ports = [one["port"] for rule in policy["spec"]["egress"] for one in rule["ports"]]
+    (policy,) = (obj for obj in objects if obj["kind"] == "NetworkPolicy")
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
     assert 4318 in ports
 
 
 def test_the_chart_has_the_generated_crds_and_keeps_them_on_uninstall():
-    shipped = {one.name: one.read_text() for one in (CHART / "files" / "crds").iterdir()}
-    assert shipped == {one.name: one.read_text() for one in (ROOT / "crds").iterdir()}, "make crds"
-    crds = [one for one in rendered() if one["kind"] == "CustomResourceDefinition"]
+    shipped = {path.name: path.read_text() for path in (CHART / "files" / "crds").iterdir()}
+    assert shipped == {path.name: path.read_text() for path in (ROOT / "crds").iterdir()}, (
+        "make crds"
+    )
+    crds = [manifest for manifest in rendered() if manifest["kind"] == "CustomResourceDefinition"]
     assert len(crds) == len(shipped) == 2
     for crd in crds:
         assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -355,12 +366,12 @@ def test_the_chart_has_the_generated_crds_and_keeps_them_on_uninstall():
 
 def test_with_namespaces_set_the_operator_has_no_rights_outside_them():
     objects = rendered(*WAYS["two namespaces"])
-    roles = {one["metadata"].get("namespace") for one in objects if one["kind"] == "Role"}
+    roles = {obj["metadata"].get("namespace") for obj in objects if obj["kind"] == "Role"}
     assert roles == {"sluicegate", "catalog", "pricing"}
     (cluster_wide,) = (
-        one
-        for one in objects
-        if one["kind"] == "ClusterRole" and one["metadata"]["name"] == "sluicegate"
+        obj
+        for obj in objects
+        if obj["kind"] == "ClusterRole" and obj["metadata"]["name"] == "sluicegate"
     )
     touched = {group for rule in cluster_wide["rules"] for group in rule["resources"]}
     assert touched == {"gatewayclasses"}
@@ -369,12 +380,12 @@ def test_with_namespaces_set_the_operator_has_no_rights_outside_them():
 def aggregated(*arguments: str) -> dict[str, set[str]]:
     """Return the verbs that the chart adds to roles of Kubernetes' own."""
     verbs: dict[str, set[str]] = {"view": set(), "edit": set(), "admin": set()}
-    for one in rendered(*arguments):
-        labels = one["metadata"].get("labels") or {}
+    for manifest in rendered(*arguments):
+        labels = manifest["metadata"].get("labels") or {}
         for role, granted in verbs.items():
             if labels.get(f"rbac.authorization.k8s.io/aggregate-to-{role}") == "true":
-                assert one["kind"] == "ClusterRole"
-                granted.update(verb for rule in one["rules"] for verb in rule["verbs"])
+                assert manifest["kind"] == "ClusterRole"
+                granted.update(verb for rule in manifest["rules"] for verb in rule["verbs"])
     return verbs
 
 
@@ -401,7 +412,7 @@ def test_the_chart_installs_and_grants_only_the_needed_rights(
     helm("uninstall", release, *kubeconfig)
 
 
-def test_the_chart_notes_name_what_a_fresh_installation_lacks():
+def test_the_chart_notes_name_the_missing_prerequisites_of_a_fresh_installation():
     done = helm("install", "sluicegate", str(CHART), "--dry-run=client")
 
     assert "settings.defaultRuntimeImage is empty" in done.stdout
@@ -419,7 +430,7 @@ def test_the_values_of_the_install_page_render_the_features_that_they_enable(tmp
 
     objects = rendered("--values", str(tmp_path / "values.yaml"))
 
-    kinds = {one["kind"] for one in objects}
+    kinds = {obj["kind"] for obj in objects}
     assert {"PodMonitor", "ServiceMonitor", "PrometheusRule", "ConfigMap"} <= kinds
     settings = parse_settings(operator_environment(objects))
     assert settings.scrape_interval_seconds == 15

@@ -37,8 +37,8 @@ def everywhere(*values: str) -> list[dict[str, Any]]:
 
 def templates(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the template of the pods of each program."""
-    pods = [pod_of(one) for one in objects if one["kind"] in {"Deployment", "CronJob"}]
-    return {one["spec"]["containers"][0]["name"]: one for one in pods}
+    pods = [pod_of(obj) for obj in objects if obj["kind"] in {"Deployment", "CronJob"}]
+    return {pod["spec"]["containers"][0]["name"]: pod for pod in pods}
 
 
 def test_a_common_chart_value_applies_to_the_pods_of_each_program():
@@ -65,9 +65,9 @@ def test_a_common_chart_value_applies_to_the_pods_of_each_program():
         assert spec["imagePullSecrets"] == [{"name": "pull"}]
         (spread,) = spec["topologySpreadConstraints"]
         assert spread["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == name
-    for one in objects:
-        if one["kind"] != "CustomResourceDefinition":
-            assert one["metadata"]["labels"].get("cost") == "shared", one["metadata"]["name"]
+    for obj in objects:
+        if obj["kind"] != "CustomResourceDefinition":
+            assert obj["metadata"]["labels"].get("cost") == "shared", obj["metadata"]["name"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -131,7 +131,7 @@ def test_a_program_with_several_replicas_has_a_disruption_budget():
     }
     assert budgets == {"operator", "web", "notify"}
     objects = everywhere("--set", "web.replicas=1,podDisruptionBudget.enabled=true")
-    names = [one["metadata"]["name"] for one in objects if one["kind"] == "PodDisruptionBudget"]
+    names = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "PodDisruptionBudget"]
     assert names == ["sluicegate", "sluicegate-notify"]
 
 
@@ -200,10 +200,10 @@ def test_contradicting_chart_values_are_refused(values, words):
 
 def test_the_network_policies_allow_the_port_of_a_proxy():
     objects = everywhere("--set", "networkPolicy.enabled=true,proxy.https=http://proxy:3128")
-    for one in objects:
-        if one["kind"] == "NetworkPolicy" and not one["metadata"]["name"].endswith("-web"):
-            ports = {port["port"] for rule in one["spec"]["egress"] for port in rule["ports"]}
-            assert 3128 in ports, one["metadata"]["name"]
+    for obj in objects:
+        if obj["kind"] == "NetworkPolicy" and not obj["metadata"]["name"].endswith("-web"):
+            ports = {port["port"] for rule in obj["spec"]["egress"] for port in rule["ports"]}
+            assert 3128 in ports, obj["metadata"]["name"]
 
 
 def network_policies(*values: str) -> dict[str, dict[str, Any]]:

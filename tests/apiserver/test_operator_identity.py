@@ -143,7 +143,7 @@ def written(plane: ControlPlane, kind: str, namespace: str = OPEN) -> dict[str, 
     """Return an object of a kind as the operator writes it, for the product."""
     golden = ROOT / "tests" / "golden" / "manifests" / "search-ranking.yaml"
     documents = [*yaml.safe_load_all(golden.read_text(encoding="utf-8")), copy.deepcopy(AUTOSCALER)]
-    body = next(one for one in documents if one["kind"] == kind)
+    body = next(document for document in documents if document["kind"] == kind)
     body["metadata"] |= {"namespace": namespace, "ownerReferences": [owner(plane)]}
     return dict(body)
 
@@ -518,6 +518,6 @@ def deployments(plane: ControlPlane) -> list[dict[str, Any]]:
 
 def labelled(plane: ControlPlane) -> bool:
     return any(
-        one["spec"]["template"]["metadata"]["labels"].get("team") == "cars"
-        for one in deployments(plane)
+        deployment["spec"]["template"]["metadata"]["labels"].get("team") == "cars"
+        for deployment in deployments(plane)
     )

@@ -73,11 +73,11 @@ def test_a_namespace_without_its_role_does_not_stop_others_and_resumes_with_the_
     gone = f"{namespace}-gone"
     control_plane.kubectl("create", "namespace", gone)
     roles = [
-        one
-        for one in rendered("--set", f"watchNamespaces={{{gone},{namespace}}}")
-        if one["kind"] == "Role"
+        manifest
+        for manifest in rendered("--set", f"watchNamespaces={{{gone},{namespace}}}")
+        if manifest["kind"] == "Role"
     ]
-    rules = {one["metadata"]["namespace"]: one["rules"] for one in roles}
+    rules = {role["metadata"]["namespace"]: role["rules"] for role in roles}
     grant(control_plane, namespace, rules[namespace] + rules["sluicegate"])
     for where in (namespace, gone):
         apply(control_plane, product(where, "cars"))
@@ -141,7 +141,7 @@ def operator(
 def who_reported_overlap(plane: ControlPlane, namespace: str) -> set[str]:
     """Return the operators that have an event OperatorOverlap in a namespace."""
     events = read(plane, "events.events.k8s.io", "-n", namespace)
-    told = [one for one in events if one["reason"] == "OperatorOverlap"]
+    told = [event for event in events if event["reason"] == "OperatorOverlap"]
     return {one["reportingInstance"].partition("_")[0] for one in told}
 
 
@@ -192,8 +192,18 @@ def writers_since_an_edit(plane: ControlPlane, namespace: str) -> set[str]:
     """Return who writes the product's status for a new spec."""
     users = ("narrow", "wide", "excluded")
     target = f"dataproducts/{namespace}/cars"
-    before = len([one for one in audited_writes(plane, users) if one.target == target])
+    before = len(
+        [
+            audited_write
+            for audited_write in audited_writes(plane, users)
+            if audited_write.target == target
+        ]
+    )
     edit(plane, namespace, f"group:default/owners-{before}")
     eventually(lambda: is_followed(plane, namespace), what="the new spec is reconciled")
-    writes = [one for one in audited_writes(plane, users) if one.target == target]
-    return {one.user for one in writes[before:]}
+    writes = [
+        audited_write
+        for audited_write in audited_writes(plane, users)
+        if audited_write.target == target
+    ]
+    return {write.user for write in writes[before:]}

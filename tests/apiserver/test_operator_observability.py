@@ -24,7 +24,7 @@ STAGES = {"observe", "decide", "apply"}
 
 @pytest.fixture(scope="module")
 def control_plane():
-    """Yield one of its own, in which nothing else writes."""
+    """Yield a control plane of this module, without other writers."""
     with quiet_control_plane() as started:
         yield started
 
@@ -90,13 +90,13 @@ def test_the_leader_exports_metrics_of_existing_products_and_sends_traces(
                 ],
                 what="a whole reconcile has arrived",
             )
-            (writing, *_) = [one for one in receiver.children(root) if one.name == "apply"]
+            (writing, *_) = [child for child in receiver.children(root) if child.name == "apply"]
             requests = receiver.children(writing)
             assert requests
-            assert all("http.request.method" in one.attributes for one in requests)
+            assert all("http.request.method" in request.attributes for request in requests)
             lines = [json.loads(line) for line in whole_lines(leader.log)]
             traced = {line["trace_id"] for line in lines if "trace_id" in line}
-            assert traced <= {one.trace for one in receiver.spans}
+            assert traced <= {span.trace for span in receiver.spans}
             for line in lines:
                 assert {"ts", "level", "logger", "message"} <= line.keys()
                 assert ("product" in line) == ("reconcile_id" in line) == ("namespace" in line)

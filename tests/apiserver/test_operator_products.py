@@ -56,7 +56,7 @@ def is_ready(plane: ControlPlane, namespace: str, name: str) -> Callable[[], boo
 
 
 def table(plane: ControlPlane, namespace: str) -> dict[str, dict[str, str]]:
-    """Return what `kubectl get dataproducts` shows, as the API server writes it: columns by product."""
+    """Return the printer columns of `kubectl get dataproducts`, by product."""
     header, *lines = plane.kubectl("get", "dataproducts", "-n", namespace).splitlines()
     starts = [found.start() for found in re.finditer(r"\S+", header)]
     ends = [*starts[1:], None]

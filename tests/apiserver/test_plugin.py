@@ -113,7 +113,7 @@ def test_products_of_all_namespaces_are_listed(kubectl, status):
         [SHOP, "pricing", "Degraded"], [SHOP, "ranking", "Unknown"],
     ]  # fmt: skip
     found = json.loads(kubectl.plugin("", "get", "-n", SHOP, "-o", "json").stdout)
-    assert [one["kind"] for one in found["items"]] == [names.KIND] * 2
+    assert [item["kind"] for item in found["items"]] == [names.KIND] * 2
     needs = kubectl.plugin(MANAGER, "get", "-n", SHOP, "--needs-me").stdout
     assert "Waits for approval" in needs
     assert "No product needs" in kubectl.plugin(SCIENTIST, "get", "-n", SHOP, "--needs-me").stderr

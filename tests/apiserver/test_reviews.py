@@ -159,7 +159,7 @@ def test_the_sign_command_signs_as_the_authenticated_user(reviews, monkeypatch, 
     assert main([*arguments, "-o", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["kind"] == names.REVIEW_KIND
-    assert {one["username"] for one in told["spec"]["signOffs"]} == {ENGINEER, MANAGER}
+    assert {sign_off["username"] for sign_off in told["spec"]["signOffs"]} == {ENGINEER, MANAGER}
     path = path_of(NAMESPACE, "toreview", plural=names.REVIEW_PLURAL)
     stored = Person(reviews, "").send("GET", path).body["spec"]["signOffs"]
     assert {one["username"] for one in stored} == {ENGINEER, MANAGER}
@@ -270,9 +270,11 @@ def test_only_the_operator_creates_reviews_and_writes_their_status(reviews):
             person.send("PATCH", f"{path}/status", status, kind=MERGE, dryRun="All"),
         )
 
-    eventually(lambda: all(one.allowed for one in attempts(operator)), what="its rights")
+    eventually(lambda: all(attempt.allowed for attempt in attempts(operator)), what="its rights")
     eventually(
-        lambda: all("only the operator writes ledgers" in one.refusal for one in attempts("owner")),
+        lambda: all(
+            "only the operator writes ledgers" in attempt.refusal for attempt in attempts("owner")
+        ),
         what="the refusals of the policy",
     )
 
@@ -321,8 +323,8 @@ def test_only_the_archive_and_holders_of_its_verb_mark_a_review_as_archived(
 ):
     objects = chart(RELEASE, "archive.enabled=true", "archive.claimName=reviews",
                     f"watchNamespaces={{{NAMESPACE}}}")  # fmt: skip
-    rights = [one for one in objects if one["metadata"]["name"] == f"{RELEASE}-archive"
-              and one["kind"] in {"Role", "RoleBinding"}]  # fmt: skip
+    rights = [obj for obj in objects if obj["metadata"]["name"] == f"{RELEASE}-archive"
+              and obj["kind"] in {"Role", "RoleBinding"}]  # fmt: skip
     apply(reviews, *rights)
     made = sealed_month(11, wrong=0.1, namespace=NAMESPACE)
     body, admin = document_of(made), Person(reviews, "")

@@ -68,5 +68,5 @@ def test_the_autoscaler_sizes_stable_by_a_query_of_prometheus(
             prometheus(program("prometheus"), tmp_path, {"scrape_configs": jobs}) as url,
             external_metrics(control_plane, url, tmp_path),
         ):
-            apply(control_plane, *(one for one in children if one["kind"] in kinds))
+            apply(control_plane, *(child for child in children if child["kind"] in kinds))
             eventually(lambda: pods() == 4, seconds=90, what="four pods for 35 requests")

@@ -46,7 +46,7 @@ REQUESTS = 1000
 
 
 def answering(share: float) -> ProductBlocks:
-    """Return what a good version does with this share of the requests."""
+    """Return the counts of a good version with this share of the requests."""
     requests = round(REQUESTS * share)
     labels = requests // 10
     right = labels - labels // 20
@@ -94,7 +94,7 @@ class Traffic:
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
-    """Yield one of its own, as its readers have a namespace of a name that is on the pages."""
+    """Yield a control plane of this module: the pages name a namespace."""
     with ControlPlane(Options(audit=True, fake_nodes=2)) as started:
         install_crds(started)
         install_gateway_api(started)
@@ -110,7 +110,7 @@ class Reader:
     shell: Shell
 
     def follow(self, page: str) -> None:
-        """Do what a page says of the cluster."""
+        """Run the commands of a page that concern the cluster."""
         for step in steps(PAGES[page]):
             if isinstance(step, File):
                 self.shell.write(shortened(step) if step.name.endswith(".yaml") else step)
@@ -135,9 +135,9 @@ class Reader:
         ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(result),
                  "startedAt": now, "finishedAt": now}  # fmt: skip
         containers = [
-            {"name": one["name"], "image": one["image"], "imageID": "", "ready": False,
+            {"name": container["name"], "image": container["image"], "imageID": "", "ready": False,
              "restartCount": 0, "state": {"terminated": ended}}
-            for one in pod["spec"]["containers"]
+            for container in pod["spec"]["containers"]
         ]  # fmt: skip
         status = {"phase": "Succeeded", "startTime": now, "containerStatuses": containers}
         pods = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}/status"

@@ -49,7 +49,8 @@ def plane(control_plane: ControlPlane) -> ControlPlane:
     install_crds(control_plane)
     assert len(install_account(control_plane, RELEASE, "web.auth=Token")) == 6
     items = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": one}} for one in PRODUCTS
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": product}}
+        for product in PRODUCTS
     ]
     apply(control_plane, *items)
     status = {
@@ -113,12 +114,14 @@ async def test_a_reader_sees_only_products_of_readable_namespaces(plane, monkeyp
     headers = {
         "X-Forwarded-User": user, "X-Forwarded-Groups": groups, "X-Sluicegate-Secret": SECRET,
     }  # fmt: skip
-    hidden = [word for one in set(PRODUCTS) - namespaces for word in (one, PRODUCTS[one])]
-    own = [f"/products/{one}/{PRODUCTS[one]}" for one in namespaces]
+    hidden = [
+        word for product in set(PRODUCTS) - namespaces for word in (product, PRODUCTS[product])
+    ]
+    own = [f"/products/{namespace}/{PRODUCTS[namespace]}" for namespace in namespaces]
     paths = (*PATHS, *(f"{one}{more}" for one in own for more in ("", ".json", ".csv")))
     async with page(plane, monkeypatch, proxy) as client:
         told = await (await client.get("/portfolio.json", headers=headers)).json()
-        seen = [one["namespace"] for one in told["products"]]
+        seen = [product["namespace"] for product in told["products"]]
         if user == "admin":  # other tests leave products in namespaces of theirs
             seen = [one for one in seen if one in PRODUCTS]
         else:
@@ -194,7 +197,7 @@ async def test_the_page_shows_changes_of_products(plane, monkeypatch, proxy):
 
         async def there() -> bool:
             told = await (await client.get("/portfolio.json", headers=headers)).json()
-            return "delta" in {one["name"] for one in told["products"]}
+            return "delta" in {product["name"] for product in told["products"]}
 
         async def gone() -> bool:
             return not await there()

@@ -125,7 +125,7 @@ async def test_a_user_behind_the_proxy_sees_only_readable_namespaces_whatever_he
     async with proxied(*expected) as (_, proxy):
         for mail, namespaces in expected.items():
             hidden = [
-                word for one in set(PRODUCTS) - namespaces for word in (one, PRODUCTS[one])
+                word for product in set(PRODUCTS) - namespaces for word in (product, PRODUCTS[product])
             ]  # fmt: skip
             async with browsing() as person:
                 assert (await person.get(f"{proxy}/")).url.path == "/", "logged in, and back"
@@ -172,9 +172,9 @@ async def test_a_review_is_signed_in_a_browser_as_the_person_who_logged_in(plane
         "signed behind the proxy",
     )
     [entry] = [
-        one
-        for one in audited(plane.audit_log, f"oidc:{OF_ONE}")
-        if one.get("impersonatedUser", {}).get("username") == f"oidc:{OF_ONE}"
+        write
+        for write in audited(plane.audit_log, f"oidc:{OF_ONE}")
+        if write.get("impersonatedUser", {}).get("username") == f"oidc:{OF_ONE}"
     ]
     assert (entry["verb"], entry["user"]["username"]) == ("patch", account_of(RELEASE))
     assert set(entry["impersonatedUser"]["groups"]) == {"oidc:readers", "system:authenticated"}

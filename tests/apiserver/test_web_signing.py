@@ -129,7 +129,7 @@ def page(plane, monkeypatch, tmp_path):
 
 
 async def sign(client, user, **more):
-    """Return what a browser sends of the form, and the page of the answer."""
+    """Return a browser's form data, and the page of the response."""
     headers = {"X-Forwarded-User": user, "X-Forwarded-Groups": ",".join(GROUPS),
                "X-Sluicegate-Secret": SECRET}  # fmt: skip
     path = f"/reviews/{NAMESPACE}/{REVIEW}"
@@ -146,12 +146,14 @@ async def test_a_signature_on_the_page_is_audited_with_the_user_and_the_page_acc
     stored = Person(plane, "").send("GET", path_of(*KEY, plural=names.REVIEW_PLURAL)).body
     [signed] = stored["spec"]["signOffs"]
     assert (signed["username"], signed["note"]) == (MANAGER, "signed on the page")
-    assert "sluicegate-web" in {one["manager"] for one in stored["metadata"]["managedFields"]}
+    assert "sluicegate-web" in {
+        managed_field["manager"] for managed_field in stored["metadata"]["managedFields"]
+    }
     [entry] = [
-        one
-        for one in audited(plane.audit_log, MANAGER)
-        if one.get("impersonatedUser", {}).get("username") == MANAGER
-        and one["user"]["username"] == account_of(SIGNS)
+        write
+        for write in audited(plane.audit_log, MANAGER)
+        if write.get("impersonatedUser", {}).get("username") == MANAGER
+        and write["user"]["username"] == account_of(SIGNS)
     ]
     assert set(entry["impersonatedUser"]["groups"]) == GROUPS | {"system:authenticated"}
     assert entry["verb"] == "patch"
@@ -222,9 +224,9 @@ async def test_only_the_account_for_token_logins_may_impersonate_uid_and_extra(p
     async with cluster_as(plane, monkeypatch, account_of(TOKENS)) as (_, transport):
         await transport.send(request)
     [entry] = [
-        one
-        for one in audited(plane.audit_log, account_of(TOKENS))
-        if one.get("impersonatedUser", {}).get("username") == MANAGER
+        write
+        for write in audited(plane.audit_log, account_of(TOKENS))
+        if write.get("impersonatedUser", {}).get("username") == MANAGER
     ]
     assert entry["impersonatedUser"]["uid"] == "u-1"
     assert entry["impersonatedUser"]["extra"] == {"example.com/scope": ["b", "c"]}
@@ -238,7 +240,7 @@ def headers_of(user):
 
 
 async def act(client, user, verb, **more):
-    """Return what a browser sends of the form of a request, and the page of the answer.
+    """Return a browser's form data of a request, and the page of the response.
 
     Without a form, its page alone.
     """
@@ -306,16 +308,18 @@ async def test_a_request_on_the_page_names_the_user_in_its_value_reason_and_audi
         annotations["sluicegate.dev/request-note"]
         == f"{value}\n{MANAGER}\nprices in Austria are right"
     )
-    assert "sluicegate-web" in {one["manager"] for one in stored["metadata"]["managedFields"]}
+    assert "sluicegate-web" in {
+        managed_field["manager"] for managed_field in stored["metadata"]["managedFields"]
+    }
     entries = [
-        one
-        for one in audited(plane.audit_log, MANAGER)
-        if one.get("impersonatedUser", {}).get("username") == MANAGER
-        and one["user"]["username"] == account_of(ACTS)
+        write
+        for write in audited(plane.audit_log, MANAGER)
+        if write.get("impersonatedUser", {}).get("username") == MANAGER
+        and write["user"]["username"] == account_of(ACTS)
     ]
     assert entries
-    assert {one["verb"] for one in entries} == {"patch"}
-    assert {one["objectRef"]["resource"] for one in entries} == {"dataproducts"}
+    assert {entry["verb"] for entry in entries} == {"patch"}
+    assert {entry["objectRef"]["resource"] for entry in entries} == {"dataproducts"}
 
 
 async def test_a_request_note_in_the_name_of_another_user_is_refused(plane):
@@ -345,7 +349,7 @@ async def test_a_form_submitted_twice_is_refused_for_a_real_product(page):
         (token,) = re.findall(r'name="token" value="([0-9a-f]+)"', text)
         fields = {"token": token, "version": "", "reason": "once"}
         answers = [await client.post(path, data=fields, headers=headers | SAME) for _ in range(2)]
-        assert [one.status for one in answers] == [200, 409]
+        assert [answer.status for answer in answers] == [200, 409]
         forged = await client.post(
             path, data=fields, headers=headers | {"Sec-Fetch-Site": "cross-site"}
         )

@@ -29,7 +29,7 @@ Found = dict[str, dict[str, Any]]
 
 
 def measured(size: int, plan: Plan, contender: Contender | None = None) -> Found:
-    """Return what is measured, of our operator unless told otherwise.
+    """Return the measurement, by default of this operator.
 
     No scenario of it may fail.
     """

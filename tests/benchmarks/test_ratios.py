@@ -21,7 +21,7 @@ FLOOR = Plan(scenarios=("cold", "starts"), limit_seconds=90.0)
 
 @pytest.fixture(scope="module")
 def results() -> dict[int, Found]:
-    """Return what is measured at both sizes."""
+    """Return the measurements of both sizes."""
     return {size: steady(size) for size in SIZES}
 
 
@@ -47,7 +47,7 @@ def cold(in_turn) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def bare(in_turn) -> list[Found]:
-    """Return what the bare client takes."""
+    """Return the duration of the same requests with a bare client."""
     return [in_turn[0], in_turn[2]]
 
 

@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Yield what tests compute in this process, they compute in one thread, as the trainings do."""
+    """Limit the computations of this process to one thread, as in training Jobs."""
     with threadpool_limits(limits=1):
         yield
 

@@ -99,7 +99,10 @@ def test_an_original_bentoml_example_runs_by_the_steps_of_the_page(
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
         tar.extractall(tmp_path / "root", filter="data")
     added = tmp_path / "root" / PLACE
-    frozen = [f"{one.name}=={one.version}" for one in metadata.distributions(path=[str(added)])]
+    frozen = [
+        f"{distribution.name}=={distribution.version}"
+        for distribution in metadata.distributions(path=[str(added)])
+    ]
     assert frozen
     mine = {line.partition("==")[0].lower().replace("_", "-") for line in frozen}
     frozen += [

@@ -37,7 +37,7 @@ def ask_and_label(product: ServedProduct) -> None:
     for begin in range(0, COUNT, 400):
         rows = digits[begin : begin + 400].tolist()
         answers = product.post("/predict", {"rows": rows}).json()
-        truth = [7 if one == 3 else int(one) for one in labels[begin : begin + 400]]
+        truth = [7 if label == 3 else int(label) for label in labels[begin : begin + 400]]
         told = [
             {"token": answer["token"], "truth": one}
             for answer, one in zip(answers, truth, strict=True)

@@ -86,7 +86,7 @@ def pods(
 
 
 def feedback(product: ServedProduct, *labels: dict[str, object]) -> dict[str, object]:
-    """Return what a pod answers to labels."""
+    """Return a pod's response to posted labels."""
     answer = product.post("/feedback", {"labels": labels}, Authorization=f"Bearer {BEARER}")
     found: dict[str, object] = answer.json()
     return found

@@ -24,7 +24,7 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what is missing before the first test: a test's timeout is for the test."""
+    """Build the missing programs before the first test, outside of a test's timeout."""
     if session.config.option.collectonly:
         return
     if any("chaos" in item.path.parts for item in session.items):
@@ -97,7 +97,7 @@ def operator(
 
 @pytest.fixture
 def promises(operator: ProxiedOperator) -> Iterator[Promises]:
-    """Yield what must hold whatever goes wrong; it is checked once more when the test ends."""
+    """Yield the invariants that hold during any fault; check them again at the end of the test."""
     made = Promises(operator.plane, operator.namespace, operator.replica)
     yield made
     made.check()

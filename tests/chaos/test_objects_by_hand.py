@@ -23,7 +23,7 @@ MEBIBYTE = 2**20
 
 def test_a_recreated_deployment_adopts_the_pods_of_a_deleted_one(operator):
     operator.serve("cars", serving={"replicas": 2})
-    (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
+    (name,) = (child for child in operator.children() if child.startswith("Deployment/"))
     uid = operator.children()[name]["metadata"]["uid"]
     pods = names_of_pods(operator)
     operator.plane.kubectl("delete", name, "-n", operator.namespace, "--cascade=orphan")
@@ -44,7 +44,7 @@ def names_of_pods(operator) -> set[str]:
 
 def test_a_child_of_one_mebibyte_is_kept_in_sync(operator, promises):
     operator.serve("cars")
-    (name,) = (one for one in operator.children() if one.startswith("Deployment/"))
+    (name,) = (child for child in operator.children() if child.startswith("Deployment/"))
     containers = operator.children()[name]["spec"]["template"]["spec"]["containers"]
     grown = [{"name": containers[0]["name"], "env": [{"name": "BIG", "value": "x" * MEBIBYTE}]}]
     change = {"spec": {"replicas": 2, "template": {"spec": {"containers": grown}}}}
@@ -107,9 +107,9 @@ def test_an_operator_with_a_full_disk_continues_and_shuts_down_cleanly(
         assert not fits(another, 1), "the disk is still full"
     assert operator.get("/healthz")[0] == 200
     lines = operator.log.read_text()
-    for one in disk.iterdir():
-        if one != operator.log:
-            one.unlink()
+    for path in disk.iterdir():
+        if path != operator.log:
+            path.unlink()
     serve(control_plane, namespace, "vans", seconds=RECOVERY_SECONDS)
     eventually(
         lambda: "vans" in operator.log.read_text()[len(lines) :],
@@ -131,6 +131,9 @@ def serve(plane, namespace: str, name: str, *, seconds: float = 60) -> None:
             if one["metadata"]["name"] == name
         )
         conditions = (found.get("status") or {}).get("conditions") or ()
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        return any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in conditions
+        )
 
     eventually(ready, seconds=seconds, what=f"{name} serves")

@@ -78,7 +78,7 @@ def test_many_malformed_products_get_their_problems_in_status_and_valid_products
         operator.apply(operator.routed("vans"))
         operator.recovers(what="all were told, with a new product among them", cars=1, vans=1)
         children = operator.children()
-        assert {one.partition("/")[2].partition("-")[0] for one in children} == {"cars", "vans"}
+        assert {child.partition("/")[2].partition("-")[0] for child in children} == {"cars", "vans"}
         found = read(control_plane, "dataproducts", "-n", namespace)
         specs = {one["metadata"]["name"]: one["metadata"]["generation"] for one in found}
         assert set(specs.values()) == {1}, "nobody's spec was touched"

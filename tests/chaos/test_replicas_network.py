@@ -31,7 +31,7 @@ def host():
 
 @pytest.fixture(scope="module")
 def control_plane(host):
-    """Yield one that is reached over the wires, with fake nodes; other writers have other names."""
+    """Yield a control plane behind the wires, with fake nodes; other writers have other names."""
     with ControlPlane(Options(audit=True, fake_nodes=2, address=host.address)) as started:
         install_crds(started)
         install_gateway_api(started)

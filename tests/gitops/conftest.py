@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what is missing."""
+    """Build the missing programs."""
     build_tools(session, "etcd", "kube", "kwok", "helm")
 
 
@@ -60,7 +60,7 @@ def tool(
     control_plane: ControlPlane,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Tool]:
-    """Yield one after the other, under an account of its own."""
+    """Yield each GitOps tool in turn, under a separate account."""
     kubeconfig = control_plane.kubeconfig_for(TOOL, ("system:masters",))
     cluster = Cluster(control_plane.kubectl, kubeconfig)
     with TOOLS[request.param](cluster, tmp_path_factory.mktemp("tool")) as started:

@@ -134,7 +134,7 @@ def shop(control_plane: ControlPlane, operator: None, git: GitServer, tool: Tool
 
 
 def writes(plane: ControlPlane, namespace: str, by: AbstractSet[str]) -> list[str]:
-    """Return what accounts wrote to products and their children; no dry runs."""
+    """Return the writes of accounts to products and their children, without dry runs."""
     return [
         f"{entry['user']['username']}: {entry['verb']} {entry['requestURI']}"
         for entry in audited(plane.audit_log, namespace)

@@ -164,7 +164,7 @@ SAYINGS = (
 
 
 def says(slo: Any) -> list[str]:
-    """Return what is true of the evidence of a service level."""
+    """Return the true flags of the evidence of a service level."""
     return [name for name in SAYINGS if getattr(slo, name, False)]
 
 
@@ -185,7 +185,7 @@ def test_the_decision_on_a_candidate_equals_its_golden(name, golden):
         evidence: list[Any] = [*found.slos, *found.gauges]
         for slo in evidence:
             names = ["dispersion" if f.name == "scatter" else f.name for f in fields(slo)]
-            values = [getattr(slo, one) for one in names if one != "terms"]
+            values = [getattr(slo, name) for name in names if name != "terms"]
             lines.append(f"{slo.terms.name} {plain(values)} {says(slo)}")
         resting = (
             found.required,

@@ -29,9 +29,9 @@ def test_the_objects_of_a_product_equal_their_golden(product, output, golden, ca
 
 
 def test_the_crd_in_the_repository_is_generated_from_the_types(capsys):
-    for one in DEFINITIONS:
-        shipped = (ROOT / "crds" / one.file_name).read_text(encoding="utf-8")
-        assert shipped == render_crd(one)
+    for definition in DEFINITIONS:
+        shipped = (ROOT / "crds" / definition.file_name).read_text(encoding="utf-8")
+        assert shipped == render_crd(definition)
     assert main(["crds", "--check", "--directory", str(ROOT / "crds")]) == 0
 
 

@@ -56,7 +56,7 @@ TRAFFIC = {
 
 @cache
 def read(traffic: str):
-    """Return what is counted of three days: requests of v1, labels of v1, and clicks of v2 as many."""
+    """Return the counts of three days: requests of v1, labels of v1, and as many clicks of v2."""
     requests, labels = TRAFFIC[traffic]
     answers = [(labels.get(index, 0) // 10, labels.get(index, 0)) for index in range(DAYS * DAY)]
     counted = {

@@ -185,7 +185,8 @@ QUICK = {"blind"}
 
 
 @pytest.mark.parametrize(
-    "story", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in STORIES]
+    "story",
+    [pytest.param(story, marks=() if story in QUICK else pytest.mark.slow) for story in STORIES],
 )
 def test_the_decisions_of_a_story_equal_its_golden(story, golden):
     settings = SETTINGS.model_copy(update={"prometheus_url": ""}) if story == "blind" else SETTINGS

@@ -58,9 +58,9 @@ def test_the_terms_of_a_spec_equal_their_golden(name, golden):
 
 
 def told(terms: Terms) -> Iterator[str]:
-    for one in fields(terms):
-        if one.name != "slos":
-            yield f"{one.name}: {getattr(terms, one.name)}"
+    for field in fields(terms):
+        if field.name != "slos":
+            yield f"{field.name}: {getattr(terms, field.name)}"
     yield f"ended: {terms.ended}, deciding: {[slo.name for slo in terms.deciding]}"
     for slo in terms.slos:
         yield f"{slo.name}: {terms.indicator(slo.name)}"
@@ -71,12 +71,12 @@ def told(terms: Terms) -> Iterator[str]:
 
 
 def _fields(slo: SloTerms) -> Iterator[tuple[str, Any]]:
-    for one in fields(slo):
-        if one.name == "thresholds":
+    for field in fields(slo):
+        if field.name == "thresholds":
             for row in slo.thresholds:
                 yield "threshold", row
-        elif one.name not in {"name", "calendar"}:
-            yield one.name, getattr(slo, one.name)
+        elif field.name not in {"name", "calendar"}:
+            yield field.name, getattr(slo, field.name)
     yield "subject", slo.subject
     yield "measures_quality", slo.measures_quality
     if slo.gauge is None:

@@ -97,7 +97,7 @@ def may_raise_limits() -> bool:
 
 @contextlib.contextmanager
 def empty_store() -> Iterator[Path]:
-    """Yield what engines keep their images in, one after the other; gone when the block ends.
+    """Yield an empty image store of each engine in turn; delete it at the end of the block.
 
     Raises
     ------

@@ -158,7 +158,7 @@ def _archive(
     runtime = Runtime(entrypoint=(entrypoint,) if entrypoint else (), env={"PATH": PATH})
     image = archive.compose(ImageDescription(name=name, version="0", runtime=runtime), layers)
     manifest = image.manifest.descriptor(oci.MANIFEST_TYPE)
-    entries = [{**manifest, "annotations": {archive.NAME: one}} for one in references]
+    entries = [{**manifest, "annotations": {archive.NAME: reference}} for reference in references]
     index = oci.Blob.of({"schemaVersion": 2, "manifests": entries})
     with (folder / "images" / f"{name}.tar").open("wb") as file:
         archive.write(replace(image, index=index), layers, file)

@@ -82,7 +82,7 @@ def _go(own: Engine, context: Path) -> None:
 
 
 def _of_modules(kept: Path, sums: Path) -> Iterator[Path]:
-    """Yield what a module proxy has of the modules of a go.sum, and this machine from building them."""
+    """Yield the modules of a go.sum from the Go module cache, as a module proxy has them."""
     for line in sums.read_text().splitlines():
         module, version, _ = line.split()
         # Proxies and the module cache write a capital as `!` and the small letter.

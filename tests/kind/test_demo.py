@@ -57,7 +57,7 @@ def lines(*beginnings: str) -> list[str]:
 
 
 def in_cluster(laptop: Laptop, *lines: str) -> str:
-    """Return what a shell prints that has kubectl and this cluster's kubeconfig."""
+    """Return the output of a shell with kubectl and this cluster's kubeconfig."""
     paths = '"$PWD/.venv/bin:$(dirname "$(make -s kubectl)"):$PATH"'
     known = f'export KUBECONFIG="$(make -s kubeconfig)" PATH={paths}'
     done = laptop.run("bash", "-c", "\n".join(("set -e", known, *lines)))

@@ -66,12 +66,12 @@ class Shell:
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def birth(self) -> str:
-        """Return what differs in a cluster that was created again."""
+        """Return the cluster's UID; a cluster that is created again has another one."""
         uid = ("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}")
         return self.cluster.run_kubectl(*uid)
 
     def leftovers(self) -> list[str]:
-        """Return what is there of the cluster, or new in the engine since before it."""
+        """Return the cluster's node, its state, and the engine's volumes created since its start."""
         node = [self.cluster.node] if succeeds("docker", "inspect", self.cluster.node) else []
         state = [str(self.cluster.state)] if self.cluster.state.exists() else []
         return [*node, *state, *sorted(self._volumes() - self.volumes)]
@@ -81,7 +81,7 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def beside() -> Iterator[Backend]:
+def other_cluster() -> Iterator[Backend]:
     """Yield the checkout's own cluster."""
     backend = choose_backend()
     made = backend.up()
@@ -91,13 +91,13 @@ def beside() -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
-def shell(beside: Backend) -> Iterator[Shell]:
+def shell(other_cluster: Backend) -> Iterator[Shell]:
     shell = Shell(f"kind-{secrets.token_hex(2)}")
     yield shell
     shell.cluster.down()
 
 
-def test_an_interrupted_start_is_repaired_beside_another_cluster(shell, beside):
+def test_an_interrupted_start_is_repaired_beside_another_cluster(shell, other_cluster):
     first = shell.start("up", "--bare")
     log = shell.cluster.state / "create.log"
     eventually(
@@ -115,7 +115,7 @@ def test_an_interrupted_start_is_repaired_beside_another_cluster(shell, beside):
     assert again.returncode == 0, again.stderr
     assert "is ready after" in again.stdout
     assert "runs already" in shell.run("up", "--bare").stdout
-    assert beside.is_ready()
+    assert other_cluster.is_ready()
 
 
 def test_a_stopped_node_is_started_with_its_previous_state(shell):
@@ -149,7 +149,7 @@ def test_another_node_image_does_not_replace_a_cluster(shell):
     assert shell.birth() == birth
 
 
-def test_an_image_that_cannot_be_pulled_is_reported_in_one_sentence(beside):
+def test_an_image_that_cannot_be_pulled_is_reported_in_one_sentence(other_cluster):
     other = Shell(f"kind-{secrets.token_hex(2)}")
 
     failed = other.run("up", "--bare", SLUICEGATE_NODE_IMAGE="registry.invalid/node:1")
@@ -162,9 +162,9 @@ def test_an_image_that_cannot_be_pulled_is_reported_in_one_sentence(beside):
     assert other.leftovers() == []
 
 
-def test_stopping_a_cluster_removes_it_and_does_not_affect_another_cluster(shell, beside):
+def test_stopping_a_cluster_removes_it_and_does_not_affect_another_cluster(shell, other_cluster):
     gone = shell.run("down")
 
     assert gone.returncode == 0, gone.stderr
     assert shell.leftovers() == []
-    assert beside.is_ready()
+    assert other_cluster.is_ready()

@@ -61,7 +61,7 @@ class Tally:
         self.steps += outcome.steps
         self.mirrored += outcome.mirrored
         self.table.add(outcome.reached)
-        self.kinds.update(one.kind for one in life.steps)
+        self.kinds.update(step.kind for step in life.steps)
         self.kinds.update(["no Prometheus at all"] * is_blind(life))
         known = f"; known: {', '.join(outcome.known)}" if outcome.known else ""
         print(
@@ -118,7 +118,7 @@ def main() -> None:
 
 
 def begin() -> None:
-    """Begin a process; who stops it is the one that began it."""
+    """Start a process; the caller stops it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     logging.getLogger("sluicegate").addHandler(logging.NullHandler())

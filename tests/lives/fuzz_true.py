@@ -174,7 +174,7 @@ def _live(task: tuple[str, int, str]) -> Result:
     lived = life.live()
     cpu = time.process_time() - begun
     known = [one.name for violation in lived.violations if (one := known_of(life, violation))]
-    fresh = tuple(one for one in lived.violations if known_of(life, one) is None)
+    fresh = tuple(violation for violation in lived.violations if known_of(life, violation) is None)
     text = ""
     if fresh:
         command = f"KIND={kind} SEED={seed} COUNT=1 make fuzz"

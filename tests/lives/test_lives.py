@@ -42,7 +42,7 @@ def test_each_listed_violation_is_reproduced_by_its_life():
     for known in KNOWN:
         products = draw_life(known.seed).products
         lived = live(Life(known.seed, products, known.steps), ())
-        assert any(one.name == known.name for one in lived.violations), (
+        assert any(violation.name == known.name for violation in lived.violations), (
             f"it doesn't happen any more: take {known.name!r} (seed {known.seed}) out of known.py"
         )
 
@@ -57,7 +57,7 @@ def test_rows_of_mirrored_requests_become_evidence():
 def test_a_failing_life_is_shrunk_to_the_necessary_steps():
     life = draw_life(3, length=30)
     desired = {life.steps[4], life.steps[21]}
-    short = shrunk(life, lambda one: desired <= set(one.steps), most=500)
+    short = shrunk(life, lambda one: desired <= set(one.steps), max_lives=500)
     assert set(short.steps) == desired
     assert len(short.products) == 1
 

@@ -40,7 +40,7 @@ def check(life: TrueLife, command: str, record_property: object) -> None:
     )
     print(dict(lived.checked))
     record_property(JUDGED, judged(lived))
-    if fresh := [one for one in lived.violations if known_of(life, one) is None]:
+    if fresh := [violation for violation in lived.violations if known_of(life, violation) is None]:
         pytest.fail(
             report_of(life, replace(lived, violations=tuple(fresh)), command), pytrace=False
         )

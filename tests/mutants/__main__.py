@@ -41,10 +41,10 @@ def main() -> int:
         _tell(verdict)
         verdicts.append(verdict)
     verdicts = _by_types(verdicts, drawn)
-    drawn_verdicts = [one for one in verdicts if one.mutant in drawn]
+    drawn_verdicts = [verdict for verdict in verdicts if verdict.mutant in drawn]
     if drawn_verdicts:
         print(f"drawn: {_summary(drawn_verdicts)}")
-    problems = _of_named([one for one in verdicts if one.mutant in named])
+    problems = _of_named([verdict for verdict in verdicts if verdict.mutant in named])
     for problem in problems:
         print(problem)
     return 1 if problems else 0
@@ -75,11 +75,13 @@ def _tell(verdict: Verdict) -> None:
 def _by_types(verdicts: list[Verdict], drawn: Sequence[Mutant]) -> list[Verdict]:
     """Return the verdicts, with mypy's on drawn mutants of which no test says anything."""
     silent = {Fate.SURVIVED, Fate.UNEXECUTED}
-    alive = [one.mutant for one in verdicts if one.mutant in drawn and one.fate in silent]
+    alive = [
+        verdict.mutant for verdict in verdicts if verdict.mutant in drawn and verdict.fate in silent
+    ]
     killed = {one: Verdict(one, Fate.KILLED, "mypy") for one in refused(alive)} if alive else {}
     for verdict in killed.values():
         _tell(verdict)
-    return [killed.get(one.mutant, one) for one in verdicts]
+    return [killed.get(verdict.mutant, verdict) for verdict in verdicts]
 
 
 def _of_named(verdicts: Sequence[Verdict]) -> list[str]:

@@ -130,7 +130,7 @@ def nearest_first(files: Iterable[str], module: str) -> list[list[str]]:
 
 
 def judged(mutant: Mutant, ended: Ended, tests: int) -> Verdict:
-    """Return what the end of a run says; it survives a run that has none of the tests, too."""
+    """Return the fate of the mutant from the end of a run; it survives a run without tests, too."""
     if ended.code is None:
         return Verdict(mutant, Fate.UNFINISHED, f"longer than {RUN_SECONDS} s", tests)
     if ended.code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:

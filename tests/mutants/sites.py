@@ -106,7 +106,7 @@ class Sites(ast.NodeVisitor):
     @override
     def visit_BoolOp(self, node: ast.BoolOp) -> None:
         for dropped in node.values:
-            kept = [f"({self._text(one)})" for one in node.values if one is not dropped]
+            kept = [f"({self._text(value)})" for value in node.values if value is not dropped]
             word = " and " if isinstance(node.op, ast.And) else " or "
             self._replace(node, f"({word.join(kept)})", f"without `{self._text(dropped)}`")
         self.generic_visit(node)
@@ -211,7 +211,7 @@ def drawn_mutants(
 
     The same seed draws the same of the same code.
     """
-    everything = [one for file in sources(root, where) for one in mutants_of(file, root)]
+    everything = [mutant for file in sources(root, where) for mutant in mutants_of(file, root)]
     chosen = random.Random(seed).sample(everything, min(count, len(everything)))
     return sorted(chosen, key=lambda one: (one.file, one.at))
 
@@ -230,14 +230,16 @@ def mutants_of(path: Path, root: Path = ROOT) -> Iterator[Mutant]:
     found = Sites(source)
     found.visit(ast.parse(source))
     raw = source.encode()
-    for number, change in enumerate(sorted(found.changes, key=lambda one: (one.begin, one.after))):
-        before = raw[change.begin : change.end].decode()
+    for number, change in enumerate(
+        sorted(found.changes, key=lambda change: (change.begin, change.after))
+    ):
+        original = raw[change.begin : change.end].decode()
         line = raw.count(b"\n", 0, change.begin) + 1
         yield Mutant(
             f"{file}:{line}#{number}",
             file,
-            before,
+            original,
             change.after,
-            f"{change.kind}: `{' '.join(before.split())}` → `{' '.join(change.after.split())}`",
+            f"{change.kind}: `{' '.join(original.split())}` → `{' '.join(change.after.split())}`",
             at=len(raw[: change.begin].decode()),
         )

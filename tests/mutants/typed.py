@@ -26,7 +26,7 @@ LENIENT = "--no-warn-unreachable"
 
 
 def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
-    """Return those in which mypy reports an error. A run judges one mutant of each file at once."""
+    """Return the mutants in which mypy reports an error; a run checks one mutant of each file."""
     files: dict[Path, list[Mutant]] = defaultdict(list)
     for mutant in mutants:
         files[mutant.path].append(mutant)
@@ -42,7 +42,7 @@ def refused(mutants: Iterable[Mutant]) -> set[Mutant]:
 
 def _refused(mutants: list[Mutant], copy: Path) -> set[Mutant]:
     """Return mutants of different files, judged by one run."""
-    before = {one: (copy / one.path).read_text(encoding="utf-8") for one in mutants}
+    before = {mutant: (copy / mutant.path).read_text(encoding="utf-8") for mutant in mutants}
     for one, text in before.items():
         (copy / one.path).write_text(one.applied(text), encoding="utf-8")
     done = subprocess.run(
@@ -55,4 +55,4 @@ def _refused(mutants: list[Mutant], copy: Path) -> set[Mutant]:
     for one, text in before.items():
         (copy / one.path).write_text(text, encoding="utf-8")
     wrong = set(re.findall(r"^(.+?\.py):\d+: error:", done.stdout, re.MULTILINE))
-    return {one for one in mutants if one.path.as_posix() in wrong}
+    return {mutant for mutant in mutants if mutant.path.as_posix() in wrong}

@@ -47,7 +47,7 @@ class Alertmanager:
         """Return the state of each product's alert, by alertname."""
         return {
             group["labels"]["alertname"]: {
-                one["labels"]["product"]: one["status"]["state"] for one in group["alerts"]
+                alert["labels"]["product"]: alert["status"]["state"] for alert in group["alerts"]
             }
             for group in self.api("GET", "alerts/groups")
         }
@@ -55,7 +55,7 @@ class Alertmanager:
     def paged(self) -> list[dict[str, str]]:
         """Return the status of each product's alert, for each notification."""
         return [
-            {one["labels"]["product"]: one["status"] for one in page["alerts"]}
+            {alert["labels"]["product"]: alert["status"] for alert in page["alerts"]}
             for page in self.pages
         ]
 
@@ -115,9 +115,9 @@ class Messenger:
 
     def _states(self) -> list[Alert]:
         return [
-            alert_of(one, "production", "https://products.example", self._clock())
+            alert_of(open_state, "production", "https://products.example", self._clock())
             for name, told in self.products.items()
-            for one in open_states(
+            for open_state in open_states(
                 cursor_of(told.status, {}, Cursor(), name), told.status, Origin("catalog", name)
             )
         ]
@@ -164,13 +164,13 @@ async def test_alerts_of_a_namespace_form_one_group_that_is_sent_once_and_resolv
         eventually(lambda: alertmanager.tells(pricing="resolved"))
         await messenger.post()
         assert alertmanager.groups() == {}
-    assert [one["status"] for one in alertmanager.pages[before:]] == ["firing", "resolved"]
+    assert [page["status"] for page in alertmanager.pages[before:]] == ["firing", "resolved"]
 
 
 async def test_an_alert_with_another_reason_belongs_to_the_same_group(alertmanager):
     def reasons() -> set[tuple[str, str]]:
         page = alertmanager.pages[-1]
-        return {(one["labels"]["reason"], one["status"]) for one in page["alerts"]}
+        return {(alert["labels"]["reason"], alert["status"]) for alert in page["alerts"]}
 
     async with degraded(alertmanager.url, "search") as messenger:
         eventually(lambda: alertmanager.pages and reasons() == {("ModelDecay", "firing")})

@@ -52,7 +52,7 @@ def test_each_alert_rule_has_a_test_that_fires_and_one_that_does_not(name):
 def test_each_alert_rule_has_a_severity_a_summary_and_a_runbook_section():
     headings = re.findall(r"^### (\S+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     names = [rule["alert"] for rule in alerts()]
-    assert [one for one in headings if one.startswith("Sluicegate")] == names
+    assert [heading for heading in headings if heading.startswith("Sluicegate")] == names
     for rule in alerts():
         assert rule["labels"]["severity"] in {"critical", "warning"}
         assert rule["annotations"]["summary"]

@@ -105,7 +105,7 @@ def scraped(prometheus_program, tmp_path_factory):
         with prometheus(prometheus_program, folder, config) as url:
 
             def ask(query: str) -> list[float]:
-                return [float(one["value"][1]) for one in rows(url, query)]
+                return [float(row["value"][1]) for row in rows(url, query)]
 
             scrapes = 'count_over_time(sluicegate_products{job="x"}[5m])'
             eventually(lambda: max(ask(scrapes), default=0) >= 3, seconds=60, what="three scrapes")

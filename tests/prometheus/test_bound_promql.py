@@ -53,7 +53,7 @@ class Servers:
     now: int
 
     def ask(self, url: str, expression: str) -> object:
-        """Return what is answered at this moment, or that it is refused."""
+        """Return the answer to the query at this moment, or its refusal."""
         answer = requests.get(
             f"{url}/api/v1/query", {"query": expression, "time": self.now}, timeout=30
         ).json()

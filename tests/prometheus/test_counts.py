@@ -150,7 +150,7 @@ async def until_counted(url: str) -> int:
 
 
 async def tables(prometheus: Prometheus, first: int, last: int) -> dict[QueryKind, Table]:
-    """Return what blocks first … last count, by kind of query."""
+    """Return the counts of the blocks first … last, by kind of query."""
     found = {}
     for query in render_queries(Scope(), BLOCK, Needs.of(SLOS.values()), canary=True):
         found[query.kind] = await prometheus.query_range(

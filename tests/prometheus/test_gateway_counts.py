@@ -18,7 +18,7 @@ from tests.support.prometheus.promtool import (
 
 
 def rule(number: int) -> str:
-    """Return what Traefik 3.7 puts before a backend's name: which rule of which route it belongs to."""
+    """Return Traefik 3.7's prefix of a backend's name, which identifies its rule and its route."""
     return (
         f"httproute-catalog-search-gw-gateway-web-ep-web-{number}-fbc06bc18e81773c8b5{number}-svc-"
     )

@@ -96,7 +96,7 @@ def chart_endpoint(guard: Guard, folder: Path) -> Endpoint:
         volume = mounts[place]
         source = volume.get("secret", volume.get("configMap"))
         assert name in {source.get("secretName"), source.get("name")}
-        assert [one["path"] for one in source["items"]] == [mounted.name]
+        assert [item["path"] for item in source["items"]] == [mounted.name]
         files[name] = folder / f"{name}-file"
         files[name].write_text(contents[name], encoding="utf-8")
     return replace(
@@ -118,8 +118,12 @@ async def blocks(endpoint: Endpoint, server: str) -> tuple[Readings, ...]:
 async def test_the_operator_reads_its_blocks_through_tls_token_and_tenant(guard, server, tmp_path):
     readings = await blocks(chart_endpoint(guard, tmp_path), server)
 
-    assert all(one.complete for one in readings), [one.problem for one in readings]
-    counts = [one.blocks[SeriesKey(*VERSION, "availability")] for one in readings if one.blocks]
+    assert all(reading.complete for reading in readings), [reading.problem for reading in readings]
+    counts = [
+        reading.blocks[SeriesKey(*VERSION, "availability")]
+        for reading in readings
+        if reading.blocks
+    ]
     assert counts
     assert guard.passed
     for headers in guard.passed:
@@ -135,7 +139,7 @@ async def test_the_operator_reads_its_blocks_through_a_proxy_that_is_set_and_no_
     with forward_proxy(targets) as proxy:
         endpoint = replace(chart_endpoint(guard, tmp_path), proxy=proxy)
         readings = await blocks(endpoint, server)
-    assert all(one.complete for one in readings), [one.problem for one in readings]
+    assert all(reading.complete for reading in readings), [reading.problem for reading in readings]
     assert set(targets) == {guard.url.removeprefix("https://")}
 
 
@@ -151,12 +155,12 @@ MISSING = {
 
 
 @pytest.mark.parametrize(("changed", "words"), MISSING.values(), ids=MISSING)
-async def test_an_error_names_what_is_missing_for_the_operator_and_for_doctor(
+async def test_an_error_names_the_missing_setting_for_the_operator_and_for_doctor(
     guard, server, tmp_path, changed, words
 ):
     endpoint = replace(chart_endpoint(guard, tmp_path), **changed)
 
-    problems = {one.problem for one in await blocks(endpoint, server)}
+    problems = {block.problem for block in await blocks(endpoint, server)}
 
     assert problems
     for problem in problems:
@@ -175,6 +179,6 @@ async def test_an_error_names_what_is_missing_for_the_operator_and_for_doctor(
 async def test_a_token_file_that_is_not_mounted_is_named(guard, server, tmp_path):
     endpoint = replace(chart_endpoint(guard, tmp_path), token_file=tmp_path / "none")
 
-    (problem,) = {one.problem for one in await blocks(endpoint, server)}
+    (problem,) = {block.problem for block in await blocks(endpoint, server)}
 
     assert f"SLUICEGATE_PROMETHEUS_TOKEN_FILE ({tmp_path / 'none'}) can't be read" in problem

@@ -80,11 +80,11 @@ ROWS: dict[QueryKind, list[tuple[dict[str, str], float]]] = {
     QueryKind.CPU: [({"version": "v1"}, 0.25)],
     QueryKind.MEMORY: [({"version": "v1"}, 0.75)],
 }  # fmt: skip
-"""What the newest block says of the victim: 30 s a scrape, 300 s a block."""
+"""The newest block's counts of the victim: 30 s a scrape, 300 s a block."""
 
 
 def infrastructure() -> Iterator[tuple[dict[str, str], int, float]]:
-    """Yield what the kubelet and the gateway say of the victim."""
+    """Yield the series of the kubelet and of the gateway about the victim."""
     container = {"namespace": "catalog", "pod": "victim", "container": "server", "job": "kubelet"}
     gateway = {"namespace": "gateway", "pod": "g", "job": "gateway", "instance": "g"}
     for number in range(SAMPLES):
@@ -167,7 +167,7 @@ def check(hostile: tuple[Pod, ...], promtool: Path) -> None:
     case = {
         "interval": "30s",
         "input_series": input_series([*samples, *infrastructure()]),
-        "promql_expr_test": [{"eval_time": "30m", **one} for one in tests],
+        "promql_expr_test": [{"eval_time": "30m", **test} for test in tests],
     }
     with TemporaryDirectory() as folder:
         answer = run(promtool, Path(folder), "test", "rules", tests={"tests": [case]})

@@ -63,7 +63,7 @@ def per_scrape(version: str, block: int) -> tuple[int, int, int, int]:
 
 
 def samples() -> Iterator[str]:
-    """Yield what the scrapes have stored, as OpenMetrics."""
+    """Yield the scraped samples, as OpenMetrics."""
     families = {
         "bentoml_service_request": [
             ('http_response_code="200"', 0),
@@ -202,7 +202,7 @@ async def test_a_replayed_record_makes_the_decisions_of_the_operator(history: st
 
 
 def told(step: ReplayStep) -> tuple[Any, ...]:
-    """Return what was found and decided."""
+    """Return the findings and the decisions."""
     seen = as_object(step)
     slos = {name: (one["state"], one["bad"], one["total"]) for name, one in seen["slos"].items()}
     made = seen["decision"]

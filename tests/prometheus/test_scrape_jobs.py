@@ -82,7 +82,7 @@ TRUSTED = {
 def documented() -> list[dict[str, Any]]:
     """Return the jobs of the install page."""
     page = ROOT / "docs" / "install.md"
-    read = [yaml.safe_load(one.text) for one in blocks(page) if one.language == "yaml"]
+    read = [yaml.safe_load(block.text) for block in blocks(page) if block.language == "yaml"]
     (jobs,) = (one for one in read if isinstance(one, list))
     return jobs
 
@@ -92,14 +92,17 @@ def charted() -> list[dict[str, Any]]:
     arguments = ["template", "sluicegate", str(CHART), "--namespace=sluicegate-system",
                  "--set=podMonitor.enabled=true,serviceMonitor.enabled=true"]  # fmt: skip
     done = subprocess.run([program("helm"), *arguments], capture_output=True, check=True)
-    objects = [one for one in yaml.safe_load_all(done.stdout) if one]
-    (pods,) = (one["spec"] for one in objects if one["kind"] == "PodMonitor")
-    (services,) = (one["spec"] for one in objects if one["kind"] == "ServiceMonitor")
+    objects = [document for document in yaml.safe_load_all(done.stdout) if document]
+    (pods,) = (obj["spec"] for obj in objects if obj["kind"] == "PodMonitor")
+    (services,) = (obj["spec"] for obj in objects if obj["kind"] == "ServiceMonitor")
     (of_pods,), (of_services,) = pods["podMetricsEndpoints"], services["endpoints"]
     where = [_copy("namespace", "namespace"), _copy("pod_name", "pod")]
     port = {"action": "keep", "regex": "metrics"}
     labels = services["selector"]["matchLabels"]
-    exists = [_label("pod", one["key"]) for one in pods["selector"]["matchExpressions"]]
+    exists = [
+        _label("pod", match_expression["key"])
+        for match_expression in pods["selector"]["matchExpressions"]
+    ]
     return [
         {
             "job_name": "monitored pods",
@@ -181,9 +184,9 @@ def answers(
             port = int(address.rpartition(":")[2])
             short = name if name in TRUSTED else f"hostile-{len(pods)}"
             pods.append(DiscoveredPod(namespace, short, port, labels, controller))
-        objects: dict[str, list[dict[str, Any]]] = {"pods": [one.manifest() for one in pods]}
+        objects: dict[str, list[dict[str, Any]]] = {"pods": [pod.manifest() for pod in pods]}
         services = [
-            service_of(one, RELEASE) for one in pods if RELEASE.items() <= one.labels.items()
+            service_of(pod, RELEASE) for pod in pods if RELEASE.items() <= pod.labels.items()
         ]
         objects["services"] = [one for one, _ in services]
         objects["endpoints"] = [one for _, one in services]
@@ -191,7 +194,7 @@ def answers(
         url = stack.enter_context(scraping(jobs, objects, folder))
         expected = {job["job_name"] for job in jobs}
         eventually(
-            lambda: {one["metric"]["job"] for one in rows(url, "count by (job) (count_over_time(up[1m]) > 1)")}
+            lambda: {row["metric"]["job"] for row in rows(url, "count by (job) (count_over_time(up[1m]) > 1)")}
             == expected,
             seconds=20, what="two scrapes of each job",
         )  # fmt: skip
@@ -200,13 +203,13 @@ def answers(
 
 def test_a_pod_cannot_export_counts_of_a_product_that_does_not_own_it(answers):
     url, _ = answers
-    pods = {one["metric"]["pod"] for one in rows(url, "up")}
-    hostile = {one for one in pods if one.startswith("hostile")}
+    pods = {row["metric"]["pod"] for row in rows(url, "up")}
+    hostile = {pod for pod in pods if pod.startswith("hostile")}
     # It is read as a product of its own namespace.
     assert len(hostile) == 1
     counted = rows(url, '{__name__=~"bentoml_.+|sluicegate_predictions.+",namespace="catalog"}')
     assert {one["metric"]["instance"] for one in counted} == {instance(url, "real")}
-    (forged,) = {one["metric"]["namespace"] for one in rows(url, f'up{{pod="{hostile.pop()}"}}')}
+    (forged,) = {row["metric"]["namespace"] for row in rows(url, f'up{{pod="{hostile.pop()}"}}')}
     assert forged == "mallory"
 
 
@@ -215,7 +218,7 @@ def test_only_the_operator_can_export_its_product_metrics(answers):
     said = rows(url, f"sluicegate_product_state{{{LABELS},job!~'products|monitored pods'}}")
     assert {one["metric"]["instance"] for one in said} <= {instance(url, "operator")}
     errors = rows(url, "controller_runtime_reconcile_errors_total{product=''}")
-    assert {one["metric"]["instance"] for one in errors} == {instance(url, "operator")}
+    assert {error["metric"]["instance"] for error in errors} == {instance(url, "operator")}
 
 
 def test_only_the_gateway_can_export_request_counts_by_route(answers):
@@ -252,8 +255,8 @@ def test_the_kubelet_job_sends_its_token_only_to_nodes_with_a_cluster_certificat
         eventually(lambda: rows(url, 'up{node="signed"} == 1'), what="a scrape of the kubelet")
         eventually(lambda: rows(url, 'up{node="hostile"} == 0'), what="a scrape of the other")
         kept = {
-            one["metric"]["__name__"]
-            for one in rows(url, '{node="signed",__name__!~"up|scrape_.+"}')
+            row["metric"]["__name__"]
+            for row in rows(url, '{node="signed",__name__!~"up|scrape_.+"}')
         }
     assert received["signed"][0] == "Bearer a token of Prometheus"
     assert received["hostile"] == []

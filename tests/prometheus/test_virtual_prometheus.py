@@ -188,7 +188,7 @@ def _kubelet(labels: dict[str, str], moment: int) -> Iterator[tuple[str, str]]:
 
 
 def _grown(spells: list[Spell], number: int, event: str, since: int, moment: int) -> float:
-    """Return what one pod counted of an event: its share of each spell of its own."""
+    """Return one pod's count of an event: its share of the events of each of its spells."""
     ends = [*(spell.begin for spell in spells[1:]), END + 1]
     return sum(
         spell.rates.get(event, 0.0)

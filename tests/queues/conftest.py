@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what is missing before the first test: a test's timeout is for the test."""
+    """Build the missing programs before the first test, outside of a test's timeout."""
     if session.config.option.collectonly or not any(
         "queues" in item.path.parts for item in session.items
     ):

@@ -88,13 +88,16 @@ class Training:
     def is_ready(self) -> bool:
         """Return whether the product serves."""
         conditions = self.status().get("conditions", ())
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        return any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in conditions
+        )
 
     def running_pod(self) -> dict[str, Any] | None:
         """Return the pod of the training's Job once it runs."""
         selector = f"{names.LABEL_PRODUCT}={NAME},app.kubernetes.io/component=trainer"
         pods = read(self.plane, "pods", "-n", self.namespace, "-l", selector)
-        return next((one for one in pods if one["status"]["phase"] == "Running"), None)
+        return next((pod for pod in pods if pod["status"]["phase"] == "Running"), None)
 
     def last_result(self) -> dict[str, Any]:
         """Return the result of the last training."""
@@ -112,9 +115,11 @@ class Training:
         meta = self.pod["metadata"]
         fields = {"metadata.name": meta["name"], "metadata.uid": meta["uid"]}
         variables = {
-            one["name"]: one.get("value", "") or fields[one["valueFrom"]["fieldRef"]["fieldPath"]]
-            for one in container["env"]
-            if "value" in one or one["valueFrom"].get("fieldRef", {}).get("fieldPath") in fields
+            variable["name"]: variable.get("value", "")
+            or fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
+            for variable in container["env"]
+            if "value" in variable
+            or variable["valueFrom"].get("fieldRef", {}).get("fieldPath") in fields
         }
         user = f"system:serviceaccount:{self.namespace}:{self.pod['spec']['serviceAccountName']}"
         own = {
@@ -124,7 +129,7 @@ class Training:
         python, *arguments = container["command"]
         assert python == "python"
         places = {"/results": str(self.folder), "trainjob.yaml": file}
-        command = [sys.executable, *(places.get(one, one) for one in arguments)]
+        command = [sys.executable, *(places.get(argument, argument) for argument in arguments)]
         log = self.folder / "launch.log"
         self.process = start(command, log=log, env=variables | own, cwd=EXAMPLE)
 
@@ -160,7 +165,7 @@ class Training:
         """Return the pods of the TrainJob once both run."""
         selector = f"jobset.sigs.k8s.io/jobset-name={self.run_name}"
         pods = read(self.plane, "pods", "-n", self.namespace, "-l", selector)
-        return pods if [one["status"]["phase"] for one in pods] == ["Running"] * 2 else []
+        return pods if [pod["status"]["phase"] for pod in pods] == ["Running"] * 2 else []
 
     def end_nodes(self, annotation: str, message: str) -> None:
         """End the pods of the TrainJob once both run; of a failure the first, after which the Job ends the other."""
@@ -169,7 +174,7 @@ class Training:
             self.annotate(pod, annotation, message)
 
     def write_result(self) -> None:
-        """Write what a node of the training writes at its end."""
+        """Write the files of a training's node at its end."""
         folder = self.folder / self.run_name
         folder.mkdir()
         (folder / "result.json").write_text(json.dumps(WORSE))
@@ -234,7 +239,9 @@ def test_a_training_starts_a_trainjob_and_hands_its_result_to_the_operator(train
     trainjob = training.launched()
     (owner,) = trainjob["metadata"]["ownerReferences"]
     assert owner["uid"] == training.pod["metadata"]["uid"]
-    variables = {one["name"]: one["value"] for one in trainjob["spec"]["trainer"]["env"]}
+    variables = {
+        variable["name"]: variable["value"] for variable in trainjob["spec"]["trainer"]["env"]
+    }
     assert variables[RUN_VARIABLE] == training.run_name
     assert json.loads(variables["SLUICEGATE_TRIGGER"])["cause"] == "Requested"
 
@@ -254,7 +261,9 @@ def test_a_failed_trainjob_fails_the_training_with_the_text_of_its_condition(tra
     training.end_nodes(ERROR, "CUDA out of memory")
     assert training.exit_code() == 1
     (condition,) = (
-        one for one in training.launched()["status"]["conditions"] if one["type"] == "Failed"
+        condition
+        for condition in training.launched()["status"]["conditions"]
+        if condition["type"] == "Failed"
     )
     training.end_pod()
 

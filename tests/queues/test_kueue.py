@@ -66,7 +66,7 @@ class Waiting:
         return status
 
     def retraining(self) -> dict[str, Any]:
-        """Return what status says of trainings."""
+        """Return the retraining part of status."""
         found: dict[str, Any] = self.status().get("retraining", {})
         return found
 
@@ -74,7 +74,7 @@ class Waiting:
         """Return a condition of the product; one without anything while there is none."""
         conditions = self.status().get("conditions", ())
         nothing = {"status": "", "reason": "", "message": ""}
-        return next((one for one in conditions if one["type"] == kind), nothing)
+        return next((condition for condition in conditions if condition["type"] == kind), nothing)
 
     def until(self, status: str, reason: str) -> None:
         """Wait until the condition RetrainingActive has a status and a reason."""
@@ -124,8 +124,8 @@ def test_a_training_waits_in_the_queue_until_kueue_admits_it(waiting: Waiting, o
     waiting.delete("first")
     waiting.until("True", "Training")
     assert waiting.retraining()["admissionTime"] == waiting.job()["status"]["startTime"]
-    writes = [one.verb for one in audited_writes(waiting.plane, [operator])
-              if one.target == f"jobs/{waiting.namespace}/{job['metadata']['name']}"]  # fmt: skip
+    writes = [audited_write.verb for audited_write in audited_writes(waiting.plane, [operator])
+              if audited_write.target == f"jobs/{waiting.namespace}/{job['metadata']['name']}"]  # fmt: skip
     assert writes == ["create"]
 
     waiting.end(WORSE)

@@ -70,7 +70,7 @@ def counts(source, candidate_wrong, delays):
 
 
 def labelled_blocks(found):
-    """The same as blocks, whose labels compare up to the class that the canary covers."""
+    """Return the same counts as blocks, whose labels are compared up to the class that the canary covers."""
     every, upto = found.sum(axis=(0, 2)), found.cumsum(axis=2)
     for place in range(LOOK_BACK + BLOCKS):
         total = Count(int(every[1, place]), int(every[:, place].sum()))

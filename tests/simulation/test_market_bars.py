@@ -67,7 +67,10 @@ def test_the_vectorised_market_recursion_equals_that_of_one_cell():
     alarm, values = lasting_alarm.begin_alarm(bank, 0), np.zeros(len(bank.alternatives))
     for bad, total in blocks:
         alarm = lasting_alarm.advance_alarm(alarm, bank, [(bad, total)], 1.5)
-        steps = [bad * one.per_bad + (total - bad) * one.per_good for one in bank.alternatives]
+        steps = [
+            bad * alternative.per_bad + (total - bad) * alternative.per_good
+            for alternative in bank.alternatives
+        ]
         values = np.clip(values + np.array(steps) / 1.5, 0.0, bank.alarm_bound)
     assert alarm.values == pytest.approx(values)
 

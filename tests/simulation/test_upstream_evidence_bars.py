@@ -89,7 +89,7 @@ Counted: TypeAlias = "Iterator[tuple[bool, int, float, float]]"
 
 
 def _of_one_version(way: str, world: World, calls: int, share: float) -> Counted:
-    """Requests whose calls all have the version of the first answer."""
+    """Return the requests whose calls are all answered by the version of the first answer."""
     keen = BASE + PER_CALL * calls
     versions = ((True, share), (False, 1 - share))
     for arm, of in versions:

@@ -45,7 +45,7 @@ def took(seconds: float, bar: float, what: str) -> None:
 def eventually(
     holds: Callable[[], T], *, seconds: float = 30, what: str = "", every: float = 0.1
 ) -> T:
-    """Return what `holds()` returns, once that is true.
+    """Return the first true value of `holds()`.
 
     Raises
     ------

@@ -39,7 +39,7 @@ def operator_accepts(name: str, value: Any) -> bool:
     try:
         parse_settings({variable(name): text})
     except InvalidSettings as error:
-        return not any(one.message.startswith('is "') for one in error.problems)
+        return not any(problem.message.startswith('is "') for problem in error.problems)
     return True
 
 
@@ -58,7 +58,12 @@ def test_the_chart_schema_is_generated_from_the_programs():
 
 
 @pytest.mark.parametrize(
-    "name", [one for one in Settings.model_fields if to_camel(one) in FACTS["variables"]]
+    "name",
+    [
+        model_field
+        for model_field in Settings.model_fields
+        if to_camel(model_field) in FACTS["variables"]
+    ],
 )
 def test_the_chart_schema_refuses_exactly_the_values_that_the_operator_refuses(name):
     key = to_camel(name)

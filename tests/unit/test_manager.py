@@ -85,7 +85,7 @@ async def test_events_have_a_separate_write_budget(operator):
 
 def test_a_jittered_delay_is_between_half_and_all_of_the_delay():
     factors = [spread() for _ in range(1000)]
-    assert all(0.5 < one <= 1 for one in factors)
+    assert all(0.5 < factor <= 1 for factor in factors)
     assert max(factors) - min(factors) > 0.25
 
 

@@ -27,7 +27,7 @@ PLATFORMS = {
 """Systems and machines as Python names them, with the system as markers do."""
 INTEL_MAC = ["cryptography"]
 """What `make setup` compiles there."""
-LINUX = [one for one in PLATFORMS if one[0] == "linux"]
+LINUX = [platform for platform in PLATFORMS if platform[0] == "linux"]
 EXTRAS = ("archive", "notify", "report", "simulate", "web")
 """What a person at a laptop may want of the commands."""
 COMMANDS = [("sluicegate", extra) for extra in ("", *EXTRAS)]

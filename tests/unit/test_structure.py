@@ -197,7 +197,7 @@ def test_the_unit_tests_mirror_the_operator():
     """Each package has a folder of its name, and the packages with rooms a folder a room."""
     operator, unit = ROOT / "operator/sluicegate", ROOT / "tests/unit"
     packages = {path.parent.relative_to(operator) for path in operator.glob("*/__init__.py")}
-    assert not [one for one in packages if not (unit / one).is_dir()]
+    assert not [package for package in packages if not (unit / package).is_dir()]
     for package in MAX_LEVELS:
         name = package.rpartition(".")[2]
         folders = {path.name for path in (unit / name).iterdir() if any(path.glob("test_*.py"))}
@@ -205,7 +205,7 @@ def test_the_unit_tests_mirror_the_operator():
 
 
 PAGES = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "tests/README.md", "cluster/README.md", "docs/architecture.md", "docs/performance.md", "docs/operations.md"]  # fmt: skip
-RECORDS = sorted(str(one.relative_to(ROOT)) for one in (ROOT / "docs/adr").glob("*.md"))
+RECORDS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs/adr").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES + RECORDS)

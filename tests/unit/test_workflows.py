@@ -112,7 +112,9 @@ def test_each_team_of_codeowners_is_explained_and_owns_something():
 def test_the_renovate_pattern_matches_each_pinned_version(file, least):
     managers = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
     (manager,) = (
-        one for one in managers if re.search(one["managerFilePatterns"][0].strip("/"), file)
+        manager
+        for manager in managers
+        if re.search(manager["managerFilePatterns"][0].strip("/"), file)
     )
     pattern = manager["matchStrings"][0].replace("(?<", "(?P<")
     assert len(re.findall(pattern, (ROOT / file).read_text())) == least
@@ -286,7 +288,7 @@ def test_the_sbom_of_a_chart_lists_its_images_and_crds(tmp_path: Path):
     text = (tmp_path / "sbom.cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     components = json.loads(text)["components"]
-    assert {one["name"]: one["version"] for one in components} == {
+    assert {component["name"]: component["version"] for component in components} == {
         **{f"registry.test/x/{image}": digest for image, digest in DIGESTS.items()},
         "dataproducts.sluicegate.dev": "1.2.3",
         "dataproductreviews.sluicegate.dev": "1.2.3",

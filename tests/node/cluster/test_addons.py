@@ -241,7 +241,7 @@ def test_a_draw_header_selects_the_version_with_any_route_rules(split: World):
 
 def test_scrape_targets_of_products_have_the_product_labels(split: World):
     def found() -> dict[tuple[str, ...], str]:
-        """Return what each target's last scrape came to: one that took too long is 0 until the next."""
+        """Return `up` of each target: 0 after a scrape that timed out, until the next one."""
         return {
             tuple(row["metric"][label] for label in ("namespace", "product", "version")): up
             for row in split.query(f'up{{job="products",namespace="{split.namespace}"}}')
@@ -308,7 +308,7 @@ def test_an_image_pushed_from_a_pod_has_the_same_digest_as_from_the_host_and_can
 
 
 def ended(world: World, namespace: str, name: str, bento: str, program: str) -> str:
-    """Return what a program prints in a pod in which a bento is mounted."""
+    """Return the output of a program in a pod in which a bento is mounted."""
     running = container(name, world.runtime, "python", "-c", program)
     create(world.backend, namespace, pod(name, pod_spec(image_volume(bento), running)))
     eventually(

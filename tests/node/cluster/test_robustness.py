@@ -173,7 +173,7 @@ def test_a_cluster_whose_network_link_was_deleted_is_started_again():
         assert "is ready" in shell.up()
 
 
-def test_stopping_what_does_not_run_is_no_error():
+def test_stopping_a_stopped_cluster_is_no_error():
     shell = Shell("never-was")
 
     assert shell.run("down").returncode == 0
@@ -243,7 +243,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what went wrong, which is one line."""
+    """Return the error, which is one line."""
     assert done.returncode == 1, done.stdout
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert errors == done.stderr.splitlines()[-1:], done.stderr

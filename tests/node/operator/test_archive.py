@@ -58,7 +58,7 @@ def test_the_cron_job_copies_a_sealed_review_to_its_claim_once(
         f"watchNamespaces={{{namespace}}}", namespace=namespace,
     )  # fmt: skip
     job = f"{namespace}-sluicegate-archive"
-    desired = [one for one in objects if one["metadata"]["name"] == job]
+    desired = [obj for obj in objects if obj["metadata"]["name"] == job]
     assert {one["kind"] for one in desired} >= {"CronJob", "ServiceAccount", "Role", "RoleBinding"}
     made = sealed_month(11, wrong=0.1, namespace=namespace)
     body = document_of(made)

@@ -77,7 +77,7 @@ def ready_by_revision(product: LiveProduct) -> dict[str, int]:
 def weights(product: LiveProduct) -> dict[str, int]:
     (route,) = product.listed(ROUTES)
     backends = route["spec"]["rules"][0]["backendRefs"]
-    return {one["name"]: one["weight"] for one in backends if one["weight"]}
+    return {backend["name"]: backend["weight"] for backend in backends if backend["weight"]}
 
 
 @dataclass
@@ -127,9 +127,9 @@ class Capacity:
     def _selected(self) -> str:
         found = self.product.listed(SLICES, "kubernetes.io/service-name=learner")
         ready = sum(
-            bool(one["conditions"].get("ready"))
+            bool(endpoint["conditions"].get("ready"))
             for each in found
-            for one in each.get("endpoints") or ()
+            for endpoint in each.get("endpoints") or ()
         )
         return "" if ready >= self.needed else f"{ready} pods take requests"
 

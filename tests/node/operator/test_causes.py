@@ -29,7 +29,9 @@ def is_degraded(status):
 
 
 def cause(status):
-    return next(one["reason"] for one in status["conditions"] if one["type"] == "Degraded")
+    return next(
+        condition["reason"] for condition in status["conditions"] if condition["type"] == "Degraded"
+    )
 
 
 def is_told(status):
@@ -49,7 +51,7 @@ def slow_product(world, cpu):
 
 
 def answered_per_second(world):
-    """Return what the pods can answer at most, by two hundred answers."""
+    """Return the pods' maximum throughput, measured with two hundred requests."""
     visitors = world.visitors(per_second=200)
     visitors.at_once = 8
     tally = visitors.tally

@@ -16,7 +16,7 @@ def settings():
 
 
 def availability(status):
-    return next(one for one in status["slos"] if one["name"] == "availability")
+    return next(slo for slo in status["slos"] if slo["name"] == "availability")
 
 
 def answered(world, visitors, more):

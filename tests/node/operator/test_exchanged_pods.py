@@ -62,7 +62,7 @@ def test_a_rollout_and_its_rollback_exchange_the_pods_of_a_full_node_without_a_f
     assert visitors.tally.versions.keys() >= {"v1", "v2-good"}
     assert pods.most_on_nodes == PODS
     assert max(map(sum, pods.numbers)) == PODS
-    assert [one for one in pods.numbers if sum(one) == PODS] == [
+    assert [number for number in pods.numbers if sum(number) == PODS] == [
         (2, 0),
         (1, 1),
         (0, 2),

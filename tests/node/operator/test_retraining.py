@@ -49,7 +49,7 @@ def test_a_retrained_version_that_is_worse_on_live_traffic_is_rolled_back_withou
     assert (next_allowed - datetime.fromisoformat(refused["endTime"])).total_seconds() >= 600
     (route,) = world.product.listed("gateway.networking.k8s.io/v1/httproutes")
     backends = route["spec"]["rules"][0]["backendRefs"]
-    weights = {one["name"]: one["weight"] for one in backends if one["weight"]}
+    weights = {backend["name"]: backend["weight"] for backend in backends if backend["weight"]}
     assert weights == {f"learner-{status['stable']['revision']}": 100}
     assert visitors.tally.versions["v2"] > 0
     # Labels of both versions reach stable's pods alone.

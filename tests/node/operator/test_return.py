@@ -26,7 +26,9 @@ def start_of_pod(world, asked):
         for one in world.product.listed("v1/pods", "sluicegate.dev/version=v1")
         if moment(one["metadata"]["creationTimestamp"]) >= asked
     )
-    (ready,) = (one for one in pod["status"]["conditions"] if one["type"] == "Ready")
+    (ready,) = (
+        condition for condition in pod["status"]["conditions"] if condition["type"] == "Ready"
+    )
     return moment(ready["lastTransitionTime"]) - moment(pod["metadata"]["creationTimestamp"])
 
 

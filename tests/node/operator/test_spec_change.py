@@ -41,8 +41,8 @@ def test_a_bento_that_never_starts_gets_no_traffic_and_its_condition_has_the_rea
         world.product.apply(product)
         stalled = world.product.until(
             lambda status: any(
-                one["type"] == "Stalled" and one["reason"] == "ModelRejected"
-                for one in status["conditions"]
+                condition["type"] == "Stalled" and condition["reason"] == "ModelRejected"
+                for condition in status["conditions"]
             ),
             seconds=180,
             what="ModelRejected",

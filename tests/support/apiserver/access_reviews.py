@@ -61,9 +61,9 @@ class AccessReviews:
             attributes = spec["resourceAttributes"]
             verb, namespace = attributes["verb"], attributes.get("namespace", "")
             holders = [spec["user"], *spec["groups"]]
-            allowed = any({"", namespace} & self.may.get(one, set()) for one in holders)
+            allowed = any({"", namespace} & self.may.get(holder, set()) for holder in holders)
             if verb != "list":
-                allowed = any(verb in self.verbs.get(one, set()) for one in holders)
+                allowed = any(verb in self.verbs.get(holder, set()) for holder in holders)
             status = {"allowed": allowed}
         return 201, json.dumps({"kind": kind, "status": status}).encode(), {}
 

@@ -133,7 +133,7 @@ class ApiStandIn:
 
     def restore(self, objects: dict[str, Body]) -> None:
         """Restore a backup, and continue with the resourceVersion after it."""
-        newest = max(int(one["metadata"]["resourceVersion"]) for one in objects.values())
+        newest = max(int(obj["metadata"]["resourceVersion"]) for obj in objects.values())
         self.objects, self._versions = objects, itertools.count(newest + 1)
 
     def move(self, resource: Resource, key: Key) -> Body:
@@ -242,7 +242,7 @@ class ApiStandIn:
         begin = int(request.query.get("continue", 0))
         end = begin + int(request.query["limit"])
         selector = request.query.get("labelSelector", "")
-        desired = dict(one.split("=", 1) for one in selector.split(",") if "=" in one)
+        desired = dict(part.split("=", 1) for part in selector.split(",") if "=" in part)
         items = [
             body
             for name, body in self.objects.items()

@@ -23,7 +23,7 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @cache
 def template(*arguments: str) -> str:
-    """Return what Helm writes for these arguments, once for all tests."""
+    """Return Helm's rendered manifests for these arguments, cached for all tests."""
     done = helm("template", "sluicegate", str(CHART), "--namespace", "sluicegate", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -44,21 +44,29 @@ def refusal(*arguments: str) -> str:
 def environment_of(name: str, objects: list[dict[str, Any]]) -> dict[str, str]:
     """Return the variables of the container of this name."""
     container, _ = container_of(name, objects)
-    return {one["name"]: one.get("value", "here") for one in container.get("env", ())}
+    return {
+        variable["name"]: variable.get("value", "here") for variable in container.get("env", ())
+    }
 
 
 def volumes_of(name: str, objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the volumes that the container of this name mounts, by their place."""
     container, pod = container_of(name, objects)
-    volumes = {one["name"]: one for one in pod.get("volumes", ())}
-    return {one["mountPath"]: volumes[one["name"]] for one in container.get("volumeMounts", ())}
+    volumes = {volume["name"]: volume for volume in pod.get("volumes", ())}
+    return {
+        volume_mount["mountPath"]: volumes[volume_mount["name"]]
+        for volume_mount in container.get("volumeMounts", ())
+    }
 
 
 def container_of(name: str, objects: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the container of this name, and the spec of its pod."""
-    pods = [pod_of(one)["spec"] for one in objects if one["kind"] in {"Deployment", "CronJob"}]
+    pods = [pod_of(obj)["spec"] for obj in objects if obj["kind"] in {"Deployment", "CronJob"}]
     ((container, pod),) = (
-        (one, pod) for pod in pods for one in pod["containers"] if one["name"] == name
+        (container, pod)
+        for pod in pods
+        for container in pod["containers"]
+        if container["name"] == name
     )
     return container, pod
 

@@ -81,7 +81,7 @@ def stored_states(plane: ControlPlane, namespace: str) -> list[State]:
                 body,
             )
         )
-    return sorted(states, key=lambda one: one.at)
+    return sorted(states, key=lambda state: state.at)
 
 
 def statuses(states: list[State]) -> Iterator[tuple[State, Object]]:
@@ -128,7 +128,10 @@ def no_version_was_lost(states: list[State]) -> None:
     for state, status in statuses(states):
         stable = status.get("stable")
         assert stable, f"{state.at}: {state.name} has no stable version any more: {state.body}"
-        kept = {stable["image"], *(one["image"] for one in status.get("history", ()))}
+        kept = {
+            stable["image"],
+            *(past_version["image"] for past_version in status.get("history", ())),
+        }
         lost = stable_versions.setdefault(state.name, set()) - kept
         assert not lost, f"{state.at}: {state.name} lost {lost}: {status}"
         stable_versions[state.name].add(stable["image"])

@@ -60,7 +60,9 @@ def login_proxy(
         config["upstreamConfig"]["upstreams"][0]["uri"] = upstream
         file = scratch / "oauth2-proxy.yaml"
         file.write_text(yaml.safe_dump(config))
-        (documented,) = [one.words for one in commands(PAGE) if one.words[0] == "oauth2-proxy"]
+        (documented,) = [
+            command.words for command in commands(PAGE) if command.words[0] == "oauth2-proxy"
+        ]
         # What is given again is the test's own: its files, and HTTP on loopback.
         command = [
             str(program(documented[0])), *documented[1:], f"--alpha-config={file}",

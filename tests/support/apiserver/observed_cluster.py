@@ -98,7 +98,7 @@ class Cluster:
 
     def ready(self, key: Key) -> tuple[str, str, str]:
         conditions = self.live(DATA_PRODUCTS, key)["status"]["conditions"]
-        (ready,) = [one for one in conditions if one["type"] == "Ready"]
+        (ready,) = [condition for condition in conditions if condition["type"] == "Ready"]
         return ready["status"], ready["reason"], ready["message"]
 
     def weights(self, key: Key) -> list[int]:
@@ -114,7 +114,7 @@ class Cluster:
 
 
 class EventNote:
-    """Keeps what would become events."""
+    """Record the events instead of writing them."""
 
     def __init__(self, notes: list[tuple[str, str, str]]) -> None:
         self._notes = notes

@@ -103,19 +103,19 @@ def chart(release: str, *values: str, namespace: str = "sluicegate-system") -> l
          *(part for value in values for part in ("--set", value))],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def install_policies(plane: ControlPlane, release: str, *values: str) -> list[dict[str, Any]]:
     """Apply the chart's roles and policies, and wait until policies are type-checked."""
     objects = [one for one in chart(release, *values) if one["kind"].startswith(PEOPLE_KINDS)]
-    objects = [one for one in objects if one["kind"] != "ClusterRoleBinding"]
+    objects = [obj for obj in objects if obj["kind"] != "ClusterRoleBinding"]
     listed = {"apiVersion": "v1", "kind": "List", "items": objects}
     plane.kubectl(
         "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(listed)
     )
-    policies = [one for one in objects if one["kind"] == "ValidatingAdmissionPolicy"]
-    return [_checked(plane, one["metadata"]["name"]) for one in policies]
+    policies = [obj for obj in objects if obj["kind"] == "ValidatingAdmissionPolicy"]
+    return [_checked(plane, policy["metadata"]["name"]) for policy in policies]
 
 
 def _checked(plane: ControlPlane, name: str) -> dict[str, Any]:

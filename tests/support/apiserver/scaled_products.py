@@ -55,7 +55,11 @@ class ScaledProducts:
         """
         attempts = attempted_writes(self.plane, (first, second))
         for kind in KINDS:
-            own = [one for one in attempts if one.target.startswith(f"{kind}/{self.namespace}/")]
+            own = [
+                attempt
+                for attempt in attempts
+                if attempt.target.startswith(f"{kind}/{self.namespace}/")
+            ]
             users: dict[str, set[str]] = {}
             for write in own:
                 if write.may_be_stored:
@@ -69,7 +73,9 @@ class ScaledProducts:
     def _have(self, pods: int) -> bool:
         products = read(self.plane, "dataproducts", "-n", self.namespace)
         deployments = read(self.plane, "deployments", "-n", self.namespace)
-        ready = [(one.get("status") or {}).get("readyReplicas") for one in deployments]
+        ready = [
+            (deployment.get("status") or {}).get("readyReplicas") for deployment in deployments
+        ]
         return len(products) == self.count == sum(map(is_ready, products)) and (
             ready == [pods] * self.count
         )
@@ -78,8 +84,8 @@ class ScaledProducts:
 def is_ready(body: Object) -> bool:
     """Return whether a product reports Ready for its newest generation."""
     return any(
-        one["type"] == "Ready"
-        and one["status"] == "True"
-        and one["observedGeneration"] == body["metadata"]["generation"]
-        for one in (body.get("status") or {}).get("conditions", ())
+        condition["type"] == "Ready"
+        and condition["status"] == "True"
+        and condition["observedGeneration"] == body["metadata"]["generation"]
+        for condition in (body.get("status") or {}).get("conditions", ())
     )

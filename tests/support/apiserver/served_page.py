@@ -57,7 +57,9 @@ def install_account(plane: ControlPlane, release: str, *values: str) -> list[dic
         if "subjects" in item:
             group = {"apiGroup": "rbac.authorization.k8s.io"}
             item["subjects"] = [{"kind": "User", "name": account_of(release)} | group]
-    namespaces = {one["metadata"]["namespace"] for one in items if "namespace" in one["metadata"]}
+    namespaces = {
+        item["metadata"]["namespace"] for item in items if "namespace" in item["metadata"]
+    }
     apply(
         plane,
         *(

@@ -155,14 +155,16 @@ class Fleet:
     def condition(self, key: Key, kind: str = "RetrainingActive") -> tuple[str, str, str]:
         """Return status, reason and message of a condition."""
         condition = next(
-            one for one in self.body(key)["status"]["conditions"] if one["type"] == kind
+            condition
+            for condition in self.body(key)["status"]["conditions"]
+            if condition["type"] == kind
         )
         return condition["status"], condition["reason"], condition.get("message", "")
 
     def jobs(self, key: Key) -> tuple[JobRecord, ...]:
         """Return its Jobs that haven't ended."""
         jobs = self.reconciler.reader.observer.caches[JOBS].children(key)
-        return tuple(one for one in jobs if isinstance(one, JobRecord) and not one.finished)
+        return tuple(job for job in jobs if isinstance(job, JobRecord) and not job.finished)
 
     def has_job(self, key: Key, name: str) -> bool:
         """Return whether there is a Job of this name beside the product."""

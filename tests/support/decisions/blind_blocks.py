@@ -1,4 +1,4 @@
-"""Blocks of which nothing is known, or nothing that can be true, and histories that end with them."""
+"""Blocks without data or with impossible counts, and histories that end with such blocks."""
 
 from tests.support.decisions.decays import decaying
 from tests.support.decisions.scenarios import count

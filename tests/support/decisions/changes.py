@@ -87,5 +87,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, IntEnum | StrEnum):
         return value.name
     if is_dataclass(value):
-        return [plain(getattr(value, one.name)) for one in fields(value) if one.repr]
+        return [plain(getattr(value, field.name)) for field in fields(value) if field.repr]
     return [plain(one) for one in value] if isinstance(value, list | tuple) else value

@@ -37,7 +37,7 @@ def by_outcome(outcomes: Mapping[Combination, str], *inputs: str) -> Iterator[st
             yield f"{each}: {lines[0]}"
         else:
             yield f"{each}:"
-            yield from (f"  {one}" for one in lines)
+            yield from (f"  {line}" for line in lines)
 
 
 def by_line(outcomes: Mapping[Combination, Iterable[str]]) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Canary:
         self._terms, self._seconds = terms, scenario.block_seconds
         self._blocks = past
         self._series = {
-            "stable": {one.name: series((0, 1)) for one in scenario.streams if one.labels}
+            "stable": {stream.name: series((0, 1)) for stream in scenario.streams if stream.labels}
         }
         start = past[-1].end
         candidate = Candidate.of(

@@ -92,7 +92,7 @@ def both_arms(
 
 
 def observed(blocks: Iterable[CanaryBlock] = (), *, block: int = 0, **fields: Any) -> Observed:
-    """Return what was read; the newest block is that of the last canary block if none is given."""
+    """Return the observed values; the newest block is the last canary block's without `block`."""
     read_blocks = tuple(blocks)
     newest = block or (read_blocks[-1].end if read_blocks else START) // BLOCK
     return Observed(

@@ -168,7 +168,7 @@ class World:
         path = DATA_PRODUCT_REVIEWS.path(NAMESPACE)
         reviews = [parse_review(body) for name, body in self.server.objects.items() if path in name]
         assert readable or None not in reviews
-        return {one.metadata.name: one for one in reviews if one is not None}
+        return {review.metadata.name: review for review in reviews if review is not None}
 
 
 @asynccontextmanager

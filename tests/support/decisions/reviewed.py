@@ -46,7 +46,7 @@ def month(
                 "slos": [
                     {"name": "availability", "bad": rng.randrange(0, 2), "total": requests},
                     {"name": "latency", "bad": slow, "total": requests},
-                    {"name": "accuracy", "bad": sum(one[0] for one in markets.values()),
+                    {"name": "accuracy", "bad": sum(market[0] for market in markets.values()),
                      "total": sum(labels.values()), "markets": markets},
                 ],
                 "podSeconds": 2 * 86_400, "podRequests": {"cpu": "500m", "memory": "1Gi"},

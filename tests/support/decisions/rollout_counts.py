@@ -90,7 +90,7 @@ class RolloutCounts:
         changed = status.candidate.shares[-1].start_time
         if status.traffic is not None:
             changed = max(changed, status.traffic.write_time)
-        since = [one for one in self.blocks if one.end - self.seconds >= changed]
+        since = [block for block in self.blocks if block.end - self.seconds >= changed]
         arms = (status.stable.revision, status.candidate.revision)
         return count_requests(*([one.of(arm)["accuracy"] for one in since] for arm in arms))
 

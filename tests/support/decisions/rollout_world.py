@@ -199,7 +199,7 @@ class World:
 
     def condition(self, kind: str) -> tuple[str, str] | None:
         """Return status and reason of a condition; None when it isn't there."""
-        conditions = [one for one in self.current.conditions if one.type == kind]
+        conditions = [condition for condition in self.current.conditions if condition.type == kind]
         return (conditions[0].status, conditions[0].reason) if conditions else None
 
     def stalled(self) -> str:
@@ -328,7 +328,7 @@ class World:
         return pods, self.written, self.selected
 
     def _follow(self, allocation: Allocation) -> None:
-        desired = {one.version.revision: one for one in allocation.placements}
+        desired = {placement.version.revision: placement for placement in allocation.placements}
         for key in [key for key in self.pods if key not in desired]:
             del self.pods[key]
         for key, placement in desired.items():
@@ -347,8 +347,8 @@ class World:
 
     def count(self, version: str, kind: str) -> int:
         """Return the number of pods of a version: `desired`, `there` or `ready`."""
-        counts = (one for one in self.pods.values() if one.version.version == version)
-        return sum(getattr(one, kind) for one in counts)
+        counts = (pod for pod in self.pods.values() if pod.version.version == version)
+        return sum(getattr(count, kind) for count in counts)
 
     def break_down(self, version: str) -> World:
         """Let each pod of a version crash repeatedly from now on."""

@@ -111,7 +111,11 @@ def types(lines: Iterable[Mapping[str, Any]]) -> list[str]:
 def acts(lines: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Return the types and reasons of decisions other than Hold."""
     decisions = [line["decision"] for line in lines]
-    return [(one["type"], one["reason"]) for one in decisions if one["type"] != "Hold"]
+    return [
+        (decision["type"], decision["reason"])
+        for decision in decisions
+        if decision["type"] != "Hold"
+    ]
 
 
 def at(lines: Iterable[Mapping[str, Any]], second: int) -> Mapping[str, Any]:

@@ -76,14 +76,14 @@ class ProxiedOperator:
         return all(name in products and is_ready(products[name]) for name in names)
 
     def children(self) -> dict[str, Object]:
-        """Return what the operator made, by `Kind/name`."""
+        """Return the operator's objects, by `Kind/name`."""
         objects = read(self.plane, KINDS, "-n", self.namespace, *OURS)
-        return {f"{one['kind']}/{one['metadata']['name']}": one for one in objects}
+        return {f"{obj['kind']}/{obj['metadata']['name']}": obj for obj in objects}
 
     def has_service(self, name: str) -> bool:
         """Return whether there is a Service of this name."""
         services = Api(self.plane.kubeconfig).get(SERVICES.path(self.namespace))["items"]
-        return name in {one["metadata"]["name"] for one in services}
+        return name in {service["metadata"]["name"] for service in services}
 
     # ---- the process --------------------------------------------------------------------
     def has_reconciled_all(self) -> bool:

@@ -39,7 +39,7 @@ class ReleaseTree:
         return {"PYTHONPATH": os.pathsep.join(str(self.folder / source) for source in sources)}
 
     def run(self, code: str) -> str:
-        """Return what a program prints that imports the code of this release."""
+        """Return the output of a program that imports the code of this release."""
         return subprocess.run(
             [sys.executable, "-c", code],
             check=True,

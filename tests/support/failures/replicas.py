@@ -123,7 +123,7 @@ class Replica:
     def logged(self, message: str) -> datetime | None:
         """Return the time of the last such line in the log; None without one."""
         text = f'"message": "{message}"'.encode()
-        lines = [one for one in whole_lines(self.log) if text in one]
+        lines = [whole_line for whole_line in whole_lines(self.log) if text in whole_line]
         return datetime.fromisoformat(json.loads(lines[-1])["ts"]) if lines else None
 
     def tail(self) -> str:
@@ -255,7 +255,11 @@ class Write:
 
 def audited_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
     """Return the successful writes of these users, in the order in which they were stored."""
-    return [one for one in attempted_writes(plane, users) if one.is_stored]
+    return [
+        attempted_write
+        for attempted_write in attempted_writes(plane, users)
+        if attempted_write.is_stored
+    ]
 
 
 def attempted_writes(plane: ControlPlane, users: Iterable[str]) -> list[Write]:
@@ -287,7 +291,7 @@ def write_of(entry: Mapping[str, Any]) -> Write:
 def writers_by_object(writes: Iterable[Write], resource: str) -> dict[str, list[str]]:
     """Return the writers of each object in order; consecutive writes of a writer count once."""
     ordered = sorted(
-        (one for one in writes if one.resource == resource), key=lambda one: one.target
+        (write for write in writes if write.resource == resource), key=lambda write: write.target
     )
     return {
         target: [

@@ -102,7 +102,7 @@ def switch() -> Iterator[Switch]:
     """Yield a bridge with an address that nothing else on this machine has."""
     require_linux_root()
     used_blocks = blocks_in_use()
-    block = next(one for one in BLOCKS if one not in used_blocks)
+    block = next(block for block in BLOCKS if block not in used_blocks)
     bridge = Switch(f"wire{os.getpid() % 10_000_000}", block)
     run("ip", "link", "add", bridge.bridge, "type", "bridge")
     try:

@@ -75,7 +75,7 @@ async def check_requests(port: int, random: Random, count: int, *, at_once: int 
 
 
 async def _answer(port: int, text: bytes, seconds: float = IMPATIENCE) -> bytes:
-    """Return what the server sends first."""
+    """Return the server's first bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = b""
     with suppress(ConnectionError, TimeoutError):

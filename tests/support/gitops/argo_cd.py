@@ -101,7 +101,9 @@ class ArgoCD:
             f"{self._url(name)}/resource/actions", params=parameters, timeout=30
         )
         assert response.ok, response.text
-        return {one["name"] for one in response.json()["actions"] if not one.get("disabled")}
+        return {
+            action["name"] for action in response.json()["actions"] if not action.get("disabled")
+        }
 
     def act(self, name: str, product: str, action: str) -> None:
         """Choose one, as a person does on the page."""

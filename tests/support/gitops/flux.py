@@ -72,7 +72,7 @@ class Flux:
         """Return the condition Ready of the Kustomization."""
         kustomization = self._read(KUSTOMIZATIONS, name)
         status = kustomization.get("status", {})
-        conditions = {one["type"]: one for one in status.get("conditions", ())}
+        conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
         ready = conditions.get("Ready")
         commit = status.get("lastAttemptedRevision", "").rpartition(":")[2]
         if ready is None or ready["observedGeneration"] != kustomization["metadata"]["generation"]:

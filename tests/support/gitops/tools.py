@@ -25,7 +25,7 @@ TOOLS: dict[str, Callable[[Cluster, Path], AbstractContextManager[Tool]]] = {
 
 
 def build_tools(session: pytest.Session, *others: str) -> None:
-    """Build what is missing before the first test: a test's timeout is for the test.
+    """Build the missing programs before the first test, outside of a test's timeout.
 
     `others` are the cluster's own programs that the tests need.
     """

@@ -35,7 +35,7 @@ def draw_any(dice: random.Random, schema: Body, likely: float) -> Any:
 
 
 def draw_integer(dice: random.Random, schema: Body) -> int:
-    """Any that the schema allows; its bounds and its default more often."""
+    """Draw an integer that the schema allows; its bounds and its default more often."""
     low, high = schema["minimum"], schema["maximum"]
     usual, other = schema.get("default", high), dice.randint(low, high)
     return int(dice.choice((low, high, usual, usual, other, other)))
@@ -111,7 +111,7 @@ def _characters(parts: Sequence[Any]) -> list[str]:
         elif code is codes.LITERAL:
             found.add(chr(argument))
         elif code is codes.RANGE:
-            found |= {chr(one) for one in range(argument[0], argument[1] + 1)}
+            found |= {chr(number) for number in range(argument[0], argument[1] + 1)}
         elif code is codes.CATEGORY:
             found |= {" "} if argument is codes.CATEGORY_SPACE else set("09")
     return sorted(set(PRINTABLE) - found if excludes else found)

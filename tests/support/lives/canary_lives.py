@@ -60,7 +60,7 @@ class CanaryLife:
     absences: tuple[Absence, ...]
 
     def simpler(self) -> Iterator[CanaryLife]:
-        """The same without a part."""
+        """Yield simpler lives, each without one of its parts."""
         for number in range(len(self.absences)):
             yield replace(self, absences=self.absences[:number] + self.absences[number + 1 :])
         yield from (replace(self, sky=sky) for sky in self.sky.simpler())
@@ -217,7 +217,7 @@ def _patience(life: CanaryLife, course: Course) -> float:
         "maxDurationSeconds"
     )
     own = life.duration or derived or 14 * DAY
-    absent = sum(one.seconds + 2 * HOUR for one in life.absences)
+    absent = sum(absence.seconds + 2 * HOUR for absence in life.absences)
     silent = sum(end - begin for begin, end in life.sky.silent)
     return float(1.2 * own + absent + silent + course.approval_seconds + MIN_SECONDS)
 

@@ -97,7 +97,7 @@ def corrected_spec(spec: Body, number: int) -> Body:
         patch["rollout"] = {"maxDurationSeconds": 120 * block}
     if spec["rollout"].get("consumers"):
         patch["rollout"] = {**patch.get("rollout", {}), "consumers": None}
-    slos = [one for one in spec.get("slos") or () if one["name"] != "broken"]
+    slos = [slo for slo in spec.get("slos") or () if slo["name"] != "broken"]
     if slos != (spec.get("slos") or []):
         patch["slos"] = slos
     if "schedule" in (spec.get("retraining") or {}):
@@ -191,7 +191,7 @@ def _consistent(value: Any) -> Any:
 
 
 def _serving(dice: random.Random, spec: Body) -> Body:
-    """Another value of one field of serving."""
+    """Return an edit that sets one field of spec.serving to another value."""
     fields = _schema("serving")["properties"]
     name = dice.choice(sorted(fields.keys() - PASSED_ON))
     if name in HEAVY:
@@ -259,7 +259,7 @@ def _bento(dice: random.Random, _: Body) -> Body:
 
 
 def _evaluation(dice: random.Random, spec: Body) -> Body | None:
-    known = [one["name"] for one in spec.get("slos") or ()]
+    known = [slo["name"] for slo in spec.get("slos") or ()]
     if not known or dice.random() < 0.2:
         return None
     total = dice.choice((1, 100, 10_000, 2**53))
@@ -291,14 +291,14 @@ def _schedule(dice: random.Random, _: Body) -> Body | None:
 
 
 def _retraining_gate(dice: random.Random, spec: Body) -> Body:
-    known = [one["name"] for one in spec.get("slos") or ()] or ["other"]
+    known = [slo["name"] for slo in spec.get("slos") or ()] or ["other"]
     margins = ({}, {"maxRegression": "0.05"})
     return {name: dice.choice(margins) for name in known[: dice.randint(1, 2)]}
 
 
 def _goals(dice: random.Random, spec: Body) -> list[Body]:
     """Goals of the business, of which an SLO of the product may measure each."""
-    known = [one["name"] for one in spec.get("slos") or ()]
+    known = [slo["name"] for slo in spec.get("slos") or ()]
     goals = []
     for number in range(dice.randint(1, 2)):
         goal: Body = {"name": f"goal-{number}", "target": dice.choice(("0.032", "0.9", "95"))}

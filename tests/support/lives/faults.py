@@ -39,7 +39,7 @@ def absence(life: Living, seconds: int) -> None:
 @kind(2, lambda dice, _: (dice.choice((HOUR, 5 * HOUR, DAY)),), wide=True)
 def no_prometheus(life: Living, seconds: int) -> None:
     """Let Prometheus be away for hours."""
-    life.blind(Lie.REFUSED, seconds)
+    life.distort_metrics(Lie.REFUSED, seconds)
 
 
 @kind(
@@ -121,7 +121,7 @@ def restore_with_requests(life: Living, product: int, seconds: int) -> None:
 def rename_slo(life: Living, product: int, name: str) -> None:
     """Give an SLO another name, and nothing else."""
     slos: list[dict[str, Any]] = life.spec(product).get("slos") or []
-    renamed = [one | {"name": f"{name}-b"} if one["name"] == name else one for one in slos]
+    renamed = [slo | {"name": f"{name}-b"} if slo["name"] == name else slo for slo in slos]
     evaluation = {name: None, f"{name}-b": None}
     life.edit(product, slos=renamed, model={"evaluation": evaluation})
 

@@ -34,10 +34,10 @@ def missing(world: World, key: Key) -> list[str]:
 def is_judged(spec: Body) -> bool:
     """Whether something shows that a new version is as good, and no person has to approve it."""
     speaks = any(
-        one.get("onDegraded") != "Ignore"
-        and one.get("canaryEvidence") != "PostPromotion"
-        and "gauge" not in one["indicator"]
-        for one in spec.get("slos") or ()
+        slo.get("onDegraded") != "Ignore"
+        and slo.get("canaryEvidence") != "PostPromotion"
+        and "gauge" not in slo["indicator"]
+        for slo in spec.get("slos") or ()
     )
     if rows_in(spec, duration_of(spec), REQUESTS_PER_SECOND) < MIN_ROWS:
         return False  # too few requests are mirrored for a verdict in time
@@ -53,7 +53,7 @@ def unproven(world: World, key: Key) -> list[str]:
     serves = (status.get("stable") or {}).get("image", "")
     if digest_of(serves) == digest_of(identity_of(desired)):
         return []
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     said = [conditions.get(kind, {}) for kind in ("Stalled", "RolloutProgressing")]
     words = [f"{one.get('reason')}: {one.get('message', '')[:200]}" for one in said if one]
     return [f"{desired['version']}, which is good, doesn't serve", *words]
@@ -61,7 +61,7 @@ def unproven(world: World, key: Key) -> list[str]:
 
 def _missing(world: World, key: Key) -> Iterator[str]:
     body, status = world.product(key), world.status(key)
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     ready = conditions.get("Ready", {})
     if ready.get("status") != "True":
         yield f"Ready is {ready.get('status')}: {ready.get('reason')}: {ready.get('message', '')[:200]}"
@@ -92,7 +92,12 @@ def _waits_for_a_person(status: Body) -> bool:
     """Whether status says that nothing can be measured, so that a new model waits."""
     conditions = status.get("conditions") or ()
     found: str = next(
-        (one["reason"] for one in conditions if one["type"] == "MetricsAvailable"), ""
+        (
+            condition["reason"]
+            for condition in conditions
+            if condition["type"] == "MetricsAvailable"
+        ),
+        "",
     )
     return found == "PrometheusUnavailable"
 
@@ -110,13 +115,13 @@ def _of_model(body: Body, status: Body, conditions: Body) -> Iterator[str]:
 
 
 def _of_pods(world: World, key: Key, stable: Body) -> Iterator[str]:
-    for one in world.server.all(DEPLOYMENTS, key.namespace):
-        labels = one["metadata"].get("labels") or {}
-        owners = one["metadata"].get("ownerReferences") or ()
+    for deployment in world.server.all(DEPLOYMENTS, key.namespace):
+        labels = deployment["metadata"].get("labels") or {}
+        owners = deployment["metadata"].get("ownerReferences") or ()
         if not any(owner["uid"] == world.product(key)["metadata"]["uid"] for owner in owners):
             continue
-        name, desired = one["metadata"]["name"], one["spec"].get("replicas", 1)
-        ready = (one.get("status") or {}).get("readyReplicas", 0)
+        name, desired = deployment["metadata"]["name"], deployment["spec"].get("replicas", 1)
+        ready = (deployment.get("status") or {}).get("readyReplicas", 0)
         if labels.get(names.LABEL_REVISION) == stable["revision"]:
             if ready != desired or not desired:
                 yield f"of the {desired} pods of {name} {ready} are ready"

@@ -103,7 +103,7 @@ async def _live(history: History) -> TrueLived:
         world.edit(
             key, suspend=False, analysis={"blockSeconds": 60}, model=pushed(last, NAMED[last])
         )
-        if world.leader() is None and all(one.is_gone for one in world.replicas):
+        if world.leader() is None and all(replica.is_gone for replica in world.replicas):
             world.start(**RARELY)
         story.append(f"{world.loop.time() / 3600:8.2f} h  the last spec names {NAMED[last]}")
         await world.run(300)

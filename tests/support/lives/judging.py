@@ -133,7 +133,7 @@ class Judge:
     def _kinds_of(self, body: Body) -> frozenset[NeedKind]:
         """What the product needs; read once for each version of its object."""
         if self._needs[0] is not body:
-            kinds = frozenset(one.kind for one in needs_of(DataProduct.parse(body)))
+            kinds = frozenset(need.kind for need in needs_of(DataProduct.parse(body)))
             self._needs = (body, kinds)
         return self._needs[1]
 
@@ -207,7 +207,7 @@ def replicas_of(world: World, key: Key) -> Iterator[tuple[str, int]]:
     """The Deployments of a product, and their pods."""
     for body in world.server.all(DEPLOYMENTS, key.namespace):
         owners = body["metadata"].get("ownerReferences") or ()
-        if any(one["name"] == key.name for one in owners):
+        if any(owner["name"] == key.name for owner in owners):
             yield body["metadata"]["name"], body["spec"].get("replicas", 1)
 
 

@@ -123,7 +123,7 @@ def draw_life(
     if not wide:
         return Life(seed, products, steps)
     if seed % SLOW_EVERY == 0:
-        products = tuple(slowed(one, SLOW_PACE) for one in products)
+        products = tuple(slowed(product, SLOW_PACE) for product in products)
     detailed = tuple(
         with_details(one, random.Random(f"details {seed} {number}"))
         for number, one in enumerate(products)
@@ -176,7 +176,9 @@ async def _live(life: Life, known: Sequence[Known]) -> Lived:
 
 def pace_of(life: Life) -> int:
     """How much slower all goes than with blocks of a minute: weeks pass in some lives, at the same cost."""
-    return max(int(one["spec"]["analysis"]["blockSeconds"]) for one in life.products) // BLOCK
+    return (
+        max(int(product["spec"]["analysis"]["blockSeconds"]) for product in life.products) // BLOCK
+    )
 
 
 def is_blind(life: Life) -> bool:
@@ -276,13 +278,13 @@ class Living:
         """What a Job of a shadow phase reports of two versions that are as good as their requests say."""
         pod, rows = job["spec"]["template"]["spec"], 500
         known = {
-            one["name"]: digest_of(one["image"]["reference"])
-            for one in pod["volumes"]
-            if "image" in one
+            volume["name"]: digest_of(volume["image"]["reference"])
+            for volume in pod["volumes"]
+            if "image" in volume
         }
         known |= {  # an archive is fetched: its address, its checksum, where to
-            one["volumeMounts"][0]["name"]: one["command"][-2]
-            for one in pod.get("initContainers") or ()
+            init_container["volumeMounts"][0]["name"]: init_container["command"][-2]
+            for init_container in pod.get("initContainers") or ()
         }
         stable, candidate = (
             self.world.cluster.qualities.get(known[name], Quality()).wrong
@@ -378,7 +380,10 @@ class Living:
     def deployments(self, product: int) -> list[Key]:
         """The Deployments of a product."""
         key = self.keys[product]
-        found = (one["metadata"] for one in self.world.server.all(DEPLOYMENTS, key.namespace))
+        found = (
+            deployment["metadata"]
+            for deployment in self.world.server.all(DEPLOYMENTS, key.namespace)
+        )
         return [
             Key(meta["namespace"], meta["name"])
             for meta in found
@@ -441,7 +446,7 @@ class Living:
 
         self.later(seconds, act)
 
-    def blind(self, lie: Lie, seconds: int) -> None:
+    def distort_metrics(self, lie: Lie, seconds: int) -> None:
         """Let Prometheus lie to every query for a while."""
         self.world.prometheus.lies[""] = lie
         if self.safety.blind_since is None:
@@ -489,7 +494,7 @@ class Living:
     def leave(self, seconds: int) -> None:
         """End all replicas of the first release; one is started after so many seconds."""
         self._left += 1
-        skew = next((one.skew for one in self.world.replicas if not one.is_gone), 0.0)
+        skew = next((replica.skew for replica in self.world.replicas if not replica.is_gone), 0.0)
         for replica in self.world.replicas:
             if not replica.is_gone and replica not in self.others:
                 replica.kill()

@@ -92,7 +92,7 @@ class Mirrors:
     def _happened(self, key: Key, revision: str, since: float, until: float) -> int:
         """Pairs with a version that any pod counted in (since, until], one more each at most."""
         begin, end = (one - self.world.prometheus.epoch for one in (since, until))
-        return sum(one.count(begin, end) + 1 for one in self._curves(key, revision))
+        return sum(curve.count(begin, end) + 1 for curve in self._curves(key, revision))
 
     def _curves(self, key: Key, revision: str) -> Iterator[Curve | Drawn | Sum]:
         for version, counted in self.world.cluster.traffic.versions.items():

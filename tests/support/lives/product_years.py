@@ -211,8 +211,8 @@ class Year:
         world.cluster.trainers[KEY] = self.train
         self.learnt[digest_of(image("a"))] = (0.0, 0.0)
         self.update_cluster()
-        for one in self.year.decays:
-            world.loop.call_later(one.at, self.decay, one)
+        for decay in self.year.decays:
+            world.loop.call_later(decay.at, self.decay, decay)
         for begin, seconds in self.year.suspended:
             world.loop.call_later(begin, self.suspend, True)
             world.loop.call_later(begin + seconds, self.suspend, False)
@@ -241,10 +241,12 @@ class Year:
             when = self.course.world.loop.time()
         begun, more = self.learnt[digest]
         wrong = self.year.wrong + more
-        for one in self.year.decays:
-            if one.at <= when:
-                known = begun - one.at
-                wrong += 0.0 if known >= LEARNS_SECONDS else one.drop / 2 if known > 0 else one.drop
+        for decay in self.year.decays:
+            if decay.at <= when:
+                known = begun - decay.at
+                wrong += (
+                    0.0 if known >= LEARNS_SECONDS else decay.drop / 2 if known > 0 else decay.drop
+                )
         return min(wrong, 0.95)
 
     @property
@@ -305,22 +307,22 @@ class Year:
         if not self.serving:
             return False
         since = now - 7 * DAY - self.year.sky.latest
-        recent = [one.at for one in self.year.decays if since <= one.at <= now]
+        recent = [decay.at for decay in self.year.decays if since <= decay.at <= now]
         moments = (now, *recent)
-        return all(self.truth(self.serving, one) <= self.year.wrong + 1e-9 for one in moments)
+        return all(self.truth(self.serving, moment) <= self.year.wrong + 1e-9 for moment in moments)
 
     # ---- each block ---------------------------------------------------------------------------
     def look(self) -> None:
-        """Check what must hold now."""
+        """Check the invariants at the present time."""
         now = self.course.world.loop.time()
         if not self.serving:
             return
-        for one in self.year.decays:
-            if one.at <= now and one not in self.healed:
-                gone = self.truth(self.serving) <= self.year.wrong + 0.25 * one.drop
+        for decay in self.year.decays:
+            if decay.at <= now and decay not in self.healed:
+                gone = self.truth(self.serving) <= self.year.wrong + 0.25 * decay.drop
                 if gone:
-                    self.healed[one] = now
-                    self.course.say(f"the decay of {one.drop:.1%} is healed")
+                    self.healed[decay] = now
+                    self.course.say(f"the decay of {decay.drop:.1%} is healed")
         self._check_schedule(now)
         self._check_markets(now)
 

@@ -177,7 +177,7 @@ def draw_product(dice: random.Random, number: int, *, wide: bool = False) -> Bod
             else {"replicas": dice.choice((1, 2, 4))}
         ),
     }
-    evaluated = any(one["name"] == "accuracy" for one in slos) and dice.random() < 0.5
+    evaluated = any(slo["name"] == "accuracy" for slo in slos) and dice.random() < 0.5
     counts = {"accuracy": {"bad": 1000, "total": 10_000}}
     spec: Body = {
         "owner": "group:default/catalog",
@@ -200,7 +200,7 @@ def draw_product(dice: random.Random, number: int, *, wide: bool = False) -> Bod
         spec["rollout"]["approval"] = "Manual"
     if wide:
         _draw_rest(copy(dice), spec)  # of a copy, as the shadow phase below
-    if spec["priority"] != "Critical" and any(one["name"] == "accuracy" for one in slos):
+    if spec["priority"] != "Critical" and any(slo["name"] == "accuracy" for slo in slos):
         # Of a copy: all else of a seed's products is as it was before there were mirrors.
         shadow = draw_shadow(copy(dice))
         if spec["priority"] != "High" or "mirror" in shadow:

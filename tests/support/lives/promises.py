@@ -125,7 +125,7 @@ def _nameless(spec: Body, status: Body) -> Iterator[tuple[str, str]]:
 
 def excuse(status: Body) -> str | None:
     """What status says of a model that doesn't serve; None where it says nothing."""
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
     rollout = conditions.get("RolloutProgressing") or {}
     ready = conditions.get("Ready") or {}
     taken = status.get("specModel") or {}
@@ -150,7 +150,7 @@ def excuse(status: Body) -> str | None:
 
 def _unlisted(body: Body, status: Body) -> Iterator[tuple[str, str]]:
     """A person is needed, and the list of those who need one hasn't the product."""
-    conditions = {one["type"] for one in status.get("conditions") or ()}
+    conditions = {condition["type"] for condition in status.get("conditions") or ()}
     candidate, retraining = status.get("candidate") or {}, status.get("retraining") or {}
     needed = [
         *(["it is stalled"] if "Stalled" in conditions else []),

@@ -53,11 +53,11 @@ def tail(hits: int, trials: int, rate: float) -> float:
         return 1.0
     logs = (
         lgamma(trials + 1)
-        - lgamma(one + 1)
-        - lgamma(trials - one + 1)
-        + one * log(rate)
-        + (trials - one) * log(1 - rate)
-        for one in range(hits, trials + 1)
+        - lgamma(number + 1)
+        - lgamma(trials - number + 1)
+        + number * log(rate)
+        + (trials - number) * log(1 - rate)
+        for number in range(hits, trials + 1)
     )
     return min(sum(map(exp, logs)), 1.0)
 

@@ -235,9 +235,9 @@ def status_rows(status: Body) -> Iterator[Row]:
     yield from (("decision reason", word) for word in WORDS["decision reason"] if word in words)
     decision = status.get("decision") or {}
     yield "decision type", decision.get("type", "")
-    for one in status.get("conditions") or ():
-        yield "condition type", one["type"]
-        yield "condition reason", one.get("reason", "")
+    for condition in status.get("conditions") or ():
+        yield "condition type", condition["type"]
+        yield "condition reason", condition.get("reason", "")
 
 
 def _seen_words(path: str, value: Any, schema: Body) -> Iterator[Row]:

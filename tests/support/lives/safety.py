@@ -151,7 +151,7 @@ class Safety:
     def _check_owner(self, key: Key, before: Body | None, after: Body | None, replica: str) -> None:
         for body in filter(None, (before, after)):
             owners = body["metadata"].get("ownerReferences") or ()
-            if not any(one["kind"] == names.KIND for one in owners):
+            if not any(owner["kind"] == names.KIND for owner in owners):
                 name = body["metadata"]["name"]
                 self.report("stranger", key, f"{body['kind']} {name} belongs to no product")
         lease = self.world.server.find(LEASES, self._lease(replica))
@@ -233,9 +233,9 @@ class Safety:
         if not most or now <= was or self.world.loop.time() - touched_at <= RECENT_SECONDS:
             return
         pods = sum(
-            one["spec"].get("replicas", 1)
-            for one in self.world.server.all(DEPLOYMENTS, key.namespace)
-            if one["metadata"]["labels"].get(names.LABEL_PRODUCT) == key.name
+            deployment["spec"].get("replicas", 1)
+            for deployment in self.world.server.all(DEPLOYMENTS, key.namespace)
+            if deployment["metadata"]["labels"].get(names.LABEL_PRODUCT) == key.name
         )
         if pods > most:
             self.report("room", key, f"its versions have {pods} pods, and may have {most}")
@@ -287,7 +287,7 @@ class Safety:
             return
         follows = now - at >= FOLLOW_SECONDS or earlier is None
         selectors = [service] if follows else [service, earlier]
-        has = min(self._ready(key, one) for one in selectors)
+        has = min(self._ready(key, selector) for selector in selectors)
         lost = max(0, self._ready_of(deployment) - replicas)
         self._check_ready(
             key, has, has - lost, f"Deployment {deployment['metadata']['name']} has {replicas} pods"
@@ -312,9 +312,9 @@ class Safety:
     def _ready(self, key: Key, service: Body) -> int:
         """Ready pods that a Service selects."""
         return sum(
-            self._ready_of(one)
-            for one in self.world.server.all(DEPLOYMENTS, key.namespace)
-            if self._is_selected(one, service)
+            self._ready_of(deployment)
+            for deployment in self.world.server.all(DEPLOYMENTS, key.namespace)
+            if self._is_selected(deployment, service)
         )
 
     def _ready_of(self, deployment: Body) -> int:
@@ -367,4 +367,7 @@ def most_of(body: Body) -> int:
 def weights_of(route: Body | None) -> dict[str, int]:
     """Weights of a route by backend."""
     rules = ((route or {}).get("spec") or {}).get("rules") or [{}]
-    return {one["name"]: one.get("weight", 1) for one in rules[0].get("backendRefs") or ()}
+    return {
+        backend_ref["name"]: backend_ref.get("weight", 1)
+        for backend_ref in rules[0].get("backendRefs") or ()
+    }

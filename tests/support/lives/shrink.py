@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from tests.support.lives.life import Life
 
 
-def shrunk(life: Life, still: Callable[[Life], bool], *, most: int = 80) -> Life:
+def shrunk(life: Life, still: Callable[[Life], bool], *, max_lives: int = 80) -> Life:
     """Leave out steps, then products, while `still` says so; live at most so often."""
     lives = 0
 
     def holds(shorter: Life) -> bool:
         nonlocal lives
         lives += 1
-        return lives <= most and still(shorter)
+        return lives <= max_lives and still(shorter)
 
     size = len(life.steps)
     while size >= 1:
@@ -27,7 +27,7 @@ def shrunk(life: Life, still: Callable[[Life], bool], *, most: int = 80) -> Life
         while shorter is not None:
             life = shorter
             shorter = next((one for one in _without(life, size) if holds(one)), None)
-        if size == 1 or lives > most:
+        if size == 1 or lives > max_lives:
             break
     return next((one for one in _simpler(life) if holds(one)), life)
 

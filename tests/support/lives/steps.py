@@ -403,7 +403,7 @@ def gateway_refuses(life: Living, seconds: int) -> None:
 @kind(4, lambda dice, _: (dice.choice(LIES), dice.choice((30, 300, 1800))))
 def prometheus(life: Living, lie: Lie, seconds: int) -> None:
     """Let Prometheus answer nothing, or wrongly, for a while."""
-    life.blind(lie, seconds)
+    life.distort_metrics(lie, seconds)
 
 
 @kind(3, lambda dice, _: (dice.choice(list(NetworkFault)), dice.choice((5, 60, 400))))

@@ -23,6 +23,6 @@ def told(life: Life, violation: Violation, *, most: int = MAX_LIVES) -> str:
         last[:] = found or last
         return bool(found)
 
-    short = shrunk(life, still, most=most)
+    short = shrunk(life, still, max_lives=most)
     again = "" if short != life else " (it couldn't be shrunk)"
     return f"{last[0]}\n{short}{again}\nagain: SEED={life.seed}{' WIDE=1' * life.wide} make lives"

@@ -201,7 +201,7 @@ def report_of(life: TrueLife, lived: TrueLived, command: str, *, most: int = 25)
 
     def still(shorter: TrueLife) -> bool:
         again = shorter.live()
-        holds = any(one.name == first.name for one in again.violations)
+        holds = any(violation.name == first.name for violation in again.violations)
         if holds:
             last[:] = [again]
         return holds

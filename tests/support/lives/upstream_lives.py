@@ -75,9 +75,9 @@ class UpstreamLife:
             usual, _, _ = run_virtually(_live(self, depends=False))
             story = (*story, f"without the dependency after {usual}")
             if usual is not None and usual > self.decays_at:
-                late = 2 * (usual - self.decays_at) + self.decays_at
+                latest_training = 2 * (usual - self.decays_at) + self.decays_at
                 judged["decay beside a release not retrained in twice the time"] = (
-                    trained is None or trained > late
+                    trained is None or trained > latest_training
                 )
         return TrueLived((), judged, self.kind, seconds, steps, {}, story)
 

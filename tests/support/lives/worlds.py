@@ -140,9 +140,9 @@ class Absences:
     def plan(self, absences: tuple[Absence, ...]) -> None:
         """Schedule them all, from now on."""
         loop = self.world.loop
-        for one in absences:
-            loop.call_later(one.at, self._begin, one)
-            loop.call_later(one.at + one.seconds, self._end, one)
+        for absence in absences:
+            loop.call_later(absence.at, self._begin, absence)
+            loop.call_later(absence.at + absence.seconds, self._end, absence)
 
     def is_away(self, kind: str) -> bool:
         """Whether something is absent now."""

@@ -30,7 +30,7 @@ def assigned_ids(cluster: Backend, namespace: str) -> Iterator[None]:
         eventually(lambda: _are_in_force(cluster, namespace), what="policies of ids in force")
         yield
     finally:
-        kinds = ",".join(one["kind"].lower() for one in policies)
+        kinds = ",".join(policy["kind"].lower() for policy in policies)
         cluster.run_kubectl("delete", kinds, name, "--wait=false")
 
 

@@ -113,7 +113,7 @@ class LiveProduct:
     def condition(self, kind: str) -> Object:
         """Return a condition; empty while it isn't there."""
         conditions = self.status.get("conditions") or ()
-        return next((one for one in conditions if one["type"] == kind), {})
+        return next((condition for condition in conditions if condition["type"] == kind), {})
 
     def listed(self, path: str, selector: str = "") -> list[Object]:
         """Return objects of the namespace, e.g. of `apps/v1/deployments`; `v1/…` is the core group."""
@@ -134,7 +134,10 @@ class LiveProduct:
                 )
         for route in self.listed("gateway.networking.k8s.io/v1/httproutes"):
             for rule in route["spec"]["rules"]:
-                weights = {one["name"]: one.get("weight", 1) for one in rule["backendRefs"]}
+                weights = {
+                    backend_ref["name"]: backend_ref.get("weight", 1)
+                    for backend_ref in rule["backendRefs"]
+                }
                 lines.append(f"route {route['metadata']['name']}: {weights}")
         return "\n".join(f"  {line}" for line in lines)
 
@@ -183,9 +186,13 @@ class LiveProduct:
 
 def _pod_line(pod: Object) -> str:
     status = pod.get("status", {})
-    ready = [one for one in status.get("conditions", ()) if one["type"] == "Ready"]
+    ready = [
+        condition for condition in status.get("conditions", ()) if condition["type"] == "Ready"
+    ]
     states = [f"{one['status']} since {one['lastTransitionTime']}" for one in ready]
-    restarts = [one["restartCount"] for one in status.get("containerStatuses", ())]
+    restarts = [
+        container_status["restartCount"] for container_status in status.get("containerStatuses", ())
+    ]
     ends = pod["metadata"].get("deletionTimestamp", "")
     return (
         f"pod {pod['metadata']['name']} {status.get('podIP', '')} {status.get('phase')}: ready "
@@ -196,10 +203,16 @@ def _pod_line(pod: Object) -> str:
 def conditions(status: Object) -> dict[str, str]:
     """Return status by type; "False" for those that are there only while they are True."""
     absent = {"Reconciling": "False", "Stalled": "False"}
-    return absent | {one["type"]: one["status"] for one in status.get("conditions") or ()}
+    return absent | {
+        condition["type"]: condition["status"] for condition in status.get("conditions") or ()
+    }
 
 
 def says(status: Object, kind: str) -> tuple[str, str]:
     """Return reason and message of a condition; empty while it isn't there."""
-    conditions = (one for one in status.get("conditions") or () if one["type"] == kind)
-    return next(((one["reason"], one.get("message", "")) for one in conditions), ("", ""))
+    conditions = (
+        condition for condition in status.get("conditions") or () if condition["type"] == kind
+    )
+    return next(
+        ((condition["reason"], condition.get("message", "")) for condition in conditions), ("", "")
+    )

@@ -78,8 +78,8 @@ def readings(document: dict[str, Any]) -> Readings:
             sorted(name for name, paths in content["products"].items() if name not in REPORTED and path in paths)
         ),
         listed=(page.products_needing_a_person, len(plugin.needing([document])), content["needsPerson"]),
-        messages=frozenset((one.kind, one.urgency) for one in transitions),
-        alerts=frozenset((one.kind, one.urgency) for one in open_states(cursor, status, origin)),
+        messages=frozenset((transition.kind, transition.urgency) for transition in transitions),
+        alerts=frozenset((open_state.kind, open_state.urgency) for open_state in open_states(cursor, status, origin)),
         reason=reason_of(product.status, product.metadata.key),
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ def _browse(page: Path, scratch: Path, *flags: str) -> str:
 
 
 def examined(page: Path, scratch: Path, *, width: int) -> dict[str, Any]:
-    """Return what axe-core finds in a page in a window of this width, and how wide the page is.
+    """Return axe-core's findings in a page in a window of this width, and the page's width.
 
     The page's own policy forbids scripts, so that of the copy is taken away.
     """

@@ -99,4 +99,7 @@ def decoded(body: bytes) -> Iterable[Received]:
 
 
 def values_of(attributes: Any) -> dict[str, Any]:
-    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in attributes}
+    return {
+        attribute.key: getattr(attribute.value, attribute.value.WhichOneof("value"))
+        for attribute in attributes
+    }

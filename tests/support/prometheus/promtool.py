@@ -85,7 +85,7 @@ def query(kind: QueryKind) -> str:
         for canary in (False, True)
         for one in render_queries(Scope(), 300, NEEDS, canary=canary)
     )
-    return next(one.text for one in arguments if one.kind is kind)
+    return next(argument.text for argument in arguments if argument.kind is kind)
 
 
 def count(value: float) -> list[dict]:

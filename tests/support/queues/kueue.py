@@ -52,7 +52,7 @@ def kueue(plane: ControlPlane, folder: Path) -> Iterator[None]:
     definitions = list(_definitions(source, port, authority))
     apply(plane, *definitions)
     wait_until_established(
-        plane.kubectl, *(f"crd/{one['metadata']['name']}" for one in definitions)
+        plane.kubectl, *(f"crd/{definition['metadata']['name']}" for definition in definitions)
     )
     apply(plane, *_webhooks(source, port, authority))
     configuration = folder / "kueue.yaml"

@@ -42,7 +42,7 @@ def trainer(plane: ControlPlane, folder: Path) -> Iterator[None]:
     definitions = [body for path in paths for body in _documents(path)]
     apply(plane, *definitions)
     wait_until_established(
-        plane.kubectl, *(f"crd/{one['metadata']['name']}" for one in definitions)
+        plane.kubectl, *(f"crd/{definition['metadata']['name']}" for definition in definitions)
     )
     authority = Authority(folder)
     authority.ensure()

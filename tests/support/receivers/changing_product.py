@@ -78,7 +78,11 @@ class ChangingProduct:
         return Kind.STALLED
 
     def unstall(self) -> Kind:
-        kept = tuple(one for one in self.status.conditions if one.type != ConditionType.STALLED)
+        kept = tuple(
+            condition
+            for condition in self.status.conditions
+            if condition.type != ConditionType.STALLED
+        )
         self.status = self.status.replace(conditions=kept)
         self._condition(ConditionType.READY, "True", ConditionReason.SERVING)
         return Kind.UNSTALLED
@@ -232,5 +236,5 @@ class ChangingProduct:
             type=kind, status=truth, reason=reason, message=message,
             last_transition_time=before.last_transition_time if is_same else self.now,
         )  # fmt: skip
-        others = (one for one in self.status.conditions if one.type != kind)
+        others = (condition for condition in self.status.conditions if condition.type != kind)
         self.status = self.status.replace(conditions=(*others, after))

@@ -90,7 +90,7 @@ async def sent_in(story: Callable[[World], Awaitable[None]], *, for_days: bool) 
 
 
 def _plot(story: Callable[[World], Awaitable[None]]) -> str:
-    """Return what happens in a story, as a sentence."""
+    """Return the events of a story, as a sentence."""
     plot = (story.__doc__ or "").strip().removeprefix(VERB)
     return plot[:1].upper() + plot[1:]
 

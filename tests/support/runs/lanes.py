@@ -97,8 +97,8 @@ class Lanes:
         capture: Any = self._config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             failed = self._run(self._config.option.lane)
-        files = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda one: one.stat().st_mtime)
-        session.testscollected = sum(1 for file in files for one in _lines(file) if _test(one))
+        files = sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        session.testscollected = sum(1 for file in files for line in _lines(file) if _test(line))
         for file in files:
             self._take(session, file)
         for command in failed:

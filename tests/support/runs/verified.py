@@ -147,9 +147,9 @@ def _files(paths: Iterable[str], root: Path) -> Iterator[Path]:
             )
         candidates = [path] if path.is_file() else path.rglob("*")
         yield from (
-            one
-            for one in candidates
-            if one.is_file() and not set(MADE) & set(one.relative_to(root).parts)
+            candidate
+            for candidate in candidates
+            if candidate.is_file() and not set(MADE) & set(candidate.relative_to(root).parts)
         )
 
 

@@ -151,8 +151,8 @@ RULES = (
     ),
     Case(
         "few service levels have a query of their own",
-        {f"spec.slos.{one}": counted(one) for one in range(2)},
-        {f"spec.slos.{one}": counted(one) for one in range(3)},
+        {f"spec.slos.{number}": counted(number) for number in range(2)},
+        {f"spec.slos.{number}": counted(number) for number in range(3)},
         "spec.slos",
         "at most 2 SLOs may be measured by promql",
     ),

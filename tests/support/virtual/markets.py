@@ -18,7 +18,7 @@ MARKETS: Final = ("FR", "DE", "ES", "IT", "BE", "AT")
 GOOD, FALLEN = 0.09, 0.39
 SHARES: Final = {"FR": 0.4, "DE": 0.25, "ES": 0.15, "IT": 0.1, "BE": 0.05, "AT": 0.05}
 """Of the requests: one market of six has a twentieth of them."""
-EVEN: Final = {"FR": 0.25, "DE": 0.2, "ES": 0.15, "IT": 0.15, "BE": 0.1, "AT": 0.15}
+EVEN_SHARES: Final = {"FR": 0.25, "DE": 0.2, "ES": 0.15, "IT": 0.15, "BE": 0.1, "AT": 0.15}
 """Of the requests: Austria has enough of them to be judged within a rollout."""
 
 

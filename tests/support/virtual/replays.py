@@ -41,7 +41,7 @@ Made = tuple[int, str, str, str]
 async def recorded(
     world: World, key: Key, *, days: float = 5, consumers: tuple[Key, ...] = ()
 ) -> ReplayScenario:
-    """Return what `sluicegate record` writes of a product now, as `replay` and `tune` read it."""
+    """Return a product's present `sluicegate record` file, as `replay` and `tune` read it."""
     body, settings = world.product(key), world.settings
     endpoint = Endpoint(url=settings.prometheus_url)
     async with world.prometheus.connect(endpoint, no_spans) as source:
@@ -52,7 +52,7 @@ async def recorded(
             reader,
             days=days,
             now=world.loop.wall(),
-            others=[world.product(one) for one in consumers],
+            others=[world.product(consumer) for consumer in consumers],
         )
     return parse_scenario(yaml.load("\n".join(lines), yaml.CSafeLoader))
 
@@ -197,7 +197,10 @@ def _compared(judged: Judged, replayed: Observed) -> Iterator[tuple[str, Any, An
 
 def _of_consumers(original: Observed, replayed: Observed) -> Iterator[tuple[str, Any, Any]]:
     """Yield the fields of consumers' readings that differ."""
-    read = [{one.name: one for one in each.consumer_readings} for each in (original, replayed)]
+    read = [
+        {consumer_reading.name: consumer_reading for consumer_reading in each.consumer_readings}
+        for each in (original, replayed)
+    ]
     yield from _unequal("consumers", *map(sorted, read))
     for name in read[0].keys() & read[1].keys():
         ours, yours = (each[name] for each in read)
@@ -208,7 +211,10 @@ def _of_consumers(original: Observed, replayed: Observed) -> Iterator[tuple[str,
 
 
 def _days(observed: Observed) -> dict[str, dict[str, tuple[int, int]]]:
-    return {one.name: _day_of(one) for one in observed.consumer_readings}
+    return {
+        consumer_reading.name: _day_of(consumer_reading)
+        for consumer_reading in observed.consumer_readings
+    }
 
 
 def _day_of(reading: ConsumerReading) -> dict[str, tuple[int, int]]:

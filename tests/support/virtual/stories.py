@@ -103,7 +103,7 @@ async def served(world: World, body: Body, **settings: float) -> Key:
 
 
 async def served_slowly(world: World, body: Body) -> tuple[Key, Safety]:
-    """Return a product that serves, whose next pods start slowly, and what must hold of it from its start."""
+    """Return a serving product whose next pods start slowly, and its invariants from the start."""
     safety = Safety(world)
     key = await served(world, body, **RARELY)
     for digit in "ab":

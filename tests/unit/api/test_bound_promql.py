@@ -86,7 +86,9 @@ def test_no_label_value_can_end_a_matcher(value: str, namespace: str):
 
     ast.walk(ast.parse(text), pre_visit=see)
     (selector,) = (node for node in found if isinstance(node, ast.VectorSelector))
-    matchers = [(one.name, str(one.op), one.value) for one in selector.matchers.matchers]
+    matchers = [
+        (matcher.name, str(matcher.op), matcher.value) for matcher in selector.matchers.matchers
+    ]
     equal = str(ast.MatchOp.Equal)
     assert matchers[:2] == [("namespace", equal, namespace), ("b", equal, value)]
 

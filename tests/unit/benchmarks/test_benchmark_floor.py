@@ -27,4 +27,4 @@ def test_the_floor_writes_four_objects_and_the_status():
     paths = [one.partition(" ")[0] for one in render_template()]
     assert len(paths) == 5
     assert paths[-1].endswith("/status")
-    assert all(STAND_INS[0] in one for one in paths)
+    assert all(STAND_INS[0] in path for path in paths)

@@ -42,7 +42,7 @@ def test_a_benchmark_peer_runs_under_its_own_name(peer):
 def test_each_product_of_a_peer_has_one_object_in_the_observed_collection(peer):
     collection = peer.observed.rpartition("/")[2]
     plurals = {"Canary": "canaries", "Rollout": "rollouts"}
-    observed = [one for one in peer.objects(PRODUCT) if plurals.get(one["kind"]) == collection]
+    observed = [obj for obj in peer.objects(PRODUCT) if plurals.get(obj["kind"]) == collection]
 
     assert [(one["metadata"]["namespace"], one["metadata"]["name"]) for one in observed] == [
         PRODUCT.key
@@ -133,8 +133,8 @@ def test_an_argo_rollout_is_ready_or_promoted_by_its_status(body, ready, promote
 
 def test_argo_rollouts_queries_are_answered_within_its_limits():
     queries = [
-        one["provider"]["prometheus"]["query"]
-        for one in argo_rollouts.analysis()["spec"]["metrics"]
+        metric["provider"]["prometheus"]["query"]
+        for metric in argo_rollouts.analysis()["spec"]["metrics"]
     ]
     success, duration = map(answer, queries)
 

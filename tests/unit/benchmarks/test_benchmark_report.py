@@ -105,7 +105,7 @@ def test_the_report_command_fails_on_a_missed_limit_and_still_writes_the_page(
     assert len(capsys.readouterr().out.splitlines()) == code
 
 
-def test_contenders_are_listed_side_by_side_with_their_ratio_to_ours():
+def test_contenders_are_listed_side_by_side_with_their_ratio_to_sluicegate():
     beside = "N = 1,000; in brackets the ratio to sluicegate in the same run.\n"
     assert cells("all Ready, s", after=beside) == ["60 (0.77×)", "78 (1×)", "156 (2×)"]
 
@@ -134,7 +134,7 @@ def test_a_wave_of_promotions_is_compared_with_the_floors_start_of_as_many_pods(
         "floor": contender(n5000={"starts": {"readySeconds": 24.0, "run": "one"}}),
         "sluicegate": contender(n5000={"promotions": promoted}),
     }
-    bar = next(one for one in BARS if "floor's start of as many" in one.title)
+    bar = next(bar for bar in BARS if "floor's start of as many" in bar.title)
     assert bar.value(found, 5000) == ratio
     assert len([line for line in missed(found) if bar.title in line]) == (ratio == 1.5)
 
@@ -145,7 +145,7 @@ def test_growth_is_fitted_if_figures_of_two_sizes_exist():
     assert "flagger:\n" not in PAGE
 
 
-def test_the_first_existing_figure_of_a_scenario_names_it():
+def test_the_row_of_a_scenario_is_named_after_its_first_existing_figure():
     assert cells("restart: writes", after="sluicegate:\n") == ["–", "2", ""]
     assert cells("… writes per product until it is ready", after="sluicegate:\n") == [
         "5",

@@ -19,7 +19,7 @@ ERROR = {"type": "ERROR", "object": STATUS | {"code": 410}}
 
 
 async def told(status: int, *pieces: bytes) -> list[tuple[str, Any]]:
-    """Return what a watch gives that is answered like this."""
+    """Return the events of a watch with this response."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=status)

@@ -156,12 +156,12 @@ def test_the_drift_benchmark_accepts_any_stream_and_writes_results(files, tmp_pa
     )  # fmt: skip
     assert code == 0
     results = json.loads(output.read_text())
-    assert [one["policy"] for one in results] == [SCHEDULED, DEFAULTS, NEVER]
-    for one in results:
-        assert one["stream"] == "mine"
-        assert one["seed"] == 4
-        assert 0.5 < one["worst"] <= one["accuracy"] <= 1
-        assert {"trainings", "promotions"} <= one.keys()
+    assert [result["policy"] for result in results] == [SCHEDULED, DEFAULTS, NEVER]
+    for result in results:
+        assert result["stream"] == "mine"
+        assert result["seed"] == 4
+        assert 0.5 < result["worst"] <= result["accuracy"] <= 1
+        assert {"trainings", "promotions"} <= result.keys()
 
 
 def test_a_stream_file_may_be_separated_by_spaces(files, tmp_path):

@@ -455,7 +455,7 @@ def test_check_names_the_line_of_a_project_that_a_pod_does_not_carry_out(
     assert lines[0].startswith(said)
 
 
-def test_check_names_what_a_bento_configures_and_a_pod_does_not_carry_out(tmp_path: Path, capsys):
+def test_check_names_bento_options_that_have_no_effect_in_a_pod(tmp_path: Path, capsys):
     bento = a_bento(tmp_path / "b")
     (bento / "src/service.py").write_text(OLD)
     document = json.loads((bento / "bento.yaml").read_text())
@@ -557,7 +557,7 @@ def a_project(folder: Path, bentofile: str) -> Path:
     return folder
 
 
-def test_check_of_a_project_names_what_its_services_configure_and_a_pod_does_not_carry_out(
+def test_check_of_a_project_names_service_options_that_have_no_effect_in_a_pod(
     tmp_path: Path, capsys
 ):
     code, lines = checked(capsys, a_project(tmp_path, "service: service:Notes\n"))
@@ -665,7 +665,7 @@ def test_pack_prints_the_spec_block_of_the_product(tmp_path: Path, capsys):
     assert main(["pack", str(tmp_path / "b"), out.as_uri(), "--quiet"]) == 0
     assert capsys.readouterr().out.strip() == block["bento"]["image"]
     index = json.loads((out / "index.json").read_text())
-    assert [one["digest"] for one in index["manifests"]] == [
+    assert [manifest["digest"] for manifest in index["manifests"]] == [
         block["bento"]["image"].partition("@")[2]
     ]
 

@@ -142,7 +142,7 @@ async def test_a_record_reads_each_block_once_over_successive_versions():
         past = await PastReader(prometheus, timing).read(eras, indexes, BLOCK)
     assert past.blocks
     for blocks in past.blocks.values():
-        assert [one.index for one in blocks] == list(indexes)
+        assert [block.index for block in blocks] == list(indexes)
 
 
 async def test_a_query_that_prometheus_refuses_is_recorded_as_unavailable_with_a_note():
@@ -150,7 +150,7 @@ async def test_a_query_that_prometheus_refuses_is_recorded_as_unavailable_with_a
         body(), Rows(measured("v1", OLD)), lies={"labelled": Lie.ERROR_500}
     )
 
-    (note,) = [one for one in notes if "labelled" in one]
+    (note,) = [note for note in notes if "labelled" in note]
     assert note.startswith("Prometheus didn't answer all of it: labelled")
     assert file["blocks"][0]["counts"]["v1"]["accuracy"] == "Unavailable"
     assert file["blocks"][0]["counts"]["v1"]["availability"] == {"bad": 0, "total": 100}

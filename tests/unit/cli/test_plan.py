@@ -34,7 +34,7 @@ def test_the_json_of_plan_is_a_list_that_kubectl_accepts(capsys):
 
 def test_plan_prints_names_as_kubectl_does_and_images_with_wide(capsys):
     assert main(["plan", str(EXAMPLE), "-o", "name"]) == 0
-    kinds = {one.partition("/")[0] for one in capsys.readouterr().out.split()}
+    kinds = {part.partition("/")[0] for part in capsys.readouterr().out.split()}
     assert kinds == {
         "deployment.apps", "service", "httproute.gateway.networking.k8s.io",
         "poddisruptionbudget.policy",
@@ -46,7 +46,7 @@ def test_plan_prints_names_as_kubectl_does_and_images_with_wide(capsys):
     assert "@sha256:" in deployment
 
 
-def test_plan_and_check_state_what_exchanged_pods_mean_for_a_rollout(tmp_path, capsys):
+def test_plan_and_check_state_the_effect_of_exchanged_pods_on_a_rollout(tmp_path, capsys):
     rollout = {"spec.rollout.capacity": "Replace", "spec.rollout.steps": [10, 50]}
     file = write(tmp_path / "product.yaml", changed(rollout | {"spec.serving.replicas": 4}))
     text = (

@@ -117,7 +117,7 @@ async def test_plan_names_an_invalid_live_object_and_reports_on_each_document(ru
     assert correction["problems"] == []
     effects = correction["effects"]
     assert effects[0].startswith("the live object isn't valid, and the manifest corrects it: spec.")
-    assert any(one.startswith("2030.1 starts with") for one in effects)
+    assert any(effect.startswith("2030.1 starts with") for effect in effects)
 
 
 async def test_plan_refuses_an_object_as_invalid_as_the_live_one(run, tmp_path):
@@ -132,13 +132,15 @@ async def test_plan_of_a_resumption_reports_the_pending_changes(run, tmp_path):
     (change,) = await planned(run, tmp_path, pricing())
     (waits,) = await planned(run, tmp_path, pricing({"spec.suspend": True}))
     assert change["change"] == "Update"
-    (deployment,) = [one for one in change["effects"] if one.startswith("Deployment pricing-")]
+    (deployment,) = [
+        effect for effect in change["effects"] if effect.startswith("Deployment pricing-")
+    ]
     assert deployment.endswith(" is created")
     assert f"once spec.suspend is unset: {deployment}" in waits["effects"]
     assert waits["change"] == "Suspended"
     hidden = f"{HTTP_ROUTES.qualified} aren't compared: you may not list them"
     assert hidden in change["effects"]
-    assert not [one for one in change["effects"] if one.startswith("HTTPRoute")]
+    assert not [effect for effect in change["effects"] if effect.startswith("HTTPRoute")]
 
 
 async def test_plan_reports_that_a_new_name_of_the_same_bento_is_not_used(run, tmp_path):
@@ -168,7 +170,7 @@ async def test_plan_reports_the_numbers_and_the_consequence_of_an_objective_abov
 ):
     kept(run, pricing())
     (raised,) = await planned(run, tmp_path, pricing(change | {"spec.slos.2.objective": "0.97"}))
-    (effect,) = [one for one in raised["effects"] if "objective" in one]
+    (effect,) = [effect for effect in raised["effects"] if "objective" in effect]
     assert raised["change"] == "Degraded"
     assert effect.startswith(
         "accuracy is below its new objective: 86.0 % (n=900) at present, 92.0 % at acceptance, and"
@@ -227,7 +229,7 @@ async def test_plan_reads_the_items_of_a_list(run, tmp_path, kind):
     items = [{"kind": "ConfigMap"}, pricing(), changed({"metadata.name": "new"})]
     listed = {"apiVersion": "v1", "kind": kind, "items": items}
     changes = await planned(run, tmp_path, listed)
-    assert [one["name"] for one in changes] == ["pricing", "new"]
+    assert [change["name"] for change in changes] == ["pricing", "new"]
 
 
 def test_plan_with_junit_but_without_changes_exits_with_2(tmp_path, capsys):

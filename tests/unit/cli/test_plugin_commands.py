@@ -553,7 +553,7 @@ async def test_get_prints_objects_as_kubectl_does(run):
     run.keep()
     run.keep("ranking")
     found = (await run("get", "-o", "json")).document
-    assert (found["kind"], [one["metadata"]["name"] for one in found["items"]]) == ("List", ["pricing", "ranking"])  # fmt: skip
+    assert (found["kind"], [item["metadata"]["name"] for item in found["items"]]) == ("List", ["pricing", "ranking"])  # fmt: skip
     assert (await run("get", "pricing", "-o", "json")).document["kind"] == names.KIND
     assert (await run("get", "-o", "name")).out.splitlines()[0] == "dataproduct.sluicegate.dev/pricing"  # fmt: skip
     assert (await run("get", "-n", "empty")).out == ""

@@ -116,7 +116,7 @@ catalog    delivery-time-estimation  Unknown   accuracy AtRisk  v15-2026-02-19  
 
 @pytest.mark.parametrize("width", GOLDEN)
 def test_a_narrow_terminal_omits_columns_and_never_truncates_a_name(width):
-    rows = [row(one, NOW) for one in products()]
+    rows = [row(product, NOW) for product in products()]
     text = table(HEADER, rows, width=width, dispensable=DISPENSABLE)
     assert text == GOLDEN[width]
     assert max(map(columns, text.splitlines())) <= width
@@ -144,7 +144,7 @@ def test_a_narrow_terminal_truncates_texts_of_the_iteration_log(width, first):
 
 
 def test_output_to_a_pipe_has_all_columns_without_truncation():
-    rows = [row(one, NOW) for one in products()]
+    rows = [row(product, NOW) for product in products()]
     assert table(HEADER, rows) == GOLDEN[200]
 
 
@@ -212,7 +212,7 @@ def test_explain_shows_shadow_rows_beside_the_canary_evidence():
     assert "shadow phase, NoSlot: …" in told
 
 
-def test_explain_shows_scored_shadow_rows_and_what_the_phase_waits_for():
+def test_explain_shows_scored_shadow_rows_and_why_the_phase_waits():
     product = DataProduct.parse(example() | {"status": full_status()})
     told = "\n".join(status_lines(product))
     assert "accuracy in the shadow phase: " in told

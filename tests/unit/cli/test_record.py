@@ -92,7 +92,9 @@ def test_record_writes_the_releases_of_the_products_that_it_calls(tmp_path, monk
         command = ["record", "catalog/search", "--from-file", str(path), "--days", "0.2"]
         assert main([*command, "-o", str(out)]) == 0
     facts = yaml.safe_load(out.read_text())["facts"]
-    releases = [[one["weight"] for one in fact["upstreamReleases"][0]["shares"]] for fact in facts]
+    releases = [
+        [share["weight"] for share in fact["upstreamReleases"][0]["shares"]] for fact in facts
+    ]
     assert releases == [[5], [5, 50]]
     assert {fact["upstreamReleases"][0]["product"] for fact in facts} == {"catalog/pricing"}
     assert main(["replay", str(out)]) == 0
@@ -124,7 +126,7 @@ def test_record_writes_the_product_and_the_consumers_of_a_file(tmp_path, monkeyp
         assert main([*command, "-o", str(out)]) == 0
     assert "Outcomes of consumers aren't in it: catalog/absent." in capsys.readouterr().err
     file = yaml.safe_load(out.read_text())
-    assert [one["metadata"]["name"] for one in file["consumers"]] == ["ranking"]
+    assert [consumer["metadata"]["name"] for consumer in file["consumers"]] == ["ranking"]
     assert "status" not in file["consumers"][0]
     newest = file["blocks"][-1]["consumers"]
     assert newest["catalog/ranking"]["usual"]["accuracy"]["bad"] == 20

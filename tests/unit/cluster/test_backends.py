@@ -143,7 +143,7 @@ def test_the_node_image_of_kind_can_be_chosen(machine, kind, monkeypatch):
 
     kind.up()
 
-    assert any(f"--config={CONFIGURATION} --image=own/node:1" in one for one in machine.calls())
+    assert any(f"--config={CONFIGURATION} --image=own/node:1" in call for call in machine.calls())
 
 
 def test_a_cluster_with_another_node_image_is_neither_used_nor_removed(machine, kind, monkeypatch):
@@ -311,7 +311,7 @@ def test_two_cpus_are_enough_for_kind_s_own_components_and_the_demonstration(mac
         "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
     }  # fmt: skip
     assert any(
-        "scale deployment/coredns" in one and "--replicas=1" in one for one in machine.calls()
+        "scale deployment/coredns" in call and "--replicas=1" in call for call in machine.calls()
     )
     assert asked + requested_by_addons() + requested_by_demonstration() <= 2000
 
@@ -326,14 +326,14 @@ def millicores(resources) -> int:
 
 
 def requested_by_addons() -> int:
-    """Return what the manifests of all add-ons request."""
+    """Return the CPU that the manifests of all add-ons request, in millicores."""
     asked = 0
     for addon in (registry, gateway, prometheus):
         objects = addon(WHERE, Options(), IMAGE).objects
-        workloads = [one for one in objects if one["kind"] == "Deployment"]
+        workloads = [obj for obj in objects if obj["kind"] == "Deployment"]
         assert workloads, addon
-        for one in workloads:
-            pod = one["spec"]["template"]["spec"]
+        for workload in workloads:
+            pod = workload["spec"]["template"]["spec"]
             asked += sum(millicores(part["resources"]) for part in pod["containers"])
     return asked
 

@@ -19,7 +19,7 @@ GO_MODULES = sorted(path for path in GO_FOLDER.iterdir() if (path / "go.mod").ex
 
 
 def required(folder: Path) -> dict[str, str]:
-    """Return what a go.mod requires, directly or not: module → version."""
+    """Return the direct and indirect requirements of a go.mod: module → version."""
     text = (folder / "go.mod").read_text()
     return dict(re.findall(r"^(?:require|\t)\s*(\S+) (v\S+)", text, flags=re.MULTILINE))
 

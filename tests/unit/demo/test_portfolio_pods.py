@@ -16,7 +16,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.slo import metric_names
 from tests.support.processes.running import free_port
 
-PRICE = next(one for one in members() if one.name == "price")
+PRICE = next(member for member in members() if member.name == "price")
 
 
 class Clock:
@@ -50,8 +50,8 @@ def samples(pods, name="price-1"):
     page = pods.page("market-pricing", name)
     found = {}
     for family in text_string_to_metric_families(page):
-        for one in family.samples:
-            found.setdefault(one.name, {})[frozenset(one.labels.items())] = one.value
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
     return found
 
 

@@ -36,7 +36,7 @@ def test_a_demo_product_is_valid_and_uses_images_of_the_cluster(sample):
 
 def test_a_sample_has_a_team_markets_and_a_review_that_the_team_can_sign(sample):
     spec = DataProduct.parse(fitted(sample.file(), MODEL, repository=REPOSITORY)).spec
-    assert set(spec.review.signed_by) <= {one.role for one in spec.team.members}
+    assert set(spec.review.signed_by) <= {member.role for member in spec.team.members}
     assert len(spec.markets) > 1
     assert spec.serving.market is not None
 

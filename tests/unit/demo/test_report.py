@@ -82,7 +82,7 @@ def test_failed_demo_requests_are_counted_by_error():
     assert "requests failed             3   (2 × 502, 1 × TimeoutError)" in text
 
 
-def test_the_picture_of_a_story_has_each_products_accuracy_and_what_happened_when():
+def test_the_picture_of_a_story_has_each_products_accuracy_and_dated_events():
     levels = [
         Level(90.0 + number, product, 0.92 if number < 60 else 0.78)
         for number in range(0, 120, 5)

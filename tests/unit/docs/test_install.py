@@ -15,7 +15,7 @@ from tests.support.pages.steps import blocks
 ROOT = Path(__file__).resolve().parents[3]
 INSTALL = ROOT / "docs" / "install.md"
 PAGE = INSTALL.read_text(encoding="utf-8")
-BLOCKS = [yaml.safe_load(one.text) for one in blocks(INSTALL) if one.language == "yaml"]
+BLOCKS = [yaml.safe_load(block.text) for block in blocks(INSTALL) if block.language == "yaml"]
 
 
 def job(name: str) -> dict[str, object]:
@@ -25,13 +25,21 @@ def job(name: str) -> dict[str, object]:
 
 
 def test_the_documented_scrape_job_of_products_is_used_by_the_tests():
-    (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "products")
+    (ours,) = (
+        scrape_config
+        for scrape_config in configuration(15)["scrape_configs"]
+        if scrape_config["job_name"] == "products"
+    )
     assert job("products") == ours
 
 
 def test_the_documented_kubelet_job_scrapes_the_metrics_that_the_tests_use():
     """But it requires a certificate of the cluster, which the kubelets of the tests don't have."""
-    (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == "kubelet")
+    (ours,) = (
+        scrape_config
+        for scrape_config in configuration(15)["scrape_configs"]
+        if scrape_config["job_name"] == "kubelet"
+    )
     differing = {"scrape_interval", "scrape_timeout", "metric_relabel_configs", "tls_config"}
     here, there = (
         {k: v for k, v in one.items() if k not in differing} for one in (job("kubelet"), ours)
@@ -44,7 +52,11 @@ def test_the_documented_kubelet_job_scrapes_the_metrics_that_the_tests_use():
 def test_the_other_documented_jobs_scrape_the_pods_and_metrics_that_the_tests_use(
     name: str, of_tests: str
 ):
-    (ours,) = (one for one in configuration(15)["scrape_configs"] if one["job_name"] == of_tests)
+    (ours,) = (
+        scrape_config
+        for scrape_config in configuration(15)["scrape_configs"]
+        if scrape_config["job_name"] == of_tests
+    )
     differing = {"job_name", "honor_labels"}
     here, there = (
         {k: v for k, v in one.items() if k not in differing} for one in (job(name), ours)

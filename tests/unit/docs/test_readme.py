@@ -20,7 +20,7 @@ def sample():
     documents = [
         yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     ]
-    (product,) = (one for one in documents if one.get("kind") == "DataProduct")
+    (product,) = (document for document in documents if document.get("kind") == "DataProduct")
     bento = product["spec"]["model"]["bento"]
     bento["image"] = bento["image"].replace("…", "a" * 64)
     return product

@@ -33,8 +33,8 @@ NO_WAIT = {ConditionReason.TRAINING, ConditionReason.IDLE, *CHALLENGER_CAUSES}
 
 def shown(reasons: set[str]) -> set[str]:
     """The names under which a person sees the waits among some reasons."""
-    return {str(SHOWN_AS.get(DecisionReason(one), one)) if one in set(DecisionReason) else one
-            for one in reasons - NO_WAIT}  # fmt: skip
+    return {str(SHOWN_AS.get(DecisionReason(reason), reason)) if reason in set(DecisionReason) else reason
+            for reason in reasons - NO_WAIT}  # fmt: skip
 
 
 def test_each_reason_on_the_waits_page_exists_in_the_api():

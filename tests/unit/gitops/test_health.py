@@ -120,7 +120,7 @@ def test_a_product_has_exactly_one_of_the_three_flux_states(
     from cel import evaluate  # brings a command line along, which takes a second to import
 
     documents = yaml.safe_load_all((GITOPS / "flux" / "products.yaml").read_text())
-    (kustomization,) = (one for one in documents if one["kind"] == "Kustomization")
+    (kustomization,) = (document for document in documents if document["kind"] == "Kustomization")
     (expressions,) = kustomization["spec"]["healthCheckExprs"]
     # Flux gives an object without a status an empty one.
     whole = {"status": {}, **body}
@@ -190,6 +190,6 @@ def test_the_argo_cd_config_map_is_generated_from_the_lua_files():
     )
     data = yaml.safe_load(render.rendered())["data"]
     customised = yaml.safe_load(data["resource.customizations.actions.sluicegate.dev_DataProduct"])
-    assert {one["name"] for one in customised["definitions"]} == {
+    assert {definition["name"] for definition in customised["definitions"]} == {
         "promote", "abort", "retrain", "rollback-to-previous",
     }  # fmt: skip

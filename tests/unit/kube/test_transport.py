@@ -172,7 +172,8 @@ async def test_each_request_is_counted_by_its_status():
 def test_the_request_duration_histogram_covers_the_longest_timeout(metric, bounds):
     (found,) = metric.collect()
     assert (
-        sorted({float(one.labels["le"]) for one in found.samples if "le" in one.labels}) == bounds
+        sorted({float(sample.labels["le"]) for sample in found.samples if "le" in sample.labels})
+        == bounds
     )
 
 

@@ -49,10 +49,12 @@ def backends_of(rules: list[dict[str, Any]], path: str, headers: dict[str, str])
         for rule in rules
         for match in rule["matches"]
         if path.startswith(match["path"]["value"])
-        and all(headers.get(one["name"]) == one["value"] for one in match.get("headers", ()))
+        and all(
+            headers.get(header["name"]) == header["value"] for header in match.get("headers", ())
+        )
     ]
     _, chosen = max(matching, key=lambda pair: order(pair[0]))
-    return {one["name"] for one in chosen["backendRefs"]}
+    return {backend_ref["name"] for backend_ref in chosen["backendRefs"]}
 
 
 def drawn(draw: int, upstream: str = UPSTREAM) -> dict[str, str]:

@@ -175,7 +175,7 @@ def test_numeric_libraries_use_as_many_threads_as_requested_cpus(resources, thre
     assert env_of(pod["containers"][0])["OMP_NUM_THREADS"] == threads
 
 
-def test_a_user_variable_replaces_ours_and_no_variable_occurs_twice():
+def test_a_user_variable_replaces_the_operators_and_no_variable_occurs_twice():
     pod = pod_of(**{"spec.serving.env": [{"name": "OMP_NUM_THREADS", "value": "8"}]})
     listed = [item["name"] for item in pod["containers"][0]["env"]]
     assert env_of(pod["containers"][0])["OMP_NUM_THREADS"] == "8"
@@ -289,8 +289,8 @@ def test_pods_and_jobs_have_no_fixed_ids_where_the_platform_assigns_them(random_
         assert security.pop("seccompProfile") == {"type": "RuntimeDefault"}
         ids = {} if random_ids else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), 1034)
         assert security == ids
-        for one in (*pod.get("initContainers", ()), *pod["containers"]):
-            assert not {"runAsUser", "runAsGroup"} & one["securityContext"].keys()
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            assert not {"runAsUser", "runAsGroup"} & container["securityContext"].keys()
 
 
 # ---- what makes a new pod ------------------------------------------------------------------
@@ -828,7 +828,9 @@ def test_allowed_fields_of_a_pod_template_are_kept():
     assert {name: trainer[name] for name in own} == own
     assert {"name": "data", "mountPath": "/data"} in trainer["volumeMounts"]
     assert {"name": "data", "emptyDir": {}} in template["spec"]["volumes"]
-    assert "get" in [one["name"] for one in template["spec"]["initContainers"]]
+    assert "get" in [
+        init_container["name"] for init_container in template["spec"]["initContainers"]
+    ]
     assert template["metadata"]["annotations"] == {"team": "a"}
     without = template_of(TAME_TEMPLATE)["spec"]["containers"][0]
     assert (
@@ -872,8 +874,15 @@ def test_a_shadow_job_has_both_bentos_and_the_interval():
     job = shadow_job_of()
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
-    images = {one["name"]: one["image"]["reference"] for one in pod["volumes"] if "image" in one}
+    mounted = {
+        volume_mount["mountPath"]: volume_mount["name"]
+        for volume_mount in container["volumeMounts"]
+    }
+    images = {
+        volume["name"]: volume["image"]["reference"]
+        for volume in pod["volumes"]
+        if "image" in volume
+    }
     assert images[mounted["/candidate"]] == f"registry.example/other@sha256:{HEX}"
     assert images[mounted["/stable"]] != images[mounted["/candidate"]]
     assert container["command"] == ["score"]
@@ -894,9 +903,12 @@ def test_a_shadow_job_of_archives_fetches_both():
         **{"spec.rollout.shadow": {"command": ["score"], "intervalSeconds": 60}}
     ).spec.rollout.shadow
     pod = build_shadow_job(owner, shadow, interval)["spec"]["template"]["spec"]
-    assert [one["command"][-1] for one in pod["initContainers"]] == ["/stable", "/candidate"]
-    assert len({one["name"] for one in pod["initContainers"]}) == 2
-    names_of = [one["name"] for one in pod["volumes"]]
+    assert [init_container["command"][-1] for init_container in pod["initContainers"]] == [
+        "/stable",
+        "/candidate",
+    ]
+    assert len({init_container["name"] for init_container in pod["initContainers"]}) == 2
+    names_of = [volume["name"] for volume in pod["volumes"]]
     assert len(set(names_of)) == len(names_of)
 
 

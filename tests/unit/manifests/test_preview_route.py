@@ -43,14 +43,16 @@ def test_a_request_with_the_header_reaches_the_candidate_by_the_rules_of_the_use
     assert match["headers"] == [
         {"type": "Exact", "name": HEADER, "value": "catalog/search-ranking"}
     ]
-    assert [one["name"] for one in rule["backendRefs"]] == ["search-ranking-candidate"]
+    assert [backend_ref["name"] for backend_ref in rule["backendRefs"]] == [
+        "search-ranking-candidate"
+    ]
     assert [one["type"] for one in rule["filters"]] == ["URLRewrite"]
 
 
 def test_a_preview_keeps_the_headers_that_a_rule_of_the_user_matches():
     owner = product([WEB], rules=[{"matches": [{"headers": [{"name": "x-a", "value": "1"}]}]}])
     (rule,) = build_preview_route(owner, owner.spec.route)["spec"]["rules"]
-    assert [one["name"] for one in rule["matches"][0]["headers"]] == ["x-a", HEADER]
+    assert [header["name"] for header in rule["matches"][0]["headers"]] == ["x-a", HEADER]
 
 
 @pytest.mark.parametrize("build", [build_route, build_draw_route])

@@ -82,12 +82,12 @@ def test_a_canary_block_has_both_versions_and_only_stable_before_the_rollout():
 )  # fmt: skip
 def test_a_canary_block_counts_unless_it_has_no_data(quality, seen):
     kept = kept_of(blocks={SeriesKey(*V1, ""): row((quality, 0))})
-    assert [one.quality for one in arms(kept).blocks()] == [seen]
+    assert [block.quality for block in arms(kept).blocks()] == [seen]
 
 
 def test_missing_gateway_counts_of_both_versions_are_unknown():
     requests = {SeriesKey(*V1, ""): row((COUNTED, 1), (COUNTED, 1))}
-    assert [one.sent for one in arms(kept_of(blocks=requests)).blocks()] == [None, None]
+    assert [block.sent for block in arms(kept_of(blocks=requests)).blocks()] == [None, None]
     heard = arms(kept_of(blocks=requests, gateway={"else": {11: 3.0}}))
     assert heard.blocks()[1].sent is None
     assert heard.sent(heard.stable, 11) == Block(11, NOTHING)
@@ -116,7 +116,7 @@ def test_requests_since_a_time_equal_those_of_its_blocks(stable, candidate, firs
     rows = [row(*stable), row(*candidate, first=11)]
     read = zip((SeriesKey(*V1, ""), SeriesKey(*V2, "")), rows, strict=True)
     known = arms(kept_of(blocks={series: blocks for series, blocks in read if blocks}))
-    since = [[one for one in blocks if one.index > first] for blocks in rows]
+    since = [[block for block in blocks if block.index > first] for blocks in rows]
     assert known.count_since(first * 60) == count_requests(*since)
 
 

@@ -133,7 +133,7 @@ def test_status_names_the_three_worst_markets_with_their_numbers():
         FR=[(0, 900)] * 12, IT=[(1, 900)] * 12, ES=[(0, 2)], AT=[(400, 900)] * 12
     )
     after = shown(observation)
-    states = [(one.market, one.state) for one in after.slos[0].markets]
+    states = [(market.market, market.state) for market in after.slos[0].markets]
     assert states[:2] == [("AT", SloState.MISSED), ("ES", SloState.UNKNOWN)]
     assert len(states) == 3
     austria = after.slos[0].markets[0]

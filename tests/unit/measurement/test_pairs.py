@@ -32,7 +32,7 @@ def target(*, paired: bool = True) -> Target:
 
 
 def rows(answered: str, shadow: str, **counts: int) -> Iterator[Row]:
-    """Yield what Prometheus answers, with pairs as `correct_wrong`: stable's outcome, then the candidate's."""
+    """Yield Prometheus' rows of pairs such as `correct_wrong`: stable's outcome, then the candidate's."""
     (version, revision), (other, other_revision) = answered.split("/"), shadow.split("/")
     labels = {
         "namespace": "catalog", "product": "search", "prediction_version": version,
@@ -50,8 +50,8 @@ def pairs_of(*answer: Row, asked: Target) -> Pairs | None:
     for row in answer:
         reader.take(row)
     targets: Table = {
-        (*PRODUCT, one, fact): {10: 4.0}
-        for one in asked.versions
+        (*PRODUCT, version, fact): {10: 4.0}
+        for version in asked.versions
         for fact in ("up", "scrapes", "longest")
     }
     answers = Answers(
@@ -79,7 +79,7 @@ def test_pairs_of_stable_answers_and_mirrored_candidate_answers_are_counted():
     answer = rows(
         STABLE, CANDIDATE, correct_correct=8, wrong_correct=4, correct_wrong=2, wrong_wrong=1
     )
-    beside = [one for pair in OTHER_VERSIONS for one in rows(*pair, correct_correct=100)]
+    beside = [row for pair in OTHER_VERSIONS for row in rows(*pair, correct_correct=100)]
     found = pairs_of(*answer, *beside, asked=target())
     assert found == Pairs(both_right=8, only_stable_wrong=4, only_candidate_wrong=2, both_wrong=1)
 

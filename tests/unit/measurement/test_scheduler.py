@@ -180,7 +180,7 @@ async def test_an_error_in_one_measurement_round_stops_the_others_and_is_raised(
         async with asyncio.timeout(SECONDS):
             await BlockScheduler(measurements, evaluation, requeue).run()
     assert held.arrived.is_set(), "another round was under way"
-    assert not [one for one in asyncio.all_tasks() if one.get_name().startswith("round")]
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("round")]
 
 
 @pytest.mark.parametrize("set_back", [0, 600, 86_400])

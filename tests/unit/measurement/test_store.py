@@ -169,7 +169,7 @@ def test_blocks_before_the_end_of_the_warm_up_do_not_count():
 
 
 def series_of(product, version: str) -> str:
-    """Return what stable or the candidate is called in its series."""
+    """Return the series name of stable or of the candidate."""
     live = (product.status.stable, product.status.candidate)
     return next(store.series_of(one) for one in live if one and one.version == version)
 

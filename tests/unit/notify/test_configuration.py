@@ -139,7 +139,7 @@ def test_a_team_receives_only_its_own_products_of_a_common_cause():
     found = [transition(name=f"product-{number}", number=number) for number in range(4)]
     collected = [Collected(at, NOW, one) for at, one in enumerate(found)]
     batch = batch_of(collected, {}, configuration(*routes, groupSeconds=0), NOW)
-    assert {(one.sinks, len(one.transitions)) for one in batch.messages} == {
+    assert {(message.sinks, len(message.transitions)) for message in batch.messages} == {
         (("chat",), 1), (("bus",), 4),
     }  # fmt: skip
 

@@ -68,8 +68,8 @@ def test_each_transition_is_detected_once_despite_restarts(seed, restarts):
             reader.restart()
         reader.read(product.status)
         assert reader.read(product.status) == [], "a status that says the same says nothing"
-    assert [one.kind for one in reader.transitions] == expected
-    assert len({one.id for one in reader.transitions}) == len(expected)
+    assert [transition.kind for transition in reader.transitions] == expected
+    assert len({transition.id for transition in reader.transitions}) == len(expected)
 
 
 @given(st.integers(0, 2**32), st.lists(st.booleans(), min_size=1, max_size=40))
@@ -95,7 +95,7 @@ def test_missed_transitions_are_detected_as_far_as_status_records_them(seed, loo
         return [(one.kind, one.version, one.time) for one in found if one.kind in lasting]
 
     # Its history has ten versions: of those in it none is missed, and none is found twice.
-    newest = {one.end_time for one in product.status.history}
+    newest = {past_version.end_time for past_version in product.status.history}
     shown = {one for one in of(reader.transitions) if one[2] in newest}
     assert shown <= set(of(occasional_reader.transitions))
     assert len(of(occasional_reader.transitions)) == len(set(of(occasional_reader.transitions)))
@@ -168,7 +168,7 @@ def test_an_outage_at_the_start_of_a_product_sends_a_message():
     product.lose_metrics("NoTraffic")
     reader.read(product.status)
     product.lose_metrics("PrometheusUnavailable")
-    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_LOST]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.METRICS_LOST]
 
 
 def test_the_metrics_restored_message_requires_available_metrics():
@@ -179,7 +179,7 @@ def test_the_metrics_restored_message_requires_available_metrics():
     product.lose_metrics("NoTraffic")
     assert reader.read(product.status) == []
     product.find_metrics()
-    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_RESTORED]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.METRICS_RESTORED]
 
 
 def test_a_metrics_lost_message_has_the_time_of_its_condition():
@@ -237,7 +237,7 @@ def test_the_start_of_a_new_stable_version_sends_no_message_and_its_outage_does(
     assert reader.read(product.status) == []
     product.now += 600
     product.lose_metrics("NoData")
-    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_LOST]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.METRICS_LOST]
 
 
 def test_a_version_without_data_beyond_the_start_time_sends_an_unmeasured_message():
@@ -245,7 +245,7 @@ def test_a_version_without_data_beyond_the_start_time_sends_an_unmeasured_messag
     product.lose_metrics("NoData")
     assert reader.read(product.status) == []
     product.status = product.status.replace(last_refresh_time=NOW + 3660)
-    assert [one.kind for one in reader.read(product.status)] == [Kind.METRICS_LOST]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.METRICS_LOST]
 
 
 @pytest.mark.parametrize(
@@ -288,12 +288,12 @@ def test_a_recovery_is_sent_once_the_slo_that_was_missed_is_measured_again():
     product.status = product.status.replace(
         slos=(SloStatus(name="accuracy", state=SloState.MISSED),)
     )
-    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.DEGRADED]
     product.now += 90
     product.recover()
     for state, sent in ((SloState.UNKNOWN, []), (SloState.MET, [Kind.RECOVERED])):
         product.status = product.status.replace(slos=(SloStatus(name="accuracy", state=state),))
-        assert [one.kind for one in reader.read(product.status)] == sent
+        assert [reading.kind for reading in reader.read(product.status)] == sent
 
 
 def test_a_restored_version_that_is_degraded_too_sends_a_second_message():
@@ -304,16 +304,16 @@ def test_a_restored_version_that_is_degraded_too_sends_a_second_message():
     )
     product.degrade()
     product.status = product.status.replace(slos=missed)
-    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.DEGRADED]
     product.now += 60
     restored = product.status.stable.replace(restored=True, promotion_time=product.now)
     product.recover()
     product.status = product.status.replace(stable=restored, slos=unknown)
-    assert [one.kind for one in reader.read(product.status)] == []
+    assert [reading.kind for reading in reader.read(product.status)] == []
     product.now += 60
     product.degrade()
     product.status = product.status.replace(slos=missed)
-    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.DEGRADED]
     assert reader.read(product.status) == []
 
 
@@ -357,7 +357,7 @@ def missing_in(
     level = SloStatus(
         name="accuracy", state=SloState.MET, markets=tuple(map(market, names[:shown]))
     )
-    others = tuple(one for one in status.conditions if one.type != "MarketsMet")
+    others = tuple(condition for condition in status.conditions if condition.type != "MarketsMet")
     record = SloRecord(missed_markets=dict.fromkeys(names, NOW))
     return status.replace(
         slos=(level,),
@@ -434,7 +434,10 @@ def test_the_first_observation_sends_lasting_states_and_no_past_events():
     for step in (product.start, product.promote, product.degrade, product.stall):
         product.now += 60
         step()
-    assert [one.kind for one in reader.read(product.status)] == [Kind.DEGRADED, Kind.STALLED]
+    assert [reading.kind for reading in reader.read(product.status)] == [
+        Kind.DEGRADED,
+        Kind.STALLED,
+    ]
 
 
 def test_a_rebuilt_status_repeats_no_message():
@@ -489,12 +492,12 @@ def test_a_stalled_unready_product_is_reported_as_ready_only_when_it_serves():
     reader, product = StatusReader(), ChangingProduct(NOW)
     reader.read(product.status)
     product._condition(ConditionType.READY, "False", "RouteNotAccepted", "no Gateway")
-    assert [one.kind for one in reader.read(product.status)] == [Kind.UNREADY]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.UNREADY]
     product.stall("ModelRejected")
     assert reader.read(product.status) == []
     product.now += 600
     product._condition(ConditionType.READY, "True", "Serving", "v1 serves")
-    assert [one.kind for one in reader.read(product.status)] == [Kind.READY]
+    assert [reading.kind for reading in reader.read(product.status)] == [Kind.READY]
 
 
 def test_retries_of_a_long_rollout_are_sent_at_growing_intervals():
@@ -504,7 +507,9 @@ def test_retries_of_a_long_rollout_are_sent_at_growing_intervals():
     sent = []
     for retries in range(1, 20):
         product.status = product.status.with_candidate(retries=retries)
-        sent += [retries for one in reader.read(product.status) if one.kind is Kind.ROLLOUT_WAITS]
+        sent += [
+            retries for reading in reader.read(product.status) if reading.kind is Kind.ROLLOUT_WAITS
+        ]
     assert sent == [1, 2, 4, 8, 16]
 
 
@@ -526,7 +531,9 @@ def test_a_training_failed_message_has_the_earliest_next_start(fields, text):
     product.train_out()
     assert product.status.retraining
     product.status = product.status.replace(retraining=product.status.retraining.replace(**fields))
-    found = next(one for one in reader.read(product.status) if one.kind is Kind.RETRAINING_FAILED)
+    found = next(
+        reading for reading in reader.read(product.status) if reading.kind is Kind.RETRAINING_FAILED
+    )
     assert found.now.endswith(text)
     assert bool(found.now) == bool(text)
 

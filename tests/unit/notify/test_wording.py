@@ -68,7 +68,7 @@ def test_a_command_in_a_message_is_one_shell_command(text):
     command = plugin_command(("catalog", "search"), "promote", text)
     asked = replace(transition(text, Kind.APPROVAL_REQUESTED), command=command)
     body = wording_of(single_message(asked, NOW)).body
-    (line,) = [one for one in body.splitlines() if one.startswith("Next: ")]
+    (line,) = [line for line in body.splitlines() if line.startswith("Next: ")]
     words = shlex.split(line)
     assert words[1:3] == ["kubectl", "sluicegate"]
     assert words[3:] in (["promote", "catalog/search", text], ["explain", "catalog/search"])

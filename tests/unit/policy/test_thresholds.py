@@ -134,13 +134,13 @@ PARAMETERS = {
 }
 """What a call leaves out: the real hour, and nothing but what is usual."""
 MODULES = {
-    one.name.removeprefix("sluicegate.policy."): importlib.import_module(one.name)
-    for one in pkgutil.walk_packages(policy.__path__, "sluicegate.policy.")
+    module.name.removeprefix("sluicegate.policy."): importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(policy.__path__, "sluicegate.policy.")
 }
 
 
 def numbers(values):
-    """Return those that are numbers, or nothing but numbers."""
+    """Return the constants that are numbers or collections of numbers."""
     plain = {name: value for name, value in values.items() if type(value) in {int, float, bool}}
     pairs = {name: value for name, value in values.items() if type(value) is tuple and value}
     return plain | {
@@ -159,13 +159,15 @@ def test_thresholds_of_decisions_are_the_documented_numbers():
 
 def test_numeric_defaults_of_policy_records_are_listed():
     classes = {
-        one.__name__: one
+        attribute.__name__: attribute
         for module in MODULES.values()
-        for one in vars(module).values()
-        if isinstance(one, type) and is_dataclass(one) and one.__module__ == module.__name__
+        for attribute in vars(module).values()
+        if isinstance(attribute, type)
+        and is_dataclass(attribute)
+        and attribute.__module__ == module.__name__
     }
     defaults = {
-        name: numbers({one.name: one.default for one in fields(kind)})
+        name: numbers({field.name: field.default for field in fields(kind)})
         for name, kind in classes.items()
     }
     assert {name: one for name, one in defaults.items() if one} == RECORDS
@@ -173,13 +175,13 @@ def test_numeric_defaults_of_policy_records_are_listed():
 
 def test_numeric_defaults_of_policy_functions_are_listed():
     functions = {
-        f"{name}.{one.__name__}": inspect.signature(one).parameters.values()
+        f"{name}.{attribute.__name__}": inspect.signature(attribute).parameters.values()
         for name, module in MODULES.items()
-        for one in vars(module).values()
-        if inspect.isfunction(one) and one.__module__ == module.__name__
+        for attribute in vars(module).values()
+        if inspect.isfunction(attribute) and attribute.__module__ == module.__name__
     }
     defaults = {
-        name: numbers({one.name: one.default for one in parameters})
+        name: numbers({parameter.name: parameter.default for parameter in parameters})
         for name, parameters in functions.items()
     }
     assert {name: one for name, one in defaults.items() if one} == PARAMETERS

@@ -45,7 +45,7 @@ def test_unreadable_products_are_unnamed_nodes_of_the_graph():
     seen = [facts_for_reader(one, {"shop"}.__contains__) for one in (PRICING, other)]
     found = graph_of(seen)
     assert not any("core" in name or "base" in name for name in found.nodes)
-    assert len([one for one in found.nodes.values() if one.facts is None]) == 2
+    assert len([node for node in found.nodes.values() if node.facts is None]) == 2
 
 
 def test_the_dependents_of_a_product_are_those_that_declare_it():

@@ -60,11 +60,11 @@ def test_the_queue_is_ordered_by_urgency_and_then_by_priority():
     ],
 )
 def test_the_overview_is_filtered_by_team_market_and_state(desired, found):
-    assert {one.key[1] for one in table_rows(ALL, desired)} == found
+    assert {table_row.key[1] for table_row in table_rows(ALL, desired)} == found
 
 
 def test_the_overview_is_sorted_as_requested_and_by_state_for_an_unknown_order():
-    by = [one.key[1] for one in table_rows(ALL, Wanted(), "nonsense")]
+    by = [table_row.key[1] for table_row in table_rows(ALL, Wanted(), "nonsense")]
     assert by == ["ads", "pricing", "search", "eta"]
     assert table_rows(ALL, Wanted(), "name", backwards=True)[0] is HEALTHY
     assert table_rows(ALL, Wanted(), "change")[0] in (BAD, WORSE)
@@ -135,7 +135,7 @@ def test_a_market_omitted_from_status_counts_as_met_only_after_a_met_market():
         markets = [
             {"market": one, "state": state} for one, state in zip("XYZ", states, strict=True)
         ]
-        named = [one | {"market": f"A{one['market']}"} for one in markets]
+        named = [market | {"market": f"A{market['market']}"} for market in markets]
         status = {"slos": [slo("accuracy", markets=named)]}
         spec = {"markets": ["AX", "AY", "AZ", "FR"]}
         return facts_of(product(spec=spec, status=status)).by_market.get("FR")
@@ -145,7 +145,7 @@ def test_a_market_omitted_from_status_counts_as_met_only_after_a_met_market():
 
 
 def test_a_missed_market_without_numbers_in_status_counts_as_missed():
-    markets = [{"market": one, "state": "Missed"} for one in ("AT", "BE", "ES")]
+    markets = [{"market": market, "state": "Missed"} for market in ("AT", "BE", "ES")]
     when = "2026-01-01T00:00:00Z"
     record = {"missedMarkets": dict.fromkeys(("AT", "BE", "ES", "FR"), when)}
     status = {"slos": [slo("accuracy", markets=markets)], "engine": {"slos": {"accuracy": record}}}
@@ -156,8 +156,8 @@ def test_a_missed_market_without_numbers_in_status_counts_as_missed():
 
 
 def test_a_market_is_not_met_while_one_of_its_slos_is_unknown():
-    markets = [{"market": one, "state": "Met"} for one in ("AT", "BE", "ES")]
-    unknown = [one | {"state": "Unknown"} for one in markets]
+    markets = [{"market": market, "state": "Met"} for market in ("AT", "BE", "ES")]
+    unknown = [market | {"state": "Unknown"} for market in markets]
     status = {"slos": [slo("availability", markets=unknown), slo("latency", markets=markets)]}
     spec = {"markets": ["AT", "BE", "ES", "FR"]}
     levels = facts_of(product(spec=spec, status=status)).by_market

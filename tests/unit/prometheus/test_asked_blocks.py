@@ -46,14 +46,14 @@ class Asked:
     async def fetch(
         self, length: Length, now: float, *targets: Target
     ) -> list[tuple[int, int, int]]:
-        """Return what is asked for of one length."""
+        """Return the requested blocks of one length."""
         group = self.reader.regroup(targets)[length]
         async for _ in self.reader.fetch_blocks(length, group, now):
             pass
         return self.blocks()
 
     async def backfill(self, *targets: Target, now: float = NOW) -> tuple[int, list]:
-        """Return how many products are read, and what is asked for."""
+        """Return the number of products read, and the requested blocks."""
         self.reader.regroup(targets)
         read = [len(past.targets) async for past in self.reader.backfill(targets, now)]
         return sum(read), self.blocks()

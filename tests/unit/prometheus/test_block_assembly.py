@@ -240,7 +240,7 @@ def test_a_failed_query_makes_only_its_slos_unavailable():
     def qualities(**how) -> dict[str, list[str]]:
         answers = Answers(range(FIRST, SECOND + 1), 300, 30.0, tables, **how)
         read = assemble_blocks(answers, [target(**slos)])
-        return {key.slo: [one.quality.name[:5] for one in blocks] for key, blocks in read}
+        return {key.slo: [block.quality.name[:5] for block in blocks] for key, blocks in read}
 
     fine, lost = ["COUNT", "COUNT"], ["UNAVA", "UNAVA"]
     for kind in (QueryKind.REQUESTS, QueryKind.REQUESTS_BAD):
@@ -334,7 +334,7 @@ def test_counts_that_any_pod_may_export_require_scrapes_of_all_versions():
         paired={(*PRODUCT, "v1", "v2", "correct", "correct"): {FIRST: 1.0, SECOND: 1.0}},
     )
     found = {
-        key.slo: [one.quality.name for one in blocks]
+        key.slo: [block.quality.name for block in blocks]
         for key, blocks in assemble_blocks(answers, [asked])
         if key.version == "v2"
     }

@@ -94,7 +94,7 @@ async def test_without_gateway_counts_the_counts_of_the_pods_are_used():
 async def test_a_canary_is_judged_by_the_responses_of_its_own_pods():
     world = World([ProductBlocks(), ProductBlocks(version="v2")], sent={(ROUTE, "unsent"): 40})
     readings, server = await fetch(world, CANARY, settings=WITH_GATEWAY)
-    found = {one.canary: one.blocks[AVAILABILITY][-1].count for one in readings}
+    found = {reading.canary: reading.blocks[AVAILABILITY][-1].count for reading in readings}
     assert found == {False: Count(40, 140), True: Count(0, 100)}
     assert server.queries["sent"] == 1
 

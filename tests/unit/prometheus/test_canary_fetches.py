@@ -102,7 +102,10 @@ async def test_a_starting_canary_is_read_from_its_beginning_beside_other_canarie
             lies.clear()
         readings = await fetch_all(evaluation, (first, second), later)
     read = {
-        key.product: (one.first, one.last) for one in readings if one.canary for key in one.blocks
+        key.product: (reading.first, reading.last)
+        for reading in readings
+        if reading.canary
+        for key in reading.blocks
     }
     timing, seconds = Timing(), Timing().canary_block(300)
     newest = timing.newest_complete(later, seconds)
@@ -118,7 +121,7 @@ async def test_a_canary_of_two_weeks_is_read_from_its_beginning_in_several_queri
     seconds, now = timing.canary_block(60), NOW + 15 * 86_400
     began = int(NOW) // seconds * seconds
     readings, _ = await fetch(World([FULL]), target(1, canary_from=began), now=now)
-    stretches = [(one.first, one.last) for one in readings if one.canary]
+    stretches = [(reading.first, reading.last) for reading in readings if reading.canary]
     assert stretches[0][0] == began // seconds
     assert stretches[-1][1] == timing.newest_complete(now, seconds)
     assert all(last - first < LONGEST_QUERY for first, last in stretches)

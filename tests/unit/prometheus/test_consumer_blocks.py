@@ -88,17 +88,21 @@ def test_consumer_outcomes_count_for_the_answering_revision_and_all_of_them_befo
 
 
 def test_a_consumer_block_without_a_query_result_is_no_evidence():
-    qualities = {one.counts.quality for one in blocks({}, failed=frozenset({QueryKind.UPSTREAMS}))}
+    qualities = {
+        block.counts.quality for block in blocks({}, failed=frozenset({QueryKind.UPSTREAMS}))
+    }
     assert qualities == {Quality.UNAVAILABLE}
 
 
 def test_a_consumer_without_series_has_blocks_without_requests():
-    assert [(one.counts.quality, one.requests) for one in blocks({})] == [(Quality.COUNTED, 0)] * 2
+    assert [(block.counts.quality, block.requests) for block in blocks({})] == [
+        (Quality.COUNTED, 0)
+    ] * 2
 
 
 def test_a_consumer_block_with_unreadable_rows_is_no_evidence():
     spoiled = {(QueryKind.UPSTREAMS, SEARCH): {LAST}}
-    assert [one.counts.quality for one in blocks(ROWS, spoiled=spoiled)] == [
+    assert [block.counts.quality for block in blocks(ROWS, spoiled=spoiled)] == [
         Quality.COUNTED,
         Quality.UNAVAILABLE,
     ]

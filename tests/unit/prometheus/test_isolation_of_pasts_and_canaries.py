@@ -50,7 +50,7 @@ async def test_an_unreadable_hour_of_the_past_makes_one_eighth_of_the_past_unava
         (readings,) = await fetch_all(evaluation, targets, NOW)
     assert not readings.unreadable
     series = cache.series(SeriesKey(*keys[0], "v1", "availability"), 300)
-    read = [one.quality for one in series.blocks(4728, 4800)]
+    read = [block.quality for block in series.blocks(4728, 4800)]
     assert len(read) == 72
     assert read.count(Quality.UNAVAILABLE) == 72 // 8
 

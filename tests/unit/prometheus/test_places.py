@@ -19,15 +19,15 @@ from sluicegate.slo.promql import Scope
 from sluicegate.slo.queries import QueryKind
 
 REQUESTS, OWN = QueryKind.REQUESTS, QueryKind.PROMQL
-A1, A2, B1 = ProductKey("a", "1"), ProductKey("a", "2"), ProductKey("b", "1")
+SEARCH, RANKING, OTHER_NAMESPACE = ProductKey("a", "1"), ProductKey("a", "2"), ProductKey("b", "1")
 
 
 def target(key: ProductKey) -> Target:
     return Target(key=key, versions=("v1",), slos={})
 
 
-T = {key: target(key) for key in (A1, A2, B1)}
-PLACE = Place(REQUESTS, *A1)
+T = {key: target(key) for key in (SEARCH, RANKING, OTHER_NAMESPACE)}
+PLACE = Place(REQUESTS, *SEARCH)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_quarantine_doubles_its_pause_up_to_ten_minutes(seconds, pauses):
         kept.failed_again(PLACE, index)
         assert kept.due(index + pause - 1) == []
         index += pause
-    assert kept.held(REQUESTS) == {A1: "why"}
+    assert kept.held(REQUESTS) == {SEARCH: "why"}
     kept.release(PLACE)
     assert not kept.concerns(REQUESTS)
     kept.failed_again(PLACE, index)
@@ -65,7 +65,7 @@ def test_the_start_and_the_end_of_a_quarantine_are_logged_once_each(caplog):
             kept.note(place, Entry("why", 5))
         kept.release(place)
         said = "only, which is left out of it and retried with growing pauses"
-        assert [one.getMessage() for one in caplog.records] == [
+        assert [record.getMessage() for record in caplog.records] == [
             f"the requests query fails for {whose} {said}: {cause_hint(REQUESTS)}: why",
             f"the requests query for {whose} succeeds again",
         ]
@@ -96,7 +96,7 @@ def test_a_backfill_excludes_quarantined_products_and_retries_none():
     kept = Quarantine(60)
     kept.note(PLACE, Entry("why", 1))
     past = kept.of_the_past()
-    assert past.held(REQUESTS) == {A1: "why"}
+    assert past.held(REQUESTS) == {SEARCH: "why"}
     assert past.due(10**9) == []
     past.release(PLACE)
     assert kept.concerns(REQUESTS)
@@ -105,17 +105,17 @@ def test_a_backfill_excludes_quarantined_products_and_retries_none():
 def test_quarantine_entries_are_dropped_with_their_products_or_namespaces():
     kept = Quarantine(60)
     places = {
-        "product": Place(REQUESTS, *A1), "gone": Place(REQUESTS, "a", "9"),
+        "product": Place(REQUESTS, *SEARCH), "gone": Place(REQUESTS, "a", "9"),
         "others": Place(REQUESTS, "a", ""), "elsewhere": Place(REQUESTS, "c", ""),
-        "anywhere": Place(REQUESTS, "", ""), "beside": Place(REQUESTS, *B1),
+        "anywhere": Place(REQUESTS, "", ""), "beside": Place(REQUESTS, *OTHER_NAMESPACE),
     }  # fmt: skip
     for name, place in places.items():
         kept.note(place, Entry("", 1, beside=name == "beside"))
-    kept.prune([T[A1]], T.values())
+    kept.prune([T[SEARCH]], T.values())
     assert set(kept.due(1)) == {places[one] for one in ("product", "others", "anywhere", "beside")}
-    kept.prune([T[A1]], [T[A1]])
+    kept.prune([T[SEARCH]], [T[SEARCH]])
     assert set(kept.due(1)) == {places[one] for one in ("product", "others", "anywhere")}
-    assert kept.held(REQUESTS) == {A1: ""}
+    assert kept.held(REQUESTS) == {SEARCH: ""}
     assert not kept.held(OWN)
 
 
@@ -129,7 +129,7 @@ def test_a_namespace_with_a_quarantined_product_is_queried_by_the_names_of_the_o
     kept.note(PLACE, Entry("", 1))
     assert list(kept.scopes(REQUESTS, group, ordinary, 9)) == [Scope(("b",)), Scope(("a",), ("2",))]
     assert list(kept.scopes(OWN, group, ordinary, 9)) == [Scope(("a", "b"))]
-    assert list(kept.scopes(REQUESTS, [T[A1]], ordinary, 9)) == []
+    assert list(kept.scopes(REQUESTS, [T[SEARCH]], ordinary, 9)) == []
     named = lambda targets: [named_scope(targets)]  # noqa: E731
     assert list(kept.scopes(REQUESTS, group, named, 9)) == [
         Scope(("b",), ("1",)), Scope(("a",), ("2",)),
@@ -151,8 +151,8 @@ def test_a_quarantine_retry_queries_only_its_own_scope(place, scope):
 @pytest.mark.parametrize(
     ("scope", "covered"),
     [
-        (Scope(), [A1, A2, B1]), (Scope(("a",)), [A1, A2]), (Scope((), ("1",)), [A1, B1]),
-        (Scope(("b",), ("1", "2")), [B1]), (Scope(("b",), ("2",)), []),
+        (Scope(), [SEARCH, RANKING, OTHER_NAMESPACE]), (Scope(("a",)), [SEARCH, RANKING]), (Scope((), ("1",)), [SEARCH, OTHER_NAMESPACE]),
+        (Scope(("b",), ("1", "2")), [OTHER_NAMESPACE]), (Scope(("b",), ("2",)), []),
     ],
 )  # fmt: skip
 def test_a_query_scope_matches_the_products_that_it_names(scope, covered):

@@ -226,7 +226,7 @@ async def test_too_many_blocks_for_one_response_are_read_in_several_queries():
         assert not readings.unreadable
         counted = {len(blocks) for blocks in readings.blocks.values()}
         assert counted == {71}
-        qualities = {one.quality for blocks in readings.blocks.values() for one in blocks}
+        qualities = {block.quality for blocks in readings.blocks.values() for block in blocks}
         assert qualities == {Quality.COUNTED}
 
 

@@ -69,7 +69,7 @@ def searched(
     blocks: int = 1,
     error: Exception = QueryRejected("no"),  # noqa: B008 - it isn't
 ) -> tuple[list[tuple[str, int, int]], Batch, Quarantine]:
-    """Return what is asked of the requests of these products in a fetch; what came of it."""
+    """Return the queries of a fetch of these products' requests, their batch and the quarantine."""
     source, kept = Source(refuses, error), Quarantine(STEP)
     indexes, targets = range(NEWEST - blocks + 1, NEWEST + 1), tuple(map(target, keys))
 

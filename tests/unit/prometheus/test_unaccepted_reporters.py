@@ -14,7 +14,7 @@ from sluicegate.stats.counts import Count
 
 PRODUCT = ProductKey("catalog", "search")
 STABLE, CANDIDATE = "v1/a", "v2/b"
-INDEX, SECONDS = 1000, 300
+INDEX, BLOCK_SECONDS = 1000, 300
 SLOS = {"accuracy": Indicator(outcomes={}), "conversion": Indicator(events={})}
 Row = tuple[str, str, str, float]
 """Version whose pods count, version that made the predictions, outcome, and their number."""
@@ -30,7 +30,7 @@ def blocks_of(rows: list[Row], unaccepted: tuple[str, ...]) -> dict[str, Block]:
     """The accuracy's block of each version."""
     target = Target(key=PRODUCT, versions=(STABLE, CANDIDATE), slos=SLOS, unaccepted=unaccepted)
     versions = frozenset(VersionKey(*PRODUCT, version) for version in unaccepted)
-    reader = TableReader(QueryKind.LABELLED, step=SECONDS, unaccepted=versions)
+    reader = TableReader(QueryKind.LABELLED, step=BLOCK_SECONDS, unaccepted=versions)
     for reporter, maker, outcome, count in rows:
         version, revision = reporter.split("/")
         prediction_version, prediction_revision = maker.split("/")
@@ -43,14 +43,14 @@ def blocks_of(rows: list[Row], unaccepted: tuple[str, ...]) -> dict[str, Block]:
             "prediction_revision": prediction_revision,
             "outcome": outcome,
         }
-        reader.take({"metric": metric, "values": [[INDEX * SECONDS, str(count)]]})
+        reader.take({"metric": metric, "values": [[INDEX * BLOCK_SECONDS, str(count)]]})
     scrapes = {
         (*PRODUCT, version, fact): {INDEX: 10.0}
         for version in target.versions
         for fact in ("scrapes", "up", "longest")
     }
     tables = {QueryKind.LABELLED: reader.result(), QueryKind.TARGETS: scrapes}
-    answers = Answers(range(INDEX, INDEX + 1), SECONDS, 30.0, tables)
+    answers = Answers(range(INDEX, INDEX + 1), BLOCK_SECONDS, 30.0, tables)
     blocks = dict(assemble_blocks(answers, [target]))
     return {
         version: blocks[SeriesKey(*PRODUCT, version, "accuracy")][0] for version in target.versions

@@ -214,11 +214,11 @@ async def test_the_missed_blocks_of_a_product_are_read_after_its_quarantine():
         for block in range(6):
             await measurements.read(evaluation, NOW + 300 * block)
         lost = measurements.blocks.series(series, 300)
-        assert {one.quality for one in lost.blocks(4800, 4805)} == {Quality.UNAVAILABLE}
+        assert {block.quality for block in lost.blocks(4800, 4805)} == {Quality.UNAVAILABLE}
         poison.kinds.clear()
         for block in range(6, 9):
             await measurements.read(evaluation, NOW + 300 * block)
             await measurements.read(evaluation, NOW + 300 * block + 10)
         read = measurements.blocks.series(series, 300)
-        assert {one.quality for one in read.blocks(4800, 4808)} == {Quality.COUNTED}
+        assert {block.quality for block in read.blocks(4800, 4808)} == {Quality.COUNTED}
     assert measurements.is_filled(Key(*keys[1]))

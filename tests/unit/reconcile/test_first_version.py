@@ -19,7 +19,9 @@ def deployment_of(product, live):
     allocation = allocation_of(product, product.status, stable_pods=2)
     children = build_children(product, allocation, live, service_kind=ServiceKind.HEADLESS)
     revision = product.status.stable.revision
-    (found,) = (one for one in children if one.resource == DEPLOYMENTS and is_of(one, revision))
+    (found,) = (
+        child for child in children if child.resource == DEPLOYMENTS and is_of(child, revision)
+    )
     return found
 
 

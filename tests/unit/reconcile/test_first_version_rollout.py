@@ -36,11 +36,13 @@ def test_a_product_whose_first_version_fails_is_stalled_until_a_new_model_replac
     assert world.condition("Stalled") is None
 
 
-MISNAMED = "ServiceNotFound: spec.model.bento.service is Searcher, … is Search: set it to Search"
+WRONG_SERVICE_NAME = (
+    "ServiceNotFound: spec.model.bento.service is Searcher, … is Search: set it to Search"
+)
 
 
 def misnamed() -> PodState:
-    return replace(broken_pod(MISNAMED), misnamed=True)
+    return replace(broken_pod(WRONG_SERVICE_NAME), misnamed=True)
 
 
 def with_service(world: World, name: str) -> World:
@@ -55,8 +57,10 @@ def test_a_wrong_entry_service_of_the_first_version_is_reported_until_corrected(
     world.run(3)
     assert world.condition("Ready") == ("False", "InitialVersionFailed")
     assert world.condition("Stalled") == ("True", "ServiceNotFound")
-    (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
-    assert stalled.message == f"v1: {MISNAMED}"
+    (stalled,) = (
+        condition for condition in world.current.conditions if condition.type == "Stalled"
+    )
+    assert stalled.message == f"v1: {WRONG_SERVICE_NAME}"
     world.broken.clear()
     with_service(world, "Search").until(lambda w: w.serving == "v1", most=3)
     assert world.current.stable.service == "Search"
@@ -76,7 +80,9 @@ def test_a_failed_first_version_names_the_field_to_correct(problem, ends):
     text = "make sure that there is the Secret keys" if "unmounted" in problem else "it ended"
     world.broken["v1"] = replace(broken_pod(text), **problem)
     world.run(3)
-    (stalled,) = (one for one in world.current.conditions if one.type == "Stalled")
+    (stalled,) = (
+        condition for condition in world.current.conditions if condition.type == "Stalled"
+    )
     assert stalled.message.endswith(ends)
 
 

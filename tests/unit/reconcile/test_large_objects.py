@@ -19,7 +19,7 @@ NUMBER, BYTES = 180, 1_300_000
 
 
 def limit_mib() -> int:
-    """Return what the chart lets the operator have."""
+    """Return the chart's memory limit of the operator, in MiB."""
     values = yaml.safe_load((ROOT / "charts" / "sluicegate" / "values.yaml").read_text())
     return int(values["resources"]["limits"]["memory"].removesuffix("Mi"))
 

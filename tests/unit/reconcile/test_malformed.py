@@ -146,7 +146,7 @@ async def test_malformed_products_do_not_affect_the_leader_or_other_products(ser
     assert 80 < refused < len(bodies) - 80, "some specs are wrong, and some statuses"
     server.sent.clear()
     await reconciler.reconcile(GOOD)
-    assert any("/deployments/" in one.path for one in server.writes), "the good one is served"
+    assert any("/deployments/" in write.path for write in server.writes), "the good one is served"
     controller.before_scrape()
 
 

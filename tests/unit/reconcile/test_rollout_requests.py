@@ -87,7 +87,11 @@ def test_a_suspended_product_names_the_model_that_waits_for_the_end_of_the_suspe
     world.spec["spec"]["suspend"] = True
 
     def message() -> str:
-        finding = next(one for one in world.run(2).current.conditions if one.reason == "Suspended")
+        finding = next(
+            condition
+            for condition in world.run(2).current.conditions
+            if condition.reason == "Suspended"
+        )
         return finding.message
 
     assert "spec.model names" not in message()
@@ -181,7 +185,9 @@ def test_a_failed_rollback_emits_one_event_and_stable_keeps_serving():
     assert world.serving == "v2"
     assert world.current.history[0].outcome is Outcome.FAILED
     assert world.condition("RolloutProgressing") == ("False", "ReturnFailed")
-    (failed,) = (one for one in world.current.conditions if one.reason == "ReturnFailed")
+    (failed,) = (
+        condition for condition in world.current.conditions if condition.reason == "ReturnFailed"
+    )
     assert "sluicegate.dev/rollback-to=v1/<token>" in failed.message
     assert world.condition("Ready") == ("True", "Serving")
     assert world.condition("Degraded")[0] == "True"

@@ -15,13 +15,17 @@ from tests.support.decisions.rollouts import ROUTES, at_weight, finished, in_pha
 def test_a_good_version_passes_all_steps_and_becomes_stable(route):
     world = watched(serving(route=route).push("b", "v2"))
     assert world.serving == "v2"
-    weights = [one.candidate.weight for one in world.statuses if one.candidate and one.stable]
+    weights = [
+        item_status.candidate.weight
+        for item_status in world.statuses
+        if item_status.candidate and item_status.stable
+    ]
     assert sorted(set(weights)) == weights_seen(weights) == [0, 5, 25, 50, 100]
-    assert [one.version for one in world.current.history] == ["v1"]
+    assert [past_version.version for past_version in world.current.history] == ["v1"]
     assert world.current.history[0].outcome is Outcome.REPLACED
     assert world.condition("Stalled") is None
     # The status goes through JSON at each step, so every step is a restart; none is taken twice.
-    told = [one.reason for step in world.history for one in step.events]
+    told = [event.reason for step in world.history for event in step.events]
     assert told.count("Promoted") == 1
 
 
@@ -33,7 +37,7 @@ def weights_seen(weights: list[int]) -> list[int]:
 @ROUTES
 def test_a_version_before_stable_is_kept_without_pods(route):
     world = watched(serving(route=route).push("b", "v2")).run(2)
-    kept = {one.version.version: one.desired for one in world.pods.values()}
+    kept = {pod.version.version: pod.desired for pod in world.pods.values()}
     assert kept == {"v1": 0, "v2": 4}
 
 
@@ -105,7 +109,11 @@ def test_a_share_is_raised_only_after_its_pods_are_ready(route):
     world = serving(route=route)
     world.broken["v2"] = broken_pod()
     watched(world.push("b", "v2"))
-    weights = {one.candidate.weight for one in world.statuses if one.stable and one.candidate}
+    weights = {
+        item_status.candidate.weight
+        for item_status in world.statuses
+        if item_status.stable and item_status.candidate
+    }
     assert weights == {0}
     assert world.serving == "v1"
     assert world.current.history[0].reason == "CanaryNotReady"
@@ -241,7 +249,11 @@ def test_a_model_pushed_during_a_rollback_of_stable_is_compared_with_the_restore
     world.until(lambda world: world.serving == "v1")
     watched(world.run())
     assert world.serving == "v3"
-    assert [one.version for one in world.current.history if one.promotion_time] == ["v1", "v2"]
+    assert [
+        past_version.version
+        for past_version in world.current.history
+        if past_version.promotion_time
+    ] == ["v1", "v2"]
 
 
 def test_a_model_pushed_during_a_rollback_of_stable_is_rolled_out_even_if_the_rollback_fails():
@@ -286,14 +298,14 @@ def test_without_a_route_pods_stay_within_the_surge_and_start_before_the_weight_
     most = max(replicas + 1, -(-3 * replicas // 2))
     for _ in range(400):
         world.run()
-        assert sum(one.desired for one in world.pods.values()) <= most
-        back = world.current.candidate and world.current.candidate.phase in (
+        assert sum(pod.desired for pod in world.pods.values()) <= most
+        rolled_back = world.current.candidate and world.current.candidate.phase in (
             CandidatePhase.ROLLING_BACK, CandidatePhase.PARKED,
         )  # fmt: skip
         answering = sum(
             one.ready for key, one in world.pods.items() if world.selected in (None, key)
         )
-        assert back or answering >= replicas, "a pod went before another one came"
+        assert rolled_back or answering >= replicas, "a pod went before another one came"
         if finished(world):
             break
     assert world.serving == ("v2" if bad == 0.1 else "v1")

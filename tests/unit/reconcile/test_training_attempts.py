@@ -57,7 +57,7 @@ def test_a_manual_training_request_resets_the_count_of_failures():
     assert len(jobs) == 5
 
 
-def test_a_failed_training_reports_at_once_what_the_next_one_waits_for():
+def test_a_failed_training_reports_the_wait_of_the_next_training_at_once():
     """Until the next block it was listed as a degradation without a remedy, which wasn't true."""
     world = serving(retraining=TRAINING)
     world.bad["v1"] = 0.4

@@ -36,7 +36,7 @@ def weight(world: World) -> int:
 
 
 def told(world: World) -> list[str]:
-    return [one.message for step in world.history for one in step.events]
+    return [event.message for step in world.history for event in step.events]
 
 
 def ended(world: World) -> bool:
@@ -198,7 +198,9 @@ def test_a_candidate_that_can_get_no_evidence_is_reported_once_and_needs_a_promo
     world.until(lambda world: world.serving == "v2", most=8)
     assert world.current.last_handled.promote == "v2/now"
     assert any(
-        "without evidence" in one.message and one.warning for s in world.history for one in s.events
+        "without evidence" in event.message and event.warning
+        for s in world.history
+        for event in s.events
     )
 
 
@@ -288,7 +290,13 @@ def test_editing_the_steps_of_a_canary_does_not_raise_its_share(route):
     world.spec["spec"]["rollout"]["steps"] = [10, 50]
     world.rate = 4000
     world.until(lambda world: world.serving == "v2")
-    assert list(dict.fromkeys(weight_of(one) for one in world.statuses)) == [0, 5, 10, 50, 100]
+    assert list(dict.fromkeys(weight_of(item_status) for item_status in world.statuses)) == [
+        0,
+        5,
+        10,
+        50,
+        100,
+    ]
 
 
 def weight_of(status) -> int:

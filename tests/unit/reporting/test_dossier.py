@@ -56,7 +56,7 @@ def test_each_count_of_the_dossier_is_the_sum_of_the_days_of_sealed_ledgers(file
         name: one.status.digest for name, one in ledgers.items()
     }
     assert file["records"]["open"] == ["pricing-2026-12"]
-    assert [one["username"] for one in file["oversight"]["signatures"]] == ["acb"]
+    assert [signature["username"] for signature in file["oversight"]["signatures"]] == ["acb"]
     assert len(file["decisions"]) == 4
 
 

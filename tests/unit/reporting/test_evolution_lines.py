@@ -21,7 +21,7 @@ def line(ledgers, name="accuracy", **given):
 
 
 def events(ledgers, name="accuracy"):
-    return sum(s.total for one in ledgers for day in one.status.days for s in day.slos if s.name == name)  # fmt: skip
+    return sum(s.total for ledger in ledgers for day in ledger.status.days for s in day.slos if s.name == name)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_an_evolution_line_by_period_has_one_point_per_ledger():
 
 
 def test_an_evolution_line_has_the_objective_of_each_period_and_the_first_acceptance():
-    terms = tuple(one.replace(objective="0.8") for one in YEAR[1].status.slos)
+    terms = tuple(slo.replace(objective="0.8") for slo in YEAR[1].status.slos)
     tighter = YEAR[1].replace(status=YEAR[1].status.replace(slos=terms))
     drawn = line([YEAR[0], tighter])
     assert {point.objective for point in drawn.points} == {88.0, 80.0}
@@ -96,7 +96,7 @@ def test_versions_retrainings_and_incidents_are_marked_and_rollout_steps_are_not
     ledger = YEAR[0].replace(
         status=YEAR[0].status.replace(decisions=(*YEAR[0].status.decisions, *more))
     )
-    assert [(one.date, one.kind, one.label) for one in line([ledger]).marks] == [
+    assert [(mark.date, mark.kind, mark.label) for mark in line([ledger]).marks] == [
         ("2026-01-10", "Alert", "CommonCause"),
         ("2026-01-10", "Retrain", "ModelDecay"),
         ("2026-01-11", "Version", "v14"),
@@ -144,7 +144,7 @@ def test_a_chart_stays_within_its_box_and_breaks_at_days_without_events():
 
 @pytest.mark.parametrize("bad", [0, 5], ids=["perfect", "constant"])
 def test_a_chart_draws_a_single_point_and_a_constant_line(bad):
-    slos = tuple(one.replace(bad=bad, total=100, markets={}) for one in YEAR[0].status.days[0].slos)
+    slos = tuple(slo.replace(bad=bad, total=100, markets={}) for slo in YEAR[0].status.days[0].slos)
     day = YEAR[0].status.days[0].replace(slos=slos)
     ledger = YEAR[0].replace(status=YEAR[0].status.replace(days=(day,)))
     assert line_chart(line([ledger], "availability"), "a").count("<circle") == 1

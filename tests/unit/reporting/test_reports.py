@@ -181,15 +181,15 @@ def test_a_report_states_its_time_zone_before_the_first_time(form):
 def test_the_report_sums_its_days_and_computes_the_budget_from_them():
     accuracy = slo(facts_of(WORSE, CALM), "accuracy")
     days = [one for day in WORSE.status.days for one in day.slos if one.name == "accuracy"]
-    bad, total = sum(one.bad for one in days), sum(one.total for one in days)
+    bad, total = sum(day.bad for day in days), sum(day.total for day in days)
     assert accuracy.count == (bad, total)
     assert accuracy.budget_left == pytest.approx(1 - bad / (0.12 * total))
-    assert accuracy.outside == sum(one.bad > 0.12 * one.total for one in days)
+    assert accuracy.outside == sum(day.bad > 0.12 * day.total for day in days)
 
 
 def test_a_market_with_few_events_is_unknown_and_one_that_is_bad_comes_first():
     markets = slo(facts_of(WORSE, CALM), "accuracy").markets
-    states = {one.market: one.state for one in markets}
+    states = {market.market: market.state for market in markets}
     assert (markets[0].market, states["AT"], states["BE"]) == ("AT", "Missed", "Unknown")
 
 
@@ -216,8 +216,8 @@ def test_a_missed_market_is_in_the_summary_with_its_times_interval_and_budget():
     assert times in row
     told = documents([facts])[0]["slos"][2]
     assert told["markets"]["FR"]["missed"] == [
-        {name: one[name] for name in ("startTime", "endTime") if name in one}
-        for one in recorded["status"]["missedMarkets"]
+        {name: missed_market[name] for name in ("startTime", "endTime") if name in missed_market}
+        for missed_market in recorded["status"]["missedMarkets"]
     ]
     assert sum(point["events"] for point in told["marketEvolution"][0]["points"]) == total
 
@@ -226,7 +226,8 @@ def test_a_market_without_an_objective_is_compared_with_the_baseline_less_the_al
     without = month(11, wrong=0.08, austria=0.4)
     del without["status"]["slos"][2]["objective"]
     markets = {
-        one.market: one for one in slo(facts_of(read_review(without), None), "accuracy").markets
+        market.market: market
+        for market in slo(facts_of(read_review(without), None), "accuracy").markets
     }
     assert markets["AT"].required == pytest.approx(1 - 865 / 10500 - 0.03)
     assert (markets["AT"].state, markets["AT"].budget_left) == ("Missed", None)
@@ -249,7 +250,7 @@ def test_each_operation_has_failures_and_response_times_beside_the_previous_peri
     # 45 of 90 are within 0.1 s (40) and a tenth of the way to 0.25 s (5 of 50).
     assert rank.now.median == pytest.approx(0.1 + 0.15 * 5 / 50)
     assert old.now.median == pytest.approx(0.1 + 0.15 / 2), "between its bound and the one before"
-    row = next(one for one in markdown([facts]).splitlines() if one.startswith("| /rank"))
+    row = next(line for line in markdown([facts]).splitlines() if line.startswith("| /rank"))
     assert "9.0 %" in row
     assert "115 ms (115 ms)" in row
     assert documents([facts])[0]["operations"][0]["failedBefore"] == 31
@@ -268,7 +269,7 @@ def test_a_report_lists_callers_with_requests_and_failures_and_marks_names_as_un
         return read_review(made)
 
     facts = facts_of(with_callers(11, 9), with_callers(10, 1))
-    assert [(one.name, one.count) for one in facts.callers] == [
+    assert [(caller.name, caller.count) for caller in facts.callers] == [
         ("catalog/search", (270, 2700)),
         ("finance/loan", (0, 0)),
         ("other", (0, 9000)),
@@ -312,8 +313,8 @@ def test_open_actions_of_the_previous_period_are_carried_over():
     )
     before = CALM.model_copy(update={"spec": spec})
     facts = facts_of(WORSE, before)
-    assert [one.title for one in facts.open_actions] == ["Check the labels"]
-    assert [(one.title, one.state) for one in facts.last_actions] == [
+    assert [open_action.title for open_action in facts.open_actions] == ["Check the labels"]
+    assert [(last_action.title, last_action.state) for last_action in facts.last_actions] == [
         ("Check the labels", "open"), ("Done one", "done"),
     ]  # fmt: skip
     told = document_of(WORSE, actions=[action | {"done": True}])["spec"]
@@ -340,10 +341,10 @@ def test_a_late_action_is_in_each_later_review_until_it_is_done_or_repeated():
     reviews = [first, with_actions(CALM, again | {"done": True}), WORSE]
     now = int(datetime(2026, 12, 3, tzinfo=UTC).timestamp())
     facts = facts_of(WORSE, reviews[1], reviews, now=now)
-    assert [(one.title, one.state, one.agreed_in) for one in facts.last_actions] == [
+    assert [(last_action.title, last_action.state, last_action.agreed_in) for last_action in facts.last_actions] == [
         ("Repeat", "done", "pricing-2026-10"), ("Ask the label job", "late", "pricing-2026-09"),
     ]  # fmt: skip
-    assert [one.title for one in facts.open_actions] == ["Ask the label job"]
+    assert [open_action.title for open_action in facts.open_actions] == ["Ask the label job"]
     for text in (markdown([facts]), page([facts], "")):
         assert "agreed in pricing-2026-09" in text
     ended = with_actions(WORSE, late | {"done": True})

@@ -89,7 +89,7 @@ async def test_each_sealed_review_is_copied_once_and_again_when_it_is_signed(
     assert said == []
     assert main(["report", "pricing/pricing", "--from", *map(str, tmp_path.rglob("*.json"))]) == 0
     assert "as agreed" in capsys.readouterr().out, "the archive's files make a report"
-    assert not [one for one in tmp_path.rglob("*") if one.suffix == ".part"]
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".part"]
 
 
 @pytest.mark.slow
@@ -203,7 +203,7 @@ async def test_reviews_beyond_the_retention_are_deleted_only_after_their_archive
         await archive.copy()
         await it.pass_time(5 * DAY, step=12 * 3600, every="Week", keep=2)
         assert sorted(it.all()) == [f"pricing-2026-w{week}" for week in (40, 41, 42)]
-        assert {one.name[:16] for one in tmp_path.rglob("*.json")} >= set(kept[:2])
+        assert {path.name[:16] for path in tmp_path.rglob("*.json")} >= set(kept[:2])
 
 
 @pytest.mark.parametrize(

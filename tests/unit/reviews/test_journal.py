@@ -138,9 +138,9 @@ def test_a_ledger_lists_the_versions_that_were_stable_in_its_period():
         version("v4", end + 5),
     ]
     status = with_versions(EMPTY, served, SEPTEMBER)
-    assert [one.version for one in status.versions] == ["v2", "v3"]
+    assert [version.version for version in status.versions] == ["v2", "v3"]
     ended = with_versions(status, [version("v3", begin + 50, end - 1)], SEPTEMBER)
-    assert [one.end_time for one in ended.versions] == [begin + 50, end - 1]
+    assert [version.end_time for version in ended.versions] == [begin + 50, end - 1]
 
 
 def review(*signatures, team=(("acb", "DataProductManager"),), signed_by=("DataProductManager",)):

@@ -59,7 +59,7 @@ def test_review_periods_and_days_have_no_gap_and_begin_on_whole_blocks(every, zo
     days = list(period.days())
     assert (days[0].begin, days[-1].end) == (period.begin, period.end)
     assert all(one.end == two.begin for one, two in itertools.pairwise(days))
-    assert all(one.begin % 300 == 0 for one in days)
+    assert all(day.begin % 300 == 0 for day in days)
     after = period_of(it, period.after)
     assert (after.first, period_before(it, after)) == (period.after, period)
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)).timestamp()

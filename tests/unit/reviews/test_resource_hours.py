@@ -76,7 +76,7 @@ def test_a_training_counts_for_the_day_of_its_end_in_the_review_time_zone():
     ],
     ids=["a command", "a template"],
 )
-def test_a_training_reserves_what_its_container_requests(how):
+def test_a_training_reserves_the_resource_requests_of_its_container(how):
     given = {"output": "registry.example/bentos/search"} | how
     made = Retraining.model_validate_json(json.dumps(given), by_name=False)
     assert made.reserved() == {"cpu": "2"}

@@ -31,7 +31,9 @@ def sealed(*versions):
 def summed_days(review, slo, first, last, market=None):
     days = [day for day in review.status.days if first <= day.date[-2:] <= last]
     levels = [one for day in days for one in day.slos if one.name == slo]
-    pairs = [(one.bad, one.total) if market is None else one.markets[market] for one in levels]
+    pairs = [
+        (level.bad, level.total) if market is None else level.markets[market] for level in levels
+    ]
     return sum(bad for bad, _ in pairs), sum(total for _, total in pairs)
 
 
@@ -43,7 +45,7 @@ def test_a_version_keeps_its_events_until_the_end_of_the_period_in_which_it_beca
         "2026-11-12", "2026-11-20",
     )  # fmt: skip
     assert third.first_period.end_date == "2026-11-30"
-    counts = {one.name: one for one in second.first_period.slos}
+    counts = {slo.name: slo for slo in second.first_period.slos}
     assert counts.keys() == {"availability", "latency", "accuracy"}
     accuracy = counts["accuracy"]
     assert accuracy.counts == summed_days(review, "accuracy", "12", "20")
@@ -61,7 +63,11 @@ def test_a_version_keeps_its_events_until_the_end_of_the_period_in_which_it_beca
 
 def test_a_restored_version_has_no_second_first_period():
     review = sealed(("v13", -3, 5), ("v14", 5, 20), ("v13", 20, None))
-    assert [one.first_period is not None for one in review.status.versions] == [False, True, False]
+    assert [version.first_period is not None for version in review.status.versions] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_version_without_a_whole_day_alone_has_no_first_period():
@@ -75,7 +81,7 @@ def test_a_version_without_a_whole_day_alone_has_no_first_period():
 def test_a_version_without_a_first_period_names_the_reason_in_the_report():
     review = sealed(("v13", -3, 10.4), ("v14", 10.4, 29.5), ("v15", 29.5, None))
     sealed_report = facts_of(review, None)
-    assert [absent_first_period(sealed_report, one) for one in review.status.versions] == [
+    assert [absent_first_period(sealed_report, version) for version in review.status.versions] == [
         "it became stable before this period",
         "",
         "none: it had been stable earlier and was restored, or was stable on no whole day alone",

@@ -28,7 +28,7 @@ async def test_the_ledger_sums_equal_an_independent_count_exactly():
         truth = it.history.recount(ZONE, until=BEGIN + DAYS * DAY)
         ledger = counted(reviews)
         assert {date: ledger[date] for date in truth} == truth
-        assert sum(len(one.status.days) for one in reviews.values()) >= DAYS
+        assert sum(len(review.status.days) for review in reviews.values()) >= DAYS
         by_market = Counter()
         for review in reviews.values():
             for day in review.status.days:
@@ -39,7 +39,7 @@ async def test_the_ledger_sums_equal_an_independent_count_exactly():
         october = reviews["pricing-2026-10"].status
         assert (len(october.days), october.days[24].date) == (31, "2026-10-25")
         assert all(day.final for day in october.days)
-        versions = [one.version for one in reviews["pricing-2026-10"].status.versions]
+        versions = [version.version for version in reviews["pricing-2026-10"].status.versions]
         assert versions == ["v1", "v2"]
 
 
@@ -139,8 +139,8 @@ async def test_each_decision_is_in_the_ledger_once_and_soon():
             it.start()  # nothing is lost by that
             await it.pass_time(7200)
         (review,) = it.all().values()
-        assert [one.message for one in review.status.decisions] == ["n=0", "n=1", "n=2"]
-        assert {one.version for one in review.status.decisions} == {"v1"}
+        assert [decision.message for decision in review.status.decisions] == ["n=0", "n=1", "n=2"]
+        assert {decision.version for decision in review.status.decisions} == {"v1"}
         assert {one.name for one in review.status.readiness} == set(ReadinessCheck)
 
 
@@ -173,8 +173,8 @@ async def test_each_training_is_in_the_ledger_of_the_period_of_its_end_once():
             await it.pass_time(DAY)
         assert it.gate.kills
         first, second = (one.status for _, one in sorted(it.all().items()))
-        assert [one.job for one in first.trainings] == ["train-0", "train-1"]
-        assert [one.job for one in second.trainings] == ["train-2", "train-3"]
+        assert [training.job for training in first.trainings] == ["train-0", "train-1"]
+        assert [training.job for training in second.trainings] == ["train-2", "train-3"]
         hours = hours_of((), second.trainings)
         assert (hours.trainings, hours.training, hours.trained) == (2, 2, {"cpu": 8})
         await it.pass_time(3 * DAY)

@@ -31,7 +31,10 @@ SEPTEMBER, OCTOBER = "pricing-2026-09", "pricing-2026-10"
 
 def finding(it, kind=ConditionType.REVIEW_DUE):
     """One condition of the product's reviews; None without it."""
-    return next((one for one in it.reviews.conditions(it.product()) if one.type == kind), None)
+    return next(
+        (condition for condition in it.reviews.conditions(it.product()) if condition.type == kind),
+        None,
+    )
 
 
 def said(it, kind=ConditionType.REVIEW_DUE):

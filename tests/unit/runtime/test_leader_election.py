@@ -28,7 +28,7 @@ LOOK = 1.0
 
 
 async def two() -> tuple[LeaseServer, Replica, Replica]:
-    """Return one that leads and renews, one that waits and has seen it."""
+    """Return an elector that leads and renews, and a waiting elector that has observed it."""
     server = LeaseServer()
     first = Replica("first", server).start()
     await first.leads()

@@ -131,7 +131,7 @@ class Cluster:
 
     def refuse(self, namespace: str, *resources) -> None:
         """Forbid these lists, as the Role is gone."""
-        self.server.refused |= {one.path(namespace) for one in resources}
+        self.server.refused |= {resource.path(namespace) for resource in resources}
 
     def known(self) -> set[Key]:
         return set(self.caches.products)

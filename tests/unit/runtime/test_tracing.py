@@ -59,7 +59,7 @@ class Stages:
 
 
 async def reconciled(tracing, **more) -> Stages:
-    """Return one reconcile by a real worker, whose spans have been sent."""
+    """Run one reconcile in a real worker, and return its sent spans."""
     queue = WorkQueue(boot_seconds, jitter=lambda: 1.0)
     stages = Stages(tracing.spans, **more)
     queue.add(PRODUCT)
@@ -81,7 +81,7 @@ async def test_a_reconcile_is_a_trace_with_a_span_per_stage_and_its_id_in_the_lo
     assert root.attributes["sluicegate.result"] == "success"
     assert root.resource["service.name"] == "sluicegate"
     assert root.resource["service.instance.id"] == "operator-0"
-    assert [one.name for one in receiver.children(root)] == ["observe", "apply"]
+    assert [child.name for child in receiver.children(root)] == ["observe", "apply"]
     assert receiver.named("apply")[0].attributes == {"sluicegate.written": 2}
     assert stages.line["trace_id"] == root.trace
     assert stages.line["reconcile_id"] == root.attributes["sluicegate.reconcile_id"]
@@ -118,8 +118,8 @@ async def test_two_concurrent_reconciles_are_two_traces(receiver):
     await running
     await tracing.close()
     roots = receiver.named("reconcile")
-    assert len({one.trace for one in roots}) == 2
-    assert [len(receiver.children(one)) for one in roots] == [1, 1]
+    assert len({root.trace for root in roots}) == 2
+    assert [len(receiver.children(root)) for root in roots] == [1, 1]
 
 
 async def test_each_request_to_the_api_server_is_a_span_even_without_an_answer(receiver):

@@ -46,10 +46,10 @@ class Counted:
     def counts(self) -> dict[tuple[str, str], float]:
         """Return all series, by caller and outcome."""
         return {
-            (one.labels["consumer"], one.labels["outcome"]): one.value
+            (sample.labels["consumer"], sample.labels["outcome"]): sample.value
             for family in self.registry.collect()
-            for one in family.samples
-            if one.name == "sluicegate_consumer_requests_total"
+            for sample in family.samples
+            if sample.name == "sluicegate_consumer_requests_total"
         }
 
     def nonzero(self) -> dict[tuple[str, str], float]:

@@ -177,9 +177,9 @@ def test_a_feedback_token_counts_once_in_any_encoding(secret, respelt):
     desk = Desk(secret)
     token = desk.feedback.token(7)
     spellings = respelt.draw(st.lists(spellings_of(token), min_size=1, max_size=20))
-    answer = desk.send((token, 7), *((one, 7) for one in spellings))
+    answer = desk.send((token, 7), *((spelling, 7) for spelling in spellings))
     assert answer.body["counted"] == 1
-    assert desk.send(*((one, 7) for one in spellings)).body["counted"] == 0
+    assert desk.send(*((spelling, 7) for spelling in spellings)).body["counted"] == 0
     assert desk.labelled("correct") == 1
 
 

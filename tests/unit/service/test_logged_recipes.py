@@ -37,12 +37,14 @@ class Known(LoggedRecipe):
 
     @override
     def evaluate_rows(self, model: Any, rows: Rows) -> Evaluation:
-        return {"accuracy": Counts.of(one in model for one in rows.features)}
+        return {"accuracy": Counts.of(feature in model for feature in rows.features)}
 
 
 def logged(days_ago: float, count: int, name: str) -> list[tuple[datetime, Any, Any]]:
     begin = NOW - timedelta(days=days_ago)
-    return [(begin + timedelta(seconds=one), f"{name} {one}", one) for one in range(count)]
+    return [
+        (begin + timedelta(seconds=number), f"{name} {number}", number) for number in range(count)
+    ]
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_a_training_takes_labelled_rows_of_the_log_and_uses_no_held_out_row(
     assert 40 < len(held_out(recipe)) < 80
     assert recipe.evaluate(model, lighter=False)["accuracy"].bad == 0
     assert recipe.split.training.truth == [
-        int(one.split()[1]) for one in recipe.split.training.features
+        int(feature.split()[1]) for feature in recipe.split.training.features
     ]
     assert recipe.hold_out_start is not None
     assert recipe.data_end is not None

@@ -111,16 +111,22 @@ class Counting:
         await self.app(request(path, **headers), None, nowhere)
 
     def counted(self):
-        """Return what isn't zero, by indicator, outcome and market."""
+        """Return the counters other than zero, by indicator, outcome and market."""
         return {
-            (one.labels["indicator"], one.labels["outcome"], one.labels["market"]): one.value
+            (
+                sample.labels["indicator"],
+                sample.labels["outcome"],
+                sample.labels["market"],
+            ): sample.value
             for family in self.registry.collect()
-            for one in family.samples
-            if one.name == NAME and one.value
+            for sample in family.samples
+            if sample.name == NAME and sample.value
         }
 
     def series(self):
-        return sum(one.name == NAME for family in self.registry.collect() for one in family.samples)
+        return sum(
+            sample.name == NAME for family in self.registry.collect() for sample in family.samples
+        )
 
 
 async def test_a_complete_response_counts_once_for_its_market():

@@ -116,7 +116,7 @@ class Pod:
         return sent[0]["status"], json.loads(sent[1]["body"])
 
     def shadows(self, answer: Body) -> list[Any]:
-        """Return what the other version predicted, as the tokens of an answer say."""
+        """Return the other version's predictions, read from the tokens of an answer."""
         signer = self.feedback._signer(self.feedback.keys.signing())
         read = [signer.read(token, now=self.feedback.clock()) for token in answer["tokens"]]
         return [one.shadow and (one.shadow.value, one.shadow.version) for one in read]
@@ -124,10 +124,10 @@ class Pod:
     def pairs(self) -> dict[tuple[str, str], float]:
         """Return labelled pairs by outcome of the answer and of the shadow."""
         return {
-            (one.labels["outcome"], one.labels["shadow_outcome"]): one.value
+            (sample.labels["outcome"], sample.labels["shadow_outcome"]): sample.value
             for family in self.registry.collect()
-            for one in family.samples
-            if one.name == "sluicegate_predictions_paired_total"
+            for sample in family.samples
+            if sample.name == "sluicegate_predictions_paired_total"
         }
 
 

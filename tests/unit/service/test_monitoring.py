@@ -53,8 +53,8 @@ def monitored(tmp_path: Path, *path: str) -> None:
 def test_monitored_values_are_written_to_bounded_files_below_bentoml_home(tmp_path):
     monitored(tmp_path)
     files = sorted((tmp_path / "home" / "monitoring" / "prices" / "data").iterdir())
-    assert [one.name for one in files] == ["data.0.log", "data.0.log.1"]
-    assert all(one.stat().st_size <= 2000 for one in files)
+    assert [file.name for file in files] == ["data.0.log", "data.0.log.1"]
+    assert all(file.stat().st_size <= 2000 for file in files)
     newest = json.loads(files[0].read_text(encoding="utf-8").splitlines()[-1])
     assert newest["price"] == 199
 

@@ -617,7 +617,7 @@ def test_the_rows_of_a_person_are_deleted_with_their_labels(tmp_path):
 
 
 def content(desk: Desk) -> str:
-    """Return what the folder of the log has, in any file."""
+    """Return the content of all files of the log's folder."""
     files = sorted(path for path in desk.log.store.root.rglob("*") if path.is_file())
     return "".join(path.read_text() for path in files)
 
@@ -631,7 +631,7 @@ def a_person(tmp_path: Path) -> Desk:
     return desk
 
 
-def test_a_failed_deletion_reports_what_it_deleted_and_can_be_repeated(tmp_path):
+def test_a_failed_deletion_reports_the_number_of_deleted_predictions_and_can_be_repeated(tmp_path):
     desk = a_person(tmp_path)
     before = content(desk)
     with full_at(100), pytest.raises(WarehouseError, match="0 predictions are deleted so far"):

@@ -141,7 +141,7 @@ def test_the_runtime_constraints_have_one_wheel_of_each_package_for_each_python(
     tags = {f"cp{python.replace('.', '')}", *(f"cp3{minor}" for minor in range(2, 12)), "py3"}
     lock = tomllib.loads((ROOT / "uv.lock").read_text())
     wheels = {
-        (package["name"], package["version"]): [one["url"] for one in package.get("wheels", ())]
+        (package["name"], package["version"]): [wheel["url"] for wheel in package.get("wheels", ())]
         for package in lock["package"]
         if "registry" in package["source"]
     }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def message(tmp_path: Path, monkeypatch) -> Path:
-    """Return what the container leaves behind."""
+    """Return the path of the container's termination message."""
     path = tmp_path / "message"
     monkeypatch.setenv("SLUICEGATE_TERMINATION_LOG", str(path))
     return path

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run_in(bento: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Return what a training Job does: `python -m sluicegate_service.wheels …` in the bento's src."""
+    """Run a training Job's command, `python -m sluicegate_service.wheels …`, in the bento's src."""
     return subprocess.run(
         [sys.executable, "-m", "sluicegate_service.wheels", *arguments],
         cwd=bento / "src",

@@ -68,7 +68,7 @@ def test_a_candidate_that_is_worse_for_a_consumer_alone_is_rolled_back():
     lines = run(history(200))
     assert acts(lines)[-1] == ("Rollback", "CanaryWorse")
     (message,) = [
-        one["decision"]["message"] for one in lines if "worse in" in one["decision"]["message"]
+        line["decision"]["message"] for line in lines if "worse in" in line["decision"]["message"]
     ]
     assert "v2 is worse in ranking / conversion: " in message
     assert acts(run(history(100)))[-1] == ("Promote", "CanaryNotWorse")
@@ -115,7 +115,7 @@ def test_a_mistake_in_the_outcomes_of_consumers_is_named(block, where, why):
     document = history(100, blocks=[{"at": 60, "consumers": block}])
     with pytest.raises(InvalidInput) as caught:
         parse_scenario(document)
-    (problem,) = [one for one in caught.value.problems if where in one.path]
+    (problem,) = [problem for problem in caught.value.problems if where in problem.path]
     assert why in problem.message
 
 

@@ -142,7 +142,7 @@ def test_a_replay_retrains_for_a_market_that_falls_alone():
     document = scenario(lambda _: None, 0, accepted=None, product=spec) | {"blocks": blocks}
     read = parse_scenario(document)
     decisions = [step.evaluation.decision for step in replay(read)]
-    (training,) = [one for one in decisions if isinstance(one, Retrain)]
+    (training,) = [decision for decision in decisions if isinstance(decision, Retrain)]
     assert (training.slo, training.market) == ("accuracy", "AT")
 
 
@@ -169,10 +169,10 @@ def test_a_market_that_its_training_did_not_remedy_is_not_retrained_again():
     document["events"] = [{"at": 300 * 150, "retrained": result}]
     steps = [step.evaluation for step in replay(parse_scenario(document))]
     decisions = [step.decision for step in steps]
-    (training,) = [one for one in decisions if isinstance(one, Retrain)]
+    (training,) = [decision for decision in decisions if isinstance(decision, Retrain)]
     assert (training.slo, training.market) == ("accuracy", "AT")
     assert steps[-1].status.stable.version == "v2"
-    alerts = [one for one in decisions if isinstance(one, Alert)]
+    alerts = [decision for decision in decisions if isinstance(decision, Alert)]
     assert len(alerts) == 1
     assert "v2 was trained for AT and misses accuracy there from its beginning" in alerts[0].message
 
@@ -212,9 +212,11 @@ def test_two_markets_that_no_training_remedies_are_each_retrained_for_once():
     ]
     steps = [step.evaluation for step in replay(parse_scenario(document))]
     decisions = [step.decision for step in steps]
-    trained = [one.market for one in decisions if isinstance(one, Retrain) and one.slo]
+    trained = [
+        decision.market for decision in decisions if isinstance(decision, Retrain) and decision.slo
+    ]
     assert sorted(trained) == ["AT", "BE"]
-    alerts = [one.message for one in decisions if isinstance(one, Alert)]
+    alerts = [decision.message for decision in decisions if isinstance(decision, Alert)]
     assert any("v3 was trained for" in text for text in alerts)
     assert any("a version before v3 was trained for" in text for text in alerts)
 

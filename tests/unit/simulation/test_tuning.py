@@ -56,7 +56,7 @@ def test_the_alarms_of_the_unchanged_slo_equal_those_of_a_replay(tuned: Tuning):
 
 
 def test_a_stricter_objective_detects_a_drop_no_later(tuned: Tuning):
-    found = [one.detection for one in tuned.objectives]
+    found = [objective.detection for objective in tuned.objectives]
     assert all(one is not None for one in found)
     assert found == sorted(one for one in found if one is not None)
     assert found[0] is not None
@@ -99,13 +99,13 @@ def test_a_history_that_is_shorter_than_the_time_between_alarms_has_no_proposal(
 
 
 def test_a_wider_margin_shortens_the_canary(tuned: Tuning):
-    times = [one.canary for one in tuned.margins]
+    times = [margin.canary for margin in tuned.margins]
     terms = terms_of(parse_scenario(history()).product)
-    (proposed,) = [one for one in tuned.margins if one.proposed]
+    (proposed,) = [margin for margin in tuned.margins if margin.proposed]
 
     assert times == sorted(times, reverse=True)
     assert proposed.canary <= terms.max_duration_seconds / 2
-    assert [one.value for one in tuned.margins if one.current] == [terms.slos[0].margin]
+    assert [margin.value for margin in tuned.margins if margin.current] == [terms.slos[0].margin]
 
 
 def test_a_drop_within_the_objective_is_never_detected(monkeypatch):

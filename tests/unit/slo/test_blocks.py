@@ -204,8 +204,8 @@ def test_excluding_events_excludes_their_whole_hours(totals, drawn):
         assert after.quality is before.quality
         assert after.count == (Count(0, 0) if index in gone else before.count)
     assert left.newest == series.newest
-    assert [series.block(one).count.total for one in totals if one > newest - 72] == [
-        totals[one] for one in totals if one > newest - 72
+    assert [series.block(total).count.total for total in totals if total > newest - 72] == [
+        totals[total] for total in totals if total > newest - 72
     ], "the series itself stays as it is"
 
 
@@ -273,8 +273,8 @@ def test_a_block_read_again_with_the_same_value_keeps_derived_values(again, kept
 
 def test_blocks_are_kept_singly_for_six_hours():
     series = series_of([(index, (1, index)) for index in range(1, 101)])
-    assert [one.index for one in series.blocks(0, 200)] == list(range(29, 101))
-    assert [one.index for one in series.blocks(97, 99)] == [98, 99]
+    assert [block.index for block in series.blocks(0, 200)] == list(range(29, 101))
+    assert [block.index for block in series.blocks(97, 99)] == [98, 99]
     for index, quality in ((28, "MISSING"), (29, "COUNTED"), (100, "COUNTED"), (101, "MISSING")):
         assert series.block(index).quality.name == quality
     assert series.block(-1).quality is Quality.MISSING

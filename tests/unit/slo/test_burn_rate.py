@@ -40,10 +40,10 @@ def test_the_burn_rate_rows_are_the_documented_ones():
 
 
 def test_a_burn_rate_row_that_cannot_trip_is_dropped():
-    assert [one.ratio for one in thresholds(FAST_BURN_WINDOWS, 0.05)] == pytest.approx(
+    assert [threshold.ratio for threshold in thresholds(FAST_BURN_WINDOWS, 0.05)] == pytest.approx(
         [0.72, 0.3, 0.15, 0.05]
     )
-    assert [one.row.long for one in thresholds(FAST_BURN_WINDOWS, 1 / 3)] == [864]
+    assert [threshold.row.long for threshold in thresholds(FAST_BURN_WINDOWS, 1 / 3)] == [864]
     (first, *_) = thresholds(FAST_BURN_WINDOWS, 0.01)
     z, ratio = NormalDist().inv_cdf(0.99), 0.144
     assert first.z == pytest.approx(z)

@@ -51,7 +51,7 @@ def test_the_newest_six_hours_are_kept_singly_and_older_ones_as_sums(recorded):
     assert means.newest == newest
 
     def added(values):
-        found = [one for one in values if one is not None]
+        found = [value for value in values if value is not None]
         return Values(sum(found), len(found))
 
     alive = {index: one for index, one in singles.items() if index > newest - 72}

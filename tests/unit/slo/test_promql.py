@@ -63,7 +63,7 @@ def test_a_matcher_without_values_is_an_error():
 
 
 def braces(text: str) -> list[str]:
-    """Return what stands between the braces of each selector."""
+    """Return the matchers between the braces of each selector."""
     return [part.split("}")[0] for part in text.split("{")[1:]]
 
 
@@ -89,9 +89,9 @@ def test_a_user_metric_name_is_a_quoted_value_in_the_query(word: str):
     for query in render_queries(Scope(), 300, needs):
         if query.kind in {QueryKind.COUNTERS, QueryKind.GAUGES}:
             assert f"{word}{{" not in query.text
-            selectors = [one for one in braces(query.text) if "__name__" in one]
+            selectors = [brace for brace in braces(query.text) if "__name__" in brace]
             assert selectors
-            assert all(one.endswith(f'__name__="{word}"') for one in selectors)
+            assert all(selector.endswith(f'__name__="{word}"') for selector in selectors)
 
 
 def test_label_replace_is_used_only_if_series_stay_distinct():
@@ -147,9 +147,9 @@ def test_a_gateway_without_route_metrics_has_no_route_query():
     gateway = GatewayMetric("m", "l")
     with pytest.raises(ValueError, match="m: its gateway doesn't count by route"):
         render_sent(gateway, 60)
-    kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=gateway)]
+    kinds = [query.kind for query in render_queries(Scope(), 60, Needs(), gateway=gateway)]
     assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 0)
-    kinds = [one.kind for one in render_queries(Scope(), 60, Needs(), gateway=TRAEFIK_METRIC)]
+    kinds = [query.kind for query in render_queries(Scope(), 60, Needs(), gateway=TRAEFIK_METRIC)]
     assert (kinds.count(QueryKind.GATEWAY), kinds.count(QueryKind.SENT)) == (1, 1)
 
 

@@ -53,9 +53,11 @@ def schema_of(name: str):
 def schema_of_backstage(kind: str):
     folder = SCHEMAS / "backstage-v1alpha1"
     parts = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    registry = Registry().with_resources((one["$id"], Resource.from_contents(one)) for one in parts)
+    registry = Registry().with_resources(
+        (part["$id"], Resource.from_contents(part)) for part in parts
+    )
     name = f"{kind.title() if kind == 'API' else kind}V1alpha1"
-    (root,) = (one for one in parts if one["$id"] == name)
+    (root,) = (part for part in parts if part["$id"] == name)
     return Draft7Validator(root, registry=registry)
 
 
@@ -107,7 +109,7 @@ def test_the_output_port_names_the_contract_of_the_api():
 
     (port,) = described["outputPorts"]
     assert port["contractId"] == contract["id"]
-    assert {one["contractId"] for one in described["inputPorts"]} == {
+    assert {input_port["contractId"] for input_port in described["inputPorts"]} == {
         "pricing/pricing/api", "catalog/photo-check/api",
     }  # fmt: skip
 
@@ -115,7 +117,7 @@ def test_the_output_port_names_the_contract_of_the_api():
 def test_the_service_levels_of_a_data_contract_are_the_slos():
     (contract,) = odcs_documents(product({}))
 
-    levels = {one["id"]: (one["property"], one["value"], one.get("unit")) for one in contract["slaProperties"]}  # fmt: skip
+    levels = {sla_property["id"]: (sla_property["property"], sla_property["value"], sla_property.get("unit")) for sla_property in contract["slaProperties"]}  # fmt: skip
     assert levels == {
         "availability": ("availability", 99.9, "%"),
         "latency": ("latency", 250, "ms"),

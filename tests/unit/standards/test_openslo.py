@@ -27,8 +27,10 @@ SCHEMAS = Path(__file__).parents[2] / "data" / "standards" / "openslo-v1"
 @cache
 def validator() -> Draft7Validator:
     parts = [json.loads(path.read_text(encoding="utf-8")) for path in SCHEMAS.rglob("*.json")]
-    registry = Registry().with_resources((one["$id"], Resource.from_contents(one)) for one in parts)
-    (root,) = (one for one in parts if one["title"] == "OpenSLO")
+    registry = Registry().with_resources(
+        (part["$id"], Resource.from_contents(part)) for part in parts
+    )
+    (root,) = (part for part in parts if part["title"] == "OpenSLO")
     return Draft7Validator(root, registry=registry)
 
 
@@ -107,18 +109,18 @@ def test_each_exported_openslo_document_conforms_to_the_schema():
 
     for document in documents:
         validator().validate(document)
-    assert [one["kind"] for one in documents] == ["Service", "SLO", "SLO", "SLO", "SLI", "SLI", "SLI"]  # fmt: skip
+    assert [document["kind"] for document in documents] == ["Service", "SLO", "SLO", "SLO", "SLI", "SLI", "SLI"]  # fmt: skip
 
 
 def test_the_openslo_schema_refuses_an_slo_without_target():
-    (broken,) = (one for one in documents_of(example()) if one["metadata"]["name"].endswith("latency"))  # fmt: skip
+    (broken,) = (document for document in documents_of(example()) if document["metadata"]["name"].endswith("latency"))  # fmt: skip
     del broken["spec"]["objectives"][0]["target"]
 
     assert not validator().is_valid(broken)
 
 
 def test_exported_openslo_queries_have_the_selectors_of_the_operator():
-    documents = {one["metadata"]["name"]: one for one in documents_of(example())}
+    documents = {document["metadata"]["name"]: document for document in documents_of(example())}
 
     conversion = documents["search-ranking-conversion"]["spec"]["ratioMetric"]
     availability = documents["search-ranking-availability"]["spec"]["indicator"]["spec"]
@@ -343,7 +345,9 @@ def test_export_selects_a_product_by_name_or_exports_all(tmp_path, capsys):
     assert len(json.loads(out.read_text(encoding="utf-8"))) == 14
     capsys.readouterr()
     assert main(["export", "catalog/second", "--format", "openslo", "--from", str(EXAMPLE), str(file)]) == 0  # fmt: skip
-    services = {one["metadata"]["name"] for one in yaml.safe_load_all(capsys.readouterr().out)}
+    services = {
+        document["metadata"]["name"] for document in yaml.safe_load_all(capsys.readouterr().out)
+    }
     assert {"second", "second-clicks"} <= services
     assert main(["export", "catalog/third", "--format", "openslo", "--from", str(file)]) == 2
     assert main(["export", "--format", "openslo"]) == 2

@@ -68,7 +68,7 @@ def test_the_dispersion_of_neighbours_excludes_slow_patterns_and_drops():
 
 
 def test_hours_without_events_do_not_affect_the_dispersion():
-    gaps = [unit for one in hours(100, sigma=0.02) for unit in (one, (0, 0))]
+    gaps = [unit for hour in hours(100, sigma=0.02) for unit in (hour, (0, 0))]
     without = scatter(residuals_around_levels(hours(100, sigma=0.02), 40), batch_sizes=(1,))
     assert (
         scatter(residuals_around_levels(gaps, 80), batch_sizes=(1,)).degrees_of_freedom

@@ -148,7 +148,11 @@ def test_the_cusum_bound_of_three_alternatives_is_twelve_and_a_half():
 def test_a_ratio_of_three_percent_keeps_all_drop_alternatives():
     p0 = 0.969
     bank = cusum.cusum_bank(p0, 0.9695, 0.004, A)
-    assert [round(one.ratio, 4) for one in bank.alternatives] == [0.973, 0.977, 0.985]
+    assert [round(alternative.ratio, 4) for alternative in bank.alternatives] == [
+        0.973,
+        0.977,
+        0.985,
+    ]
 
 
 def test_a_baseline_too_small_for_its_drop_allows_no_test():

@@ -29,7 +29,7 @@ CALM = [(int(RANDOM.binomial(n, 0.1)), int(n)) for n in EVENTS]
 
 def pearson(counts):
     """Return χ² of each block about the ratio of all."""
-    bad, total = np.array([one for one in counts if one[1]], dtype=float).T
+    bad, total = np.array([count for count in counts if count[1]], dtype=float).T
     ratio = bad.sum() / total.sum()
     return (bad - total * ratio) ** 2 / (total * ratio * (1 - ratio))
 
@@ -48,8 +48,8 @@ def test_the_dispersion_is_chi_square_per_degree_of_freedom(counts):
 ])  # fmt: skip
 def test_the_dispersion_of_sums_is_that_of_their_blocks(counts):
     middle = len(counts) // 2
-    sums = scatter_sums(ScatterSums(), ((None, one) for one in counts[:middle]))
-    sums = scatter_sums(sums, ((None, one) for one in counts[middle:]))
+    sums = scatter_sums(ScatterSums(), ((None, count) for count in counts[:middle]))
+    sums = scatter_sums(sums, ((None, count) for count in counts[middle:]))
     assert sums.dispersion == pytest.approx(dispersion(counts), rel=1e-10)
 
 
@@ -71,7 +71,9 @@ def upper_correlation(*levels):
 @pytest.mark.parametrize("counts", [BURSTS, CALM, BURSTS[:30], [(0, 0), *BURSTS[:30], (0, 0)]])
 def test_the_burst_correlation_is_an_upper_confidence_bound(counts):
     found = burst_correlation(counts)
-    assert found == pytest.approx(upper_correlation([one for one in counts if one[1]]), rel=1e-12)
+    assert found == pytest.approx(
+        upper_correlation([count for count in counts if count[1]]), rel=1e-12
+    )
 
 
 def test_blocks_of_two_levels_have_the_dispersion_around_their_own_level():

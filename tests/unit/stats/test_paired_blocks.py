@@ -54,8 +54,8 @@ def lead_of(blocks: list[Pairs]) -> float:
     if len(blocks) < FEW_BLOCKS:
         return 0.0
     rows = sum(map(sum, blocks))
-    mean = sum(one.only_candidate_wrong - one.only_stable_wrong for one in blocks) / rows
-    psi = (0.5 + sum(one.discordant for one in blocks)) / (1 + rows)
+    mean = sum(block.only_candidate_wrong - block.only_stable_wrong for block in blocks) / rows
+    psi = (0.5 + sum(block.discordant for block in blocks)) / (1 + rows)
     alike = 1 + (rows / len(blocks) - 1) * correlation_of(blocks)
     error = sqrt(psi * alike / rows)
     return 0.0 if abs(mean) < error else mean - error if mean > 0 else mean + error

@@ -81,7 +81,8 @@ def better(*block):
 def _chances(size, rate):
     """Return the probability of each number of successes in this many trials."""
     return [
-        math.comb(size, one) * rate**one * (1 - rate) ** (size - one) for one in range(size + 1)
+        math.comb(size, number) * rate**number * (1 - rate) ** (size - number)
+        for number in range(size + 1)
     ]
 
 

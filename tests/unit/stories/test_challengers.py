@@ -73,14 +73,16 @@ def test_a_promoted_challenger_has_the_cause_scheduled():
     told = scenario(both, 60, product=challenged(), events=[trained(14, BETTER)])
     *_, last = replay(parse_scenario(told))
     assert (last.status.stable.version, last.status.stable.cause) == ("v2", "Scheduled")
-    assert [one.cause for one in last.status.history] == [""], "v1 was never trained"
+    assert [past_version.cause for past_version in last.status.history] == [""], (
+        "v1 was never trained"
+    )
 
 
 @pytest.mark.parametrize("result", [EQUAL, WORSE, {"evaluation": BETTER["evaluation"]}])
 def test_a_challenger_not_proved_better_is_dropped_and_delays_no_later_challenger(result):
     stable = {"v1": steady(0.1, 200)}
     lines = run(scenario(lambda _: stable, 29, product=challenged(), events=[trained(14, result)]))
-    dropped = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
+    dropped = [decision for decision in decisions(lines) if decision["reason"] == "NotShownBetter"]
     assert len(dropped) == 1
     assert dropped[0]["type"] == "Hold"
     assert lines[-1]["stable"] == "v1"
@@ -154,7 +156,7 @@ def defaults(**spec):
 
 
 def judged(script, last, event, **spec):
-    """Return what is decided of a product with defaults that was accepted at 12 % wrong."""
+    """Return the decisions on a product with defaults that was accepted at 12 % wrong."""
     accepted = {"accuracy": count(60, 500)}
     history = scenario(script, last, product=defaults(**spec), accepted=accepted, events=[event])
     return run(history)
@@ -171,7 +173,7 @@ def test_a_product_with_only_max_drop_and_a_training_command_is_retrained():
         ("StartRollout", "GatePassed"),
         ("Promote", "CanaryNotWorse"),
     ]
-    start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
+    start = next(decision for decision in decisions(lines) if decision["type"] == "StartRollout")
     assert "gets 50 % of the traffic" in start["message"], "5 % of it would take hours"
     assert "up to 3 points is allowed" in start["message"]
 
@@ -189,7 +191,7 @@ def followed(index):
 
 
 def after_a_remedy(last, *events, **retraining):
-    """Return what is decided, but for holds and shares, where v2 replaces v1 for a decay."""
+    """Return the decisions other than Hold and Advance after v2 replaced v1 for a decay."""
     asked = product(DROP_ONLY, retraining=RETRAINING | retraining)
     accepted = {"accuracy": count(60, 500)}
     trainings = [trained(140, REMEDY), *events]
@@ -259,7 +261,7 @@ def test_a_training_only_as_good_as_the_degraded_version_is_no_remedy():
     """As stable it would make the level that it was trained against the accepted one."""
     none = rows(400, 24, 26, 50)
     lines = judged(decaying, 150, trained(140, none))
-    told = [one for one in decisions(lines) if one["reason"] == "NotShownBetter"]
+    told = [decision for decision in decisions(lines) if decision["reason"] == "NotShownBetter"]
     assert [one["type"] for one in told] == ["Alert"]
     assert "isn't shown to be a remedy" in told[0]["message"]
     assert lines[-1]["stable"] == "v1"
@@ -267,7 +269,7 @@ def test_a_training_only_as_good_as_the_degraded_version_is_no_remedy():
 
 def test_the_rollout_steps_of_the_spec_apply_to_challengers():
     lines = judged(decaying, 150, trained(140, MUCH_BETTER), rollout={"steps": [5, 25, 50]})
-    start = next(one for one in decisions(lines) if one["type"] == "StartRollout")
+    start = next(decision for decision in decisions(lines) if decision["type"] == "StartRollout")
     assert "gets 5 % of the traffic" in start["message"]
 
 

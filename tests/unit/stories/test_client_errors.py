@@ -52,7 +52,7 @@ def pushed(script, last: int = 200, *slos: dict[str, Any]) -> dict[str, Any]:
 
 
 def arm(requests: int, refused: int, unknown: int = 0) -> dict[str, dict[str, int]]:
-    """Return what is counted of a version: nothing fails, and what is refused is neither slow nor labelled."""
+    """Return a version's counts: no failures; refused requests are neither slow nor labelled."""
     served = requests - refused - unknown
     return {
         "availability": count(0, requests - unknown),

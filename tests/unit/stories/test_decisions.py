@@ -90,7 +90,7 @@ def test_a_decision_message_has_the_numbers_that_decided_beside_the_newest_windo
 def test_a_promotion_of_a_pushed_version_is_no_training_attempt():
     document = scenario(decaying(0.1), 200, product=one_step(), events=[changed(TRAINED, "v2")])
     steps = list(replay(parse_scenario(json.loads(json.dumps(document)))))
-    (promoted,) = [one for one in steps if one.evaluation.decision.type == "Promote"]
+    (promoted,) = [step for step in steps if step.evaluation.decision.type == "Promote"]
     trained = promoted.status.retraining
     assert trained is None or trained.last_reason == ""
 

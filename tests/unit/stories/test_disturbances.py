@@ -236,7 +236,10 @@ def test_only_worse_blocks_of_a_disturbance_are_excluded(bad, ignored_intervals)
     *_, last = replay(parse_scenario(document))
     known = last.status.engine.slo("accuracy")
     assert (known.since, known.disturbance_start_time, known.degraded) == (0, None, False)
-    assert [(one.begin, one.end) for one in known.ignored_intervals] == list(ignored_intervals)
+    assert [
+        (ignored_interval.begin, ignored_interval.end)
+        for ignored_interval in known.ignored_intervals
+    ] == list(ignored_intervals)
 
 
 def test_unreadable_blocks_of_an_incident_are_checked_once_readable():
@@ -252,7 +255,10 @@ def test_unreadable_blocks_of_an_incident_are_checked_once_readable():
     accepted = {"accuracy": count(800, 10_000)}
     statuses = [step.status for step in replay(parse_scenario({**document, "accepted": accepted}))]
     ignored_intervals = [
-        tuple((one.begin, one.end) for one in status.engine.slo("accuracy").ignored_intervals)
+        tuple(
+            (ignored_interval.begin, ignored_interval.end)
+            for ignored_interval in status.engine.slo("accuracy").ignored_intervals
+        )
         for status in statuses
     ]
     assert set(ignored_intervals[: END + 2]) == {()}

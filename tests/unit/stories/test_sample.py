@@ -72,8 +72,8 @@ def test_each_slo_of_the_sample_has_a_baseline_after_two_days_and_its_drop_is_de
     assert before.status.stable.release.version == ("v2" if promoted else "v1")
     learnt = {name: one.source for name, one in before.status.stable.baseline.items()}
     assert learnt == dict.fromkeys(RATES, "Production")
-    assert {one.state for one in before.evaluation.slos} == {"Met"}
-    (bad,) = (one for one in after.evaluation.slos if one.state == "Missed")
+    assert {slo.state for slo in before.evaluation.slos} == {"Met"}
+    (bad,) = (slo for slo in after.evaluation.slos if slo.state == "Missed")
     assert bad.terms.name == fallen
     after_decision = [step.evaluation.decision for step in steps[2 * DAY + PROMOTED :]]
     assert any(

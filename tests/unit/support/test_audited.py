@@ -16,10 +16,10 @@ def test_an_incomplete_audit_entry_is_read_later(log):
     written = '{"auditID": "a"}\n{"auditID": "b"}\n{"auditID": "c", "reason": "sür"}\n'.encode()
     inside_a_character = written.index("ü".encode()) + 1
     log.write_bytes(written[:inside_a_character])
-    assert [one["auditID"] for one in audited(log)] == ["a", "b"]
+    assert [write["auditID"] for write in audited(log)] == ["a", "b"]
 
     log.write_bytes(written)
-    assert [one["auditID"] for one in audited(log)] == ["a", "b", "c"]
+    assert [write["auditID"] for write in audited(log)] == ["a", "b", "c"]
 
 
 def test_audit_entries_of_other_users_are_skipped(log):
@@ -28,7 +28,7 @@ def test_audit_entries_of_other_users_are_skipped(log):
         '{"auditID": "b", "objectRef": {"namespace": "one-more"}}\n'
         '{"auditID": "c", "user": {"username": "somebody"}}\n'
     )
-    assert [one["auditID"] for one in audited(log, "one", "somebody")] == ["a", "c"]
+    assert [write["auditID"] for write in audited(log, "one", "somebody")] == ["a", "c"]
 
 
 @pytest.mark.parametrize("text", ["", '{"auditID": "a'])

@@ -14,7 +14,7 @@ from tests.mutants.mutant import CODE, ROOT, Mutant, NotApplicableError, named_m
 from tests.mutants.running import Fate, judged, nearest_first
 from tests.mutants.sites import Sites, drawn_mutants, sources
 
-NAMED = {one.name: one for one in named_mutants()}
+NAMED = {named_mutant.name: named_mutant for named_mutant in named_mutants()}
 
 
 @pytest.mark.parametrize("mutant", NAMED.values(), ids=NAMED)
@@ -123,7 +123,9 @@ def test_a_mutated_line_without_coverage_is_tested_by_the_tests_of_previous_line
 def test_each_code_pattern_has_its_mutants(source, changed):
     found = Sites(source)
     found.visit(ast.parse(source))
-    made = [source[: one.begin] + one.after + source[one.end :] for one in found.changes]
+    made = [
+        source[: change.begin] + change.after + source[change.end :] for change in found.changes
+    ]
     assert sorted(map(plain, made)) == sorted(map(plain, changed))
 
 
@@ -145,7 +147,10 @@ def test_the_same_seed_draws_the_same_mutants():
 
 
 def test_mutants_are_drawn_from_the_requested_packages_and_modules():
-    files = {one.file for one in drawn_mutants(30, 1, where=("kube", "runtime/leader_election.py"))}
+    files = {
+        drawn_mutant.file
+        for drawn_mutant in drawn_mutants(30, 1, where=("kube", "runtime/leader_election.py"))
+    }
     assert all(file.startswith("kube/") or file == "runtime/leader_election.py" for file in files)
     assert len(files) > 1
 

@@ -93,7 +93,7 @@ async def test_the_pages_show_both_distances_and_sort_by_the_one_from_the_first_
             assert "worse by 7.6 points [5.6, 9.8]</span>; v1: 91.8 %, n=10,500" in text
         told = await (await page.get("/portfolio.json?sort=initial")).json()
         table = await (await page.get("/portfolio.csv?sort=initial")).text()
-    assert [one["name"] for one in told["products"]] == ["pricing", "eta"]
+    assert [product["name"] for product in told["products"]] == ["pricing", "eta"]
     assert told["products"][0]["initial"][0]["version"] == "v1"
     head, first, _ = (line.split(",") for line in table.splitlines())
     assert dict(zip(head, first, strict=True))["initialVersion"] == "v1"

@@ -193,7 +193,7 @@ TABLE = {
 
 @pytest.mark.parametrize(("status", "kinds"), TABLE.values(), ids=TABLE)
 def test_a_status_has_the_needs_of_its_product(status, kinds):
-    assert [one.kind for one in needs_of(product(status=status))] == kinds
+    assert [need.kind for need in needs_of(product(status=status))] == kinds
 
 
 def test_a_need_has_its_numbers_and_its_start_time():

@@ -37,7 +37,7 @@ PARKED = version("v15", phase="Parked", startTime=WHEN, decisionReason="MaxDurat
 
 def conditions(*parts):
     """A list of conditions that begins with a product that is ready."""
-    ready = () if any(one["type"] == "Ready" for one in parts) else (READY,)
+    ready = () if any(part["type"] == "Ready" for part in parts) else (READY,)
     return {"conditions": [*ready, *parts]}
 
 

@@ -16,7 +16,10 @@ def requests(**annotations):
         {"abort": REQUEST_ABORT, "retrain": REQUEST_RETRAIN, "note": REQUEST_NOTE}[name]: value
         for name, value in annotations.items()
     }
-    return {one.annotation: one.note for one in product_record(product).manual_requests}
+    return {
+        manual_request.annotation: manual_request.note
+        for manual_request in product_record(product).manual_requests
+    }
 
 
 def test_the_reason_of_a_request_is_stored_as_one_line():

@@ -150,10 +150,10 @@ def assert_patient(asked: dict[str, list[float]]) -> None:
     assert asked
     for target, times in asked.items():
         refused_at = float("-inf")
-        for one in times:
-            crossed = one - refused_at < IN_FLIGHT
-            assert crossed or one - refused_at >= RETRY_AFTER, f"{target} at {times}"
-            refused_at = refused_at if crossed else one
+        for time in times:
+            crossed = time - refused_at < IN_FLIGHT
+            assert crossed or time - refused_at >= RETRY_AFTER, f"{target} at {times}"
+            refused_at = refused_at if crossed else time
 
 
 @pytest.mark.slow

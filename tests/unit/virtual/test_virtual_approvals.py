@@ -124,7 +124,7 @@ async def test_a_candidate_waits_for_two_roles_and_a_consumer_and_is_promoted_wh
     await world.run(300)
     world.start(**RARELY)
     await world.run(900)
-    events = [one for one in world.server.all(EVENTS) if one["reason"] == "AnswerRemoved"]
+    events = [event for event in world.server.all(EVENTS) if event["reason"] == "AnswerRemoved"]
     assert len(events) == 1
     assert approvals(world, pricing)["waitingFor"] == [CONSUMER]
     assert weight(world, pricing) == 50
@@ -146,7 +146,7 @@ async def test_an_answer_that_is_removed_beside_an_abort_is_reported_by_an_event
         lambda: world.status(pricing)["decision"]["reason"] == "AbortRequested", seconds=60
     )
     await world.run(60)
-    (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "AnswerRemoved"]
+    (event,) = [event for event in world.server.all(EVENTS) if event["reason"] == "AnswerRemoved"]
     assert f"Agree of acb ({MANAGER}), read at " in event["note"]
 
 

@@ -60,7 +60,7 @@ def ledger(world: World) -> DataProductReview:
 def history(world: World, key: Key) -> dict[str, dict[str, Any]]:
     """Return the versions as the plugin lists them, by name."""
     body = {"metadata": {"generation": 1}, "spec": {}, "status": world.status(key)}
-    return {one["version"]: one for one in versions(body)}
+    return {version["version"]: version for version in versions(body)}
 
 
 @on_virtual_time
@@ -103,7 +103,7 @@ async def test_a_promotion_reports_its_change_of_the_slo_that_the_training_was_f
     await world.run(1.1 * HOUR)  # the ledger is written once an hour
 
     assert re.match(rf"v2-trained replaces v1: {GAIN}", decision["message"])
-    (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "Promoted"]
+    (event,) = [event for event in world.server.all(EVENTS) if event["reason"] == "Promoted"]
     assert re.search(GAIN, event["note"])
     stable = world.status(key)["stable"]
     assert (stable["causeSlo"], stable["verdict"]["type"]) == ("accuracy", "Promote")
@@ -112,7 +112,7 @@ async def test_a_promotion_reports_its_change_of_the_slo_that_the_training_was_f
     review = ledger(world)
     (candidate,) = review.status.candidates
     assert (candidate.outcome, candidate.cause_slo) == ("Promoted", "accuracy")
-    assert {one.name for one in candidate.slos} == {"accuracy", "availability"}
+    assert {slo.name for slo in candidate.slos} == {"accuracy", "availability"}
     facts = facts_of(review, None)
     assert re.search(rf"v2-trained: {GAIN}\.", report_sentence(facts))
     assert re.search(
@@ -129,7 +129,10 @@ async def test_a_rolled_back_version_keeps_the_change_measured_by_its_canary(wor
     await world.run(HOUR)
     world.edit(key, model=pushed("b", "v2"))
     await world.until(
-        lambda: any(one["version"] == "v2" for one in world.status(key).get("history") or ()),
+        lambda: any(
+            past_version["version"] == "v2"
+            for past_version in world.status(key).get("history") or ()
+        ),
         seconds=9 * HOUR,
     )
     await world.run(1.1 * HOUR)
@@ -139,7 +142,7 @@ async def test_a_rolled_back_version_keeps_the_change_measured_by_its_canary(wor
     assert subject is not None
     (candidate,) = subject.candidates
     assert (candidate.version, candidate.outcome) == ("v2", "RolledBack")
-    assert {one.name for one in candidate.slos} == {"accuracy", "availability"}
+    assert {slo.name for slo in candidate.slos} == {"accuracy", "availability"}
 
 
 @on_virtual_time

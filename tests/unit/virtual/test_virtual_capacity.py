@@ -63,7 +63,10 @@ class Receiving:
         self.ready.append(sum(pod.ready for pod in pods if selector.items() <= pod.labels.items()))
 
     def _stepped(self, *_: object) -> None:
-        desired = (one["spec"]["replicas"] for one in self.world.server.all(DEPLOYMENTS, "catalog"))
+        desired = (
+            deployment["spec"]["replicas"]
+            for deployment in self.world.server.all(DEPLOYMENTS, "catalog")
+        )
         self.pods.append(sum(desired))
 
 

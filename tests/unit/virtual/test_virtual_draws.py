@@ -39,7 +39,7 @@ def draws(world: World, key: Key) -> Body | None:
 def weights(world: World, key: Key) -> list[int]:
     """Return the weights of the product's route."""
     rule, *_ = world.server.find(HTTP_ROUTES, key)["spec"]["rules"]
-    return [one["weight"] for one in rule["backendRefs"]]
+    return [backend_ref["weight"] for backend_ref in rule["backendRefs"]]
 
 
 def prefixes(world: World, key: Key) -> list[str]:

@@ -49,7 +49,9 @@ class Pods:
 
     def _look(self, *_: object) -> None:
         pods = self.world.cluster.pods_of(self.key)
-        desired = sum(one["spec"]["replicas"] for one in self.world.server.all(DEPLOYMENTS))
+        desired = sum(
+            deployment["spec"]["replicas"] for deployment in self.world.server.all(DEPLOYMENTS)
+        )
         self.most = max(self.most, len(pods), desired)
         self.least = min(self.least, sum(pod.ready for pod in pods))
         share = weight(self.world, self.key)
@@ -104,7 +106,9 @@ async def test_a_canary_and_its_promotion_exchange_pods_one_by_one(world, routed
     assert pods.weights == [0, 33, 50, 67, 100, 0]
     pods.check()
     assert not safety.found
-    (live,) = (one for one in world.server.all(DEPLOYMENTS) if one["spec"]["replicas"])
+    (live,) = (
+        deployment for deployment in world.server.all(DEPLOYMENTS) if deployment["spec"]["replicas"]
+    )
     assert live["spec"]["replicas"] == live["status"]["readyReplicas"] == PODS
 
 

@@ -56,7 +56,7 @@ async def test_an_unavailable_registry_rejects_no_trained_version_and_counts_as_
         assert serving(world, key) == "v1"
         assert world.status(key)["candidate"]["version"] == "v2-trained"
         assert trainings(world, key) == 0
-    ended = {one["reason"] for one in world.server.all(EVENTS)}
+    ended = {event["reason"] for event in world.server.all(EVENTS)}
     assert "ModelRejected" not in ended
     world.cluster.set_quality(image("c"), Quality())
     await world.until(lambda: serving(world, key) == "v2-trained", seconds=6 * HOUR)
@@ -74,9 +74,9 @@ async def test_only_the_product_with_unreadable_series_gets_an_event(
     await world.until(lambda: slo(world, key) == ("Unknown", "UnreadableSeries"), seconds=6 * BLOCK)
     await world.until(lambda: slo(world, other)[0] == "Met", seconds=6 * BLOCK)
     await world.run(6 * BLOCK)
-    events = [one for one in world.server.all(EVENTS) if one["reason"] == "UnreadableSeries"]
-    (told,) = (one for one in events if one["action"] == "Measure")
-    assert {one["regarding"]["name"] for one in events} == {key.name}
+    events = [event for event in world.server.all(EVENTS) if event["reason"] == "UnreadableSeries"]
+    (told,) = (event for event in events if event["action"] == "Measure")
+    assert {event["regarding"]["name"] for event in events} == {key.name}
     assert told["type"] == "Warning"
     about = told["regarding"]
     assert (about["namespace"], about["name"]) == key

@@ -37,7 +37,7 @@ def shares_of(world, key):
     """Return the shares of wrong answers of (v2, v1) that the verdict of v2 has."""
     status = world.status(key)
     versions = [status["stable"], *status["history"]]
-    verdict = next(one["verdict"] for one in versions if one["version"] == "v2")
+    verdict = next(version["verdict"] for version in versions if version["version"] == "v2")
     (slo,) = (one for one in verdict["slos"] if one["name"] == "accuracy")
     return tuple(slo[arm]["bad"] / slo[arm]["total"] for arm in ("candidate", "stable"))
 

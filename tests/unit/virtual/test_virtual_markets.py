@@ -15,7 +15,7 @@ from sluicegate.views.product import versions
 from tests.support.decisions.rollout_world import RUNTIME, image
 from tests.support.lives.truth import KEY
 from tests.support.virtual.markets import (
-    EVEN,
+    EVEN_SHARES,
     FALLEN,
     GOOD,
     MARKETS,
@@ -103,7 +103,7 @@ async def test_a_drop_of_a_small_market_is_reported_within_hours_and_starts_no_t
     assert "is required" in met["message"]
     assert world.status(key)["summary"]["reason"] == "MarketMissed"
     assert ("MarketMissed", "Warning") in {
-        (one["reason"], one["type"]) for one in world.server.all(EVENTS)
+        (event["reason"], event["type"]) for event in world.server.all(EVENTS)
     }
     await world.run(24 * HOUR)
     assert not trained(world, key)
@@ -138,7 +138,9 @@ async def test_a_drop_of_one_market_starts_a_training_for_it_if_the_spec_enables
     await world.until(lambda: list(world.server.all(JOBS)), seconds=60)
     (job,) = list(world.server.all(JOBS))
     variables = job["spec"]["template"]["spec"]["containers"][0]["env"]
-    (written,) = (one["value"] for one in variables if one["name"] == "SLUICEGATE_TRIGGER")
+    (written,) = (
+        variable["value"] for variable in variables if variable["name"] == "SLUICEGATE_TRIGGER"
+    )
     assert json.loads(written)["market"] == "AT"
 
     await world.until(lambda: serving(world, key) == "v2-trained", seconds=48 * HOUR)
@@ -166,15 +168,18 @@ async def test_six_healthy_markets_start_no_action(world):
     await world.run(72 * HOUR)
     assert world.condition(key, "MarketsMet")["status"] == "True"
     assert not trained(world, key)
-    assert "MarketMissed" not in {one["reason"] for one in world.server.all(EVENTS)}
+    assert "MarketMissed" not in {event["reason"] for event in world.server.all(EVENTS)}
 
 
 async def with_a_candidate_that_ruins_austria(world: World, markets: dict[str, Any] | None) -> Key:
     """Return a version that is better on the whole, as five markets of six are, in its rollout."""
     better = dict.fromkeys(MARKETS, 0.03) | {"AT": FALLEN}
-    world.cluster.set_quality(image("d"), Quality.of_markets(EVEN, **better))
+    world.cluster.set_quality(image("d"), Quality.of_markets(EVEN_SHARES, **better))
     key = await counted_by_market(
-        world, markets, shares=EVEN, rollout={"steps": [25, 50], "maxDurationSeconds": 6 * 3600}
+        world,
+        markets,
+        shares=EVEN_SHARES,
+        rollout={"steps": [25, 50], "maxDurationSeconds": 6 * 3600},
     )
     world.edit(key, model=pushed("d", "v2"))
     return key
@@ -190,12 +195,12 @@ async def test_the_verdict_of_an_overall_better_candidate_names_a_worse_market(
     verdict = world.status(key)["stable"]["verdict"]
     assert "; but worse in AT in accuracy: " in verdict["message"]
     assert "against stable's" in verdict["message"]
-    (arms,) = (one for one in verdict["slos"] if one["name"] == "accuracy")
+    (arms,) = (slo for slo in verdict["slos"] if slo["name"] == "accuracy")
     events = {market: pairs[1] for market, pairs in arms["markets"].items()}
     assert set(events) == set(MARKETS)
     assert sum(events.values()) == pytest.approx(arms["candidate"]["total"], rel=0.1)
     body = {"metadata": {}, "status": world.status(key)}
-    lifts = {one["slo"]: one for one in versions(body)[0]["lifts"]}["accuracy"]["markets"]
+    lifts = {lift["slo"]: lift for lift in versions(body)[0]["lifts"]}["accuracy"]["markets"]
     assert lifts["AT"]["interval"][1] < 0, lifts
     others = [lifts[market]["gain"] for market in MARKETS if market != "AT"]
     assert min(others) > lifts["AT"]["interval"][1], lifts

@@ -142,7 +142,7 @@ async def test_a_shadow_job_ends_when_requests_are_mirrored_instead(world):
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_candidate_without_mirrored_pairs_waits_and_status_names_what_is_missing(world):
+async def test_a_candidate_without_mirrored_pairs_waits_and_status_names_the_missing_pairs(world):
     """A service that still signs its predictions one by one, say."""
     world.cluster.pairs = False
     key = await with_candidate(world, Quality())

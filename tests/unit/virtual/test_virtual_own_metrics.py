@@ -26,7 +26,7 @@ def _slos():
 async def test_slos_of_each_kind_of_custom_metric_are_met_by_a_good_version(world):
     key = await served(world, product("cars", model=pushed("a", "v1"), slos=_slos()), **RARELY)
     await world.run(3600)
-    found = {one["name"]: one["state"] for one in world.status(key)["slos"]}
+    found = {slo["name"]: slo["state"] for slo in world.status(key)["slos"]}
     assert found == dict.fromkeys((*KINDS, "score"), "Met")
 
 
@@ -40,8 +40,8 @@ async def test_a_deleted_gateway_leaves_its_last_status_on_a_route(world):
     def accepting():
         route = world.server.get(HTTP_ROUTES, key)
         return {
-            one["parentRef"]["name"]: one["conditions"][0]["status"]
-            for one in route["status"]["parents"]
+            parent["parentRef"]["name"]: parent["conditions"][0]["status"]
+            for parent in route["status"]["parents"]
         }
 
     assert accepting() == {"web": "True", "internal": "True"}

@@ -1,4 +1,4 @@
-"""What `plan --changes` says of an edit is what the whole operator then does."""
+"""The predictions of `plan --changes` equal the responses of the whole operator."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ EDITS: dict[str, tuple[Body, PlannedOutcome]] = {
         PlannedOutcome.REFUSED,
     ),
 }
-"""Edits of a product in service, and what plan says of each."""
+"""Edits of a product in service, each with plan's prediction."""
 
 
 def merged(body: Body, patch: Body) -> Body:
@@ -81,7 +81,7 @@ def merged(body: Body, patch: Body) -> Body:
 
 
 def planned(world: World, key: Key, patch: Body) -> PlannedOutcome:
-    """Return what plan says of an edit."""
+    """Return plan's prediction for an edit."""
     live = world.product(key)
     edited = merged(live, {"spec": patch})
     edited.pop("status", None)
@@ -101,8 +101,8 @@ def running(world: World) -> Running:
 def pods(world: World) -> list[str]:
     """Return the pod templates of all versions."""
     return sorted(
-        json.dumps([one["metadata"]["name"], one["spec"]["template"]], sort_keys=True)
-        for one in world.server.all(DEPLOYMENTS)
+        json.dumps([deployment["metadata"]["name"], deployment["spec"]["template"]], sort_keys=True)
+        for deployment in world.server.all(DEPLOYMENTS)
     )
 
 
@@ -116,7 +116,7 @@ def objects(world: World) -> list[str]:
 
 
 async def done(world: World, key: Key, patch: Body) -> PlannedOutcome:
-    """Return what the operator does about an edit."""
+    """Return the operator's response to an edit."""
     templates, specs = pods(world), objects(world)
     try:
         world.edit(key, **patch)
@@ -155,7 +155,7 @@ async def compared(patch: Body) -> tuple[PlannedOutcome, PlannedOutcome]:
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_plan_predicts_what_the_operator_does_after_an_edit(edit):
+def test_plan_predicts_the_operators_response_to_an_edit(edit):
     patch, expected = EDITS[edit]
     assert run_virtually(compared(patch)) == (expected, expected)
 

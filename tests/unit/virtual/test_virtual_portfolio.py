@@ -27,7 +27,7 @@ PRICE, SIMILAR = Key("market-pricing", "price"), Key("market-catalog", "similar-
 
 def quality(name: str, *shifted: str) -> Quality:
     """Return how the model of a product does, wrong more often in the markets that have shifted."""
-    (member,) = (one for one in members() if one.name == name)
+    (member,) = (member for member in members() if member.name == name)
     return Quality.of_markets(
         **{market: SHIFTED if market in shifted else GOOD for market in member.markets}
     )
@@ -35,17 +35,19 @@ def quality(name: str, *shifted: str) -> Quality:
 
 def states(world: World) -> Counter[str]:
     """Return how many products are in which state."""
-    stored = (world.status(Key(one.namespace, one.name)) for one in members())
+    stored = (world.status(Key(member.namespace, member.name)) for member in members())
     return Counter(status.get("state", "") for status in stored)
 
 
 def facts(world: World) -> list[ProductFacts]:
-    return [read_facts(world.product(Key(one.namespace, one.name))) for one in members()]
+    return [read_facts(world.product(Key(member.namespace, member.name))) for member in members()]
 
 
 def markets_of(world: World, key: Key) -> dict[str, str]:
-    slos = {one["name"]: one for one in world.status(key).get("slos", ())}
-    return {one["market"]: one["state"] for one in slos.get("accuracy", {}).get("markets", ())}
+    slos = {slo["name"]: slo for slo in world.status(key).get("slos", ())}
+    return {
+        market["market"]: market["state"] for market in slos.get("accuracy", {}).get("markets", ())
+    }
 
 
 def column(world: World, market: str) -> dict[str, str]:
@@ -74,7 +76,7 @@ async def test_a_drop_of_one_market_shows_in_the_matrix_and_in_dependents_of_the
         lambda: states(world)["Healthy"] == 47,
         seconds=6 * HOUR, what="all products healthy",
     )  # fmt: skip
-    assert Counter(one.state for one in facts(world)) == {"Healthy": 47}
+    assert Counter(fact.state for fact in facts(world)) == {"Healthy": 47}
 
     world.cluster.set_quality(images["price"], quality("price", "AT"))
     await world.until(
@@ -83,7 +85,7 @@ async def test_a_drop_of_one_market_shows_in_the_matrix_and_in_dependents_of_the
     )  # fmt: skip
     assert markets_of(world, PRICE)["AT"] == "Missed"
     checks = world.status(PRICE)["diagnosis"]["evidence"]
-    alone = next(one for one in checks if one["check"] == "MarketAlone")
+    alone = next(check for check in checks if check["check"] == "MarketAlone")
     assert "AT" in alone["message"]
     assert alone["verdict"] == "Objects"
     assert world.status(PRICE)["diagnosis"]["message"].endswith(f"; {alone['message']}")
@@ -100,6 +102,6 @@ async def test_a_drop_of_one_market_shows_in_the_matrix_and_in_dependents_of_the
     told = graph_of(facts(world))
     hit = {name for name, node in told.nodes.items() if "market-pricing/price" in node.causes}
     assert {name.partition("/")[2] for name in hit} == affected_by("price")
-    healthy = Counter(one.state for one in facts(world))
+    healthy = Counter(fact.state for fact in facts(world))
     assert healthy == {"Healthy": 45, "Degraded": 2}
     assert column(world, "AT") == {"price": "Missed", "similar-cars": "Missed"}

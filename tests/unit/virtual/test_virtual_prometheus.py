@@ -44,8 +44,8 @@ async def begin_canary(world: World, **settings: float) -> Key:
 
 def told(world: World, key: Key) -> list[str]:
     """Return the reasons of a product's alerts, in no order."""
-    events = (one for one in world.server.all(EVENTS) if one["regarding"]["name"] == key.name)
-    return sorted(one["reason"] for one in events)
+    events = (event for event in world.server.all(EVENTS) if event["regarding"]["name"] == key.name)
+    return sorted(event["reason"] for event in events)
 
 
 @on_virtual_time
@@ -108,7 +108,9 @@ async def test_an_outage_of_prometheus_is_named_with_address_and_error_within_tw
         lambda: world.condition(cars, "MetricsAvailable")["status"] == "True", seconds=HOUR
     )
 
-    lines = [one.getMessage() for one in caplog.records if "blocks of 300 s" in one.getMessage()]
+    lines = [
+        record.getMessage() for record in caplog.records if "blocks of 300 s" in record.getMessage()
+    ]
     assert len(lines) == 2, lines
     assert words in lines[0]
     assert "are read again" in lines[1]

@@ -74,7 +74,7 @@ async def test_the_verdict_of_each_version_equals_a_recount_of_the_recorded_bloc
         assert total > 0
         status = world.status(key)
         entries = [status["stable"], *status["history"]]
-        [counted] = next(one for one in entries if one["version"] == name)["verdict"]["slos"]
+        [counted] = next(entry for entry in entries if entry["version"] == name)["verdict"]["slos"]
         assert counted["candidate"] == {"bad": bad, "total": total}
         assert counted["stable"] == {"bad": stable_bad, "total": stable_total}
         [lift] = told(world, key)[name]["lifts"]
@@ -85,4 +85,4 @@ async def test_the_verdict_of_each_version_equals_a_recount_of_the_recorded_bloc
 def told(world, key) -> dict[str, Any]:
     """Return the ended versions and the stable one as `history` lists them, by name."""
     body = {"metadata": {"generation": 1}, "spec": {}, "status": world.status(key)}
-    return {one["version"]: one for one in versions(body) if one.get("lifts")}
+    return {version["version"]: version for version in versions(body) if version.get("lifts")}

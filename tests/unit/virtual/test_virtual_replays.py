@@ -14,7 +14,7 @@ from benchmarks.virtual.workloads import Quality
 from sluicegate.simulation.tuning import tune_slos
 from tests.support.decisions.rollout_world import image
 from tests.support.lives.truth import KEY as MARKETS_KEY
-from tests.support.virtual.markets import EVEN, counted_by_market, fallen
+from tests.support.virtual.markets import EVEN_SHARES, counted_by_market, fallen
 from tests.support.virtual.replays import Made, Watch, differences, recorded, replayed
 from tests.support.virtual.stories import (
     BAD,
@@ -179,8 +179,10 @@ def test_a_replay_retrains_for_a_market_at_the_same_block_as_the_operator():
             watch = Watch()
             world.on_plan.append(watch)
             world.cluster.trainings[MARKETS_KEY] = Training(seconds=600, report=TRAINED)
-            key = await counted_by_market(world, {"onMissed": "Retrain"}, shares=EVEN, hours=3)
-            world.cluster.set_quality(image("a"), fallen(shares=EVEN))
+            key = await counted_by_market(
+                world, {"onMissed": "Retrain"}, shares=EVEN_SHARES, hours=3
+            )
+            world.cluster.set_quality(image("a"), fallen(shares=EVEN_SHARES))
             await world.until(partial(trains, world, key), seconds=6 * HOUR)
             await world.run(HOUR / 4)
             return Life(await recorded(world, key), watch)

@@ -144,7 +144,10 @@ async def test_a_leader_with_random_ids_replaces_the_pods_of_both_versions_and_s
 
 def workloads(world: World, key: Key) -> dict[str, Any]:
     """Return the Deployments of a product by name."""
-    return {one["metadata"]["name"]: one for one in world.server.all(DEPLOYMENTS, key.namespace)}
+    return {
+        deployment["metadata"]["name"]: deployment
+        for deployment in world.server.all(DEPLOYMENTS, key.namespace)
+    }
 
 
 @on_virtual_time
@@ -298,5 +301,5 @@ async def test_work_under_way_continues_under_another_leader(world, begin, versi
     assert len(list(world.server.all(JOBS))) == jobs
     assert trainings(world, key) == 0, "none failed, so none was repeated"
     assert [past["version"] for past in world.status(key)["history"]] == ["v1"]
-    told = Counter((one["reason"], one["note"]) for one in world.server.all(EVENTS))
+    told = Counter((event["reason"], event["note"]) for event in world.server.all(EVENTS))
     assert set(told.values()) == {1}, told

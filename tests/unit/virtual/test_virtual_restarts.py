@@ -71,7 +71,7 @@ async def test_a_repeatedly_killed_stable_version_is_not_ready_and_has_the_reaso
     assert "raise the memory limit in spec.serving.resources" in message
     (need,) = needs_of(DataProduct.parse(world.product(key)))
     assert (need.kind, need.reason) == (NeedKind.STALLED, "PodsRestarting")
-    notes = [one for one in world.server.all(EVENTS) if one["reason"] == "PodsRestarting"]
+    notes = [event for event in world.server.all(EVENTS) if event["reason"] == "PodsRestarting"]
     assert len(notes) == 1
     assert "memory limit" in notes[0]["note"]
 

@@ -54,7 +54,7 @@ async def trained_in(world: World, hours: int) -> list[tuple[str, str]]:
 
 
 def retraining(world: World, key: Key) -> dict[str, Any]:
-    """Return what status says of trainings."""
+    """Return the retraining part of status."""
     return world.status(key).get("retraining") or {}
 
 
@@ -81,8 +81,8 @@ def active(world: World, key: Key) -> tuple[str, str]:
 
 
 def needs(world: World, key: Key) -> list[str]:
-    """Return what the product needs of a person."""
-    return [str(one.kind) for one in needs_of(DataProduct.parse(world.product(key)))]
+    """Return the kinds of the product's needs."""
+    return [str(need.kind) for need in needs_of(DataProduct.parse(world.product(key)))]
 
 
 async def degrade(world: World, spec: dict[str, Any], training: Training) -> Key:
@@ -209,7 +209,9 @@ async def test_a_recreated_product_does_not_carry_out_requests_in_its_manifest(w
     await world.run(HOUR / 4)
     assert not begun(world)
     assert world.status(key)["lastHandled"]["retrainRequestedAt"] == "in-git"
-    (event,) = (one for one in world.server.all(EVENTS) if one["reason"] == "RequestsNotCarriedOut")
+    (event,) = (
+        event for event in world.server.all(EVENTS) if event["reason"] == "RequestsNotCarriedOut"
+    )
     assert "in-git" in event["note"]
     world.annotate(key, **{names.REQUEST_RETRAIN: "another"})
     await world.until(lambda: ("search", "Requested") in begun(world).values(), seconds=60)
@@ -236,7 +238,7 @@ async def test_an_unschedulable_job_is_reported_and_replaced_after_its_resources
     world.cluster.trainings[key] = Training(seconds=600, report=TRAINED)
     world.edit(key, retraining={"resources": {"requests": {"memory": "1Gi"}}})
     await world.until(lambda: active(world, key) == ("True", "Training"), seconds=BLOCK)
-    (job,) = (one for one in world.server.all(JOBS) if not one["metadata"].get("deletionTimestamp"))
+    (job,) = (job for job in world.server.all(JOBS) if not job["metadata"].get("deletionTimestamp"))
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["requests"]["memory"] == "1Gi"
 
@@ -288,7 +290,7 @@ QUEUED = RETRAINING | {"queue": "gpus", "timeoutSeconds": 600}
 
 def only_job(world: World) -> dict[str, Any]:
     """Return the one Job that isn't deleted."""
-    (job,) = (one for one in world.server.all(JOBS) if not one["metadata"].get("deletionTimestamp"))
+    (job,) = (job for job in world.server.all(JOBS) if not job["metadata"].get("deletionTimestamp"))
     return job
 
 

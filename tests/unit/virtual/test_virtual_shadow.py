@@ -61,7 +61,7 @@ def reporting(*reports: Body) -> Callable[[Body], Training]:
 
 def shadow_jobs(world: World, key: Key) -> list[Body]:
     """Return the Jobs of the shadow phase that are there."""
-    return [one for one in world.server.all(JOBS, key.namespace) if "-shadow-" in name_of(one)]
+    return [job for job in world.server.all(JOBS, key.namespace) if "-shadow-" in name_of(job)]
 
 
 def name_of(body: Body) -> str:
@@ -70,7 +70,7 @@ def name_of(body: Body) -> str:
 
 def variables(job: Body) -> dict[str, str]:
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    return {one["name"]: one.get("value", "") for one in container["env"]}
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
 
 
 async def with_candidate(
@@ -123,7 +123,9 @@ async def test_shadow_rows_roll_back_a_worse_candidate_with_a_good_canary(world)
 
 def _running(world: World, key: Key) -> list[Body]:
     return [
-        one for one in shadow_jobs(world, key) if not (one.get("status") or {}).get("conditions")
+        shadow_job
+        for shadow_job in shadow_jobs(world, key)
+        if not (shadow_job.get("status") or {}).get("conditions")
     ]
 
 
@@ -138,7 +140,7 @@ async def test_a_shadow_job_without_a_result_is_reported_and_counts_no_rows(worl
     await world.until(lambda: shadow(world, key)["startedJobs"] == 2, seconds=2 * INTERVAL)
     assert shadow(world, key)["sinceTime"] == first["sinceTime"]
     assert not evidence(world, key)
-    told = {one["reason"] for one in world.server.all(EVENTS, key.namespace)}
+    told = {event["reason"] for event in world.server.all(EVENTS, key.namespace)}
     assert "ShadowNotCounted" in told
     world.cluster.shadows[key] = reporting(EQUAL)
     await world.until(lambda: bool(evidence(world, key)), seconds=3 * INTERVAL)

@@ -220,7 +220,7 @@ async def test_a_manual_scale_is_reverted_with_one_event_that_names_the_field(wo
         lambda: world.server.get(resource, child)["spec"]["replicas"] == before, seconds=RECOVERY
     )
     await world.run(RECOVERY)
-    (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "ScaleReverted"]
+    (event,) = [event for event in world.server.all(EVENTS) if event["reason"] == "ScaleReverted"]
     assert event["note"] == (
         f"another client scaled v1 to 5 pods; it is scaled back to {before}, as the spec asks for:"
         " edit spec.serving.replicas to change it"
@@ -233,7 +233,9 @@ async def test_a_child_deleted_by_hand_is_recreated(world):
     children = [find(world, key) for find in (_scaled, _service, _route)]
     for resource, child in children:
         world.server.delete(resource, child)
-    await world.until(lambda: all(world.server.find(*one) for one in children), seconds=RECOVERY)
+    await world.until(
+        lambda: all(world.server.find(*child) for child in children), seconds=RECOVERY
+    )
     await world.until(lambda: serving(world, key) == "v1", seconds=2 * RECOVERY)
 
 
@@ -262,7 +264,7 @@ async def test_a_namespace_deleted_during_a_canary_affects_no_other_and_can_be_r
     await world.run(HOUR / 4)
     world.edit(cars, model=pushed("b", "v2"))
     await world.until(lambda: "candidate" in world.status(cars), seconds=60)
-    before = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+    before = [deployment["metadata"] for deployment in world.server.all(DEPLOYMENTS, "catalog")]
 
     def terminating(_: str, request: ApiRequest) -> Refused | None:
         """Refuse each create in a namespace that is being deleted, even with the product."""
@@ -284,7 +286,7 @@ async def test_a_namespace_deleted_during_a_canary_affects_no_other_and_can_be_r
     await world.run(HOUR / 4)
     world.network.faults.clear()
     assert replica.leads
-    after = [one["metadata"] for one in world.server.all(DEPLOYMENTS, "catalog")]
+    after = [deployment["metadata"] for deployment in world.server.all(DEPLOYMENTS, "catalog")]
     assert [(one["uid"], one["generation"]) for one in after] == [
         (one["uid"], one["generation"]) for one in before
     ]
@@ -329,7 +331,7 @@ async def test_a_state_missing_in_status_and_deployments_emits_a_state_lost_even
     world.server.set_status(DATA_PRODUCTS, key, {})
     world.start()
     await world.until(lambda: serving(world, key) == "v1", seconds=60)
-    (lost,) = (one for one in world.server.all(EVENTS) if one["reason"] == "StateLost")
+    (lost,) = (event for event in world.server.all(EVENTS) if event["reason"] == "StateLost")
     assert "without a baseline" in lost["note"]
     assert not world.status(key)["stable"].get("baseline")
 

@@ -269,6 +269,6 @@ async def test_a_product_without_dependents_has_no_field_and_no_condition_of_the
     assert not {"approvals"} & status["candidate"].keys()
     assert not {"shares"} & (ended["stable"].keys() | ended["history"][0].keys())
     assert not {"EvidenceOneSided", "DegradesDependents"} & {
-        one["type"] for one in ended["conditions"]
+        condition["type"] for condition in ended["conditions"]
     }
     assert all("/" not in row["slo"] for row in status["candidate"]["evidence"])

@@ -63,7 +63,7 @@ def test_a_simulated_counter_is_a_poisson_process():
         edges = [arrivals.until(width * number) for number in range(601)]
         counts = [b - a for a, b in pairwise(edges)]
         mean = sum(counts) / len(counts)
-        variance = sum((one - mean) ** 2 for one in counts) / (len(counts) - 1)
+        variance = sum((count - mean) ** 2 for count in counts) / (len(counts) - 1)
         assert mean == pytest.approx(width, abs=5 * sqrt(width / 600))
         assert variance / width == pytest.approx(1.0, abs=0.35)
 
@@ -93,7 +93,7 @@ def test_simulated_hourly_noise_has_the_configured_deviation():
         wrong, right = (of.events[name].count(begin, end) for name in ("wrong", "correct"))
         shares.append(wrong / (wrong + right))
     mean = sum(shares) / len(shares)
-    deviation = sqrt(sum((one - mean) ** 2 for one in shares) / len(shares))
+    deviation = sqrt(sum((share - mean) ** 2 for share in shares) / len(shares))
     assert mean == pytest.approx(0.2, abs=0.005)
     assert deviation == pytest.approx(0.02, abs=0.003)
 
@@ -143,19 +143,21 @@ def test_the_virtual_prometheus_returns_the_simulated_counts():
     version = Version("catalog", "search", "v1", "0")
     of = counted(Variation("seed", volume=Volume(0.5)), Quality(failed=0.1, wrong=0.3))
     server = PrometheusServer(Traffic({version: of}), epoch=0.0)
-    queries = {one.kind: one.text for one in render_queries(Scope(), BLOCK, Needs(labelled=True))}
+    queries = {
+        query.kind: query.text for query in render_queries(Scope(), BLOCK, Needs(labelled=True))
+    }
     blocks = range(4, 8)
 
     def values(kind: QueryKind, **labels: str) -> list[float]:
         rows = server.rows(queries[kind], blocks, BLOCK)
-        (found,) = (one for one in rows if labels.items() <= one["metric"].items())
+        (found,) = (row for row in rows if labels.items() <= row["metric"].items())
         return [float(value) for _, value in found["values"]]
 
     for kind, labels, event in (
         (QueryKind.REQUESTS, {}, "requests"),
         (QueryKind.LABELLED, {"outcome": "wrong"}, "wrong"),
     ):
-        desired = [of.events[event].count((one - 1) * BLOCK, one * BLOCK) for one in blocks]
+        desired = [of.events[event].count((block - 1) * BLOCK, block * BLOCK) for block in blocks]
         assert values(kind, **labels) == desired
 
 
@@ -166,7 +168,9 @@ def test_late_labels_of_a_removed_version_are_counted_by_pods_of_other_versions(
     of.desk.set_rates(0.0, 2, {})
     of.set_rates(HOUR, 0, {})
     server = PrometheusServer(Traffic({version: of}), epoch=0.0)
-    queries = {one.kind: one.text for one in render_queries(Scope(), BLOCK, Needs(labelled=True))}
+    queries = {
+        query.kind: query.text for query in render_queries(Scope(), BLOCK, Needs(labelled=True))
+    }
     block = int(1.5 * HOUR) // BLOCK
     rows = {
         kind: list(server.rows(queries[kind], range(block, block + 1), BLOCK))

@@ -49,7 +49,7 @@ def hold(world: World, key: Key) -> Body:
 
 def events(world: World, reason: str) -> list[Body]:
     """Return notes of all events with this reason."""
-    return [one for one in world.server.all(EVENTS) if one["reason"] == reason]
+    return [event for event in world.server.all(EVENTS) if event["reason"] == reason]
 
 
 def occurrences(event: Body) -> int:
@@ -149,7 +149,7 @@ async def test_each_wait_for_approval_emits_an_event_and_sets_the_phase(world):
     await world.until(lambda: phase(world, key) == "AwaitingApproval", seconds=3 * HOUR)
     assert world.status(key)["decision"]["reason"] == "AwaitingApproval"
     await world.run(HOUR)
-    assert sum(occurrences(one) for one in events(world, "AwaitingApproval")) == 2
+    assert sum(occurrences(event) for event in events(world, "AwaitingApproval")) == 2
 
 
 # ---- holds ------------------------------------------------------------------------------------
@@ -342,7 +342,7 @@ async def test_a_candidate_whose_time_ends_without_requests_names_the_check_and_
     status = world.status(key)
     assert status["decision"]["reason"] == "NoTraffic"
     assert ": NoTraffic has held it at 50 % for 61 min" in status["decision"]["message"]
-    conditions = {one["type"]: one.get("message") for one in status["conditions"]}
+    conditions = {condition["type"]: condition.get("message") for condition in status["conditions"]}
     assert conditions["RolloutProgressing"] == "v2 at 0 %."
     assert status["summary"]["canary"] == "v2 RollingBack"
 

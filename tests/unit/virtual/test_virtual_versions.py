@@ -183,7 +183,7 @@ async def test_a_request_that_cannot_be_handled_yet_is_pending_with_its_wait_rea
     assert (request["annotation"], request["value"]) == (names.REQUEST_PROMOTE, "v2/1")
     assert (request["reason"], request["message"]) == ("Suspended", "until spec.suspend is unset")
     waits = needs_of(DataProduct.parse(world.product(key)))
-    assert [one.kind for one in waits] == [NeedKind.REQUEST]
+    assert [wait.kind for wait in waits] == [NeedKind.REQUEST]
     version = world.product(key)["metadata"]["resourceVersion"]
     await world.run(900)
     assert world.product(key)["metadata"]["resourceVersion"] == version

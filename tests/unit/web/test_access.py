@@ -194,7 +194,7 @@ async def test_token_reviews_are_rate_limited_per_sender():
     async with served(store_of(STORE), login, server, clock) as page:
         assert (await page.get("/", headers=bearer("good"))).status == 200
         answers = [(await page.get("/", headers=bearer(f"t{n}"))) for n in range(30)]
-        assert {one.status for one in answers} == {401, 429}
+        assert {answer.status for answer in answers} == {401, 429}
         assert server.counts["TokenReview"] <= 10
         assert answers[-1].headers["Retry-After"]
         assert (await page.get("/", headers=bearer("good"))).status == 200

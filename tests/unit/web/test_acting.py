@@ -273,7 +273,11 @@ async def test_a_concurrent_status_write_does_not_invalidate_the_form(page, serv
     server.reviews[OBJECT]["metadata"]["resourceVersion"] = "43"
     async with page as client:
         assert (await post(client, filled(await form_of(client))))[0] == 200
-    assert [one.body["metadata"]["resourceVersion"] for one in server.patches] == ["41", "43", "43"]
+    assert [patch.body["metadata"]["resourceVersion"] for patch in server.patches] == [
+        "41",
+        "43",
+        "43",
+    ]
 
 
 async def test_a_form_for_a_replaced_candidate_is_refused(page, server):
@@ -291,7 +295,7 @@ async def test_the_log_has_the_person_the_request_and_the_reason_on_one_line(pag
         fields = await form_of(client)
         await post(client, filled(fields, reason='a\nb" forged'))
         await post(client, filled(fields, reason="again"))
-    assert [one.getMessage() for one in caplog.records] == [
+    assert [record.getMessage() for record in caplog.records] == [
         '"acb" requests promote "v15" of pricing/pricing: "a\\nb\\" forged"',
         ('"acb" requests promote "v15" of pricing/pricing: "again" is refused: "The product has changed'
          ' since the form was shown, or the form was sent already: read it again."'),

@@ -65,7 +65,7 @@ async def browsing(more=2, poison="", store=None, **options):
     if poison:
         shown, reviews = [poisoned(poison), document("other")], [signed(poison)]
     server, login = AccessReviews({}), LocalLogin("acb")
-    server.reviews = {f"{REVIEWS}/{one['metadata']['name']}": one for one in reviews}
+    server.reviews = {f"{REVIEWS}/{review['metadata']['name']}": review for review in reviews}
     store = store or store_of(shown, reviews)
     async with (
         served(store, login, server, signing=True, acting=True) as page,
@@ -143,7 +143,8 @@ async def test_each_page_is_accessible_and_no_wider_than_the_window(width, schem
             await tab.evaluate(axe())
             found = await tab.evaluate("axe.run()")
             told = [
-                (one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]
+                (violation["id"], [node["html"] for node in violation["nodes"]])
+                for violation in found["violations"]
             ]
             assert told == [], path
             assert "color-contrast" in [one["id"] for one in found["passes"]], (
@@ -157,7 +158,7 @@ async def test_each_page_is_accessible_and_no_wider_than_the_window(width, schem
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-async def test_the_refusal_of_an_action_is_accessible_and_keeps_what_was_written(width):
+async def test_the_refusal_of_an_action_is_accessible_and_keeps_the_entered_text(width):
     """A form without a reason is refused by the server, as this browser doesn't check it."""
     async with browsing(viewport={"width": width, "height": 900}) as tab:
         await tab.goto("/products/logistics/eta/act/promote")
@@ -166,7 +167,7 @@ async def test_the_refusal_of_an_action_is_accessible_and_keeps_what_was_written
             await tab.locator("main form button[type=submit]").click()
         await tab.evaluate(axe())
         found = await tab.evaluate("axe.run()")
-        assert [one["id"] for one in found["violations"]] == []
+        assert [violation["id"] for violation in found["violations"]] == []
         assert await tab.get_by_role("alert").count() == 1
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
 

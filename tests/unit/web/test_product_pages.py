@@ -204,11 +204,11 @@ async def test_the_page_of_a_product_draws_each_slo_over_all_kept_ledgers_with_i
     ]  # fmt: skip
     drawn = [
         (
-            one["firstDay"],
-            round(one["events"] * (1 - one["values"]["accuracy"] / 100)),
-            one["events"],
+            point["firstDay"],
+            round(point["events"] * (1 - point["values"]["accuracy"] / 100)),
+            point["events"],
         )
-        for one in lines["accuracy"]["points"]
+        for point in lines["accuracy"]["points"]
     ]
     assert drawn == counts, "to the event"
 
@@ -235,7 +235,7 @@ async def test_the_product_page_shows_each_market_with_interval_budget_and_chart
     assert "2026-11-27 08:00 UTC" in row
     assert "<details open><summary>accuracy over time</summary>" in text
 
-    rows = {one["market"]: one for one in table["markets"]}
+    rows = {market["market"]: market for market in table["markets"]}
     assert next(iter(rows)) == "AT"
     days = [day for month in REVIEWS for day in month["status"]["days"]]
     counts = [day["slos"][2]["markets"] for day in days]
@@ -243,15 +243,15 @@ async def test_the_product_page_shows_each_market_with_interval_budget_and_chart
     italy = rows["IT"]  # status doesn't name it, so its numbers are those of the newest day
     assert (italy["day"], italy["events"]) == ("2026-11-30", total)
     assert italy["ratio"] == pytest.approx(1 - bad / total)
-    recent = [one["IT"] for one in counts[-14:]]
+    recent = [count["IT"] for count in counts[-14:]]
     spent = sum(bad for bad, _ in recent) / (0.12 * sum(total for _, total in recent))
     assert italy["budgetLeft"] == pytest.approx(1 - spent)
     line = next(one for one in table["evolution"] if one["name"] == "accuracy in AT")
     drawn = [
-        [round(one["events"] * (1 - one["values"]["AT"] / 100)), one["events"]]
-        for one in line["points"]
+        [round(point["events"] * (1 - point["values"]["AT"] / 100)), point["events"]]
+        for point in line["points"]
     ]
-    assert drawn == [one["AT"] for one in counts], "to the event"
+    assert drawn == [count["AT"] for count in counts], "to the event"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ async def test_a_met_market_without_a_number_has_the_reason_on_the_page(spec, re
     async with served(store_of([shown])) as page:
         text = await text_of(page, "/products/pricing/pricing")
         (table,) = (await (await page.get("/products/pricing/pricing.json")).json())["byMarket"]
-    assert {one["market"]: one["state"] for one in table["markets"]} == {
+    assert {market["market"]: market["state"] for market in table["markets"]} == {
         "AT": "Met", "BE": "Met", "ES": "Met", "FR": "Met",
     }, "status lists the met ones last, so another is met, as /markets has it"  # fmt: skip
     assert text.count(reason) == 1
@@ -426,7 +426,11 @@ async def test_the_product_page_shows_response_times_beside_the_previous_week(pa
     text = await text_of(page, "/products/pricing/pricing")
     assert re.search(r"50 % of the responses within 6\d ms \(before: 6\d ms\)", text)
     told = await (await page.get("/products/pricing/pricing.json")).json()
-    assert [one["quantile"] for one in told["responseTimes"]] == [0.5, 0.95, 0.99]
+    assert [response_time["quantile"] for response_time in told["responseTimes"]] == [
+        0.5,
+        0.95,
+        0.99,
+    ]
     assert "Response times" not in await text_of(page, "/products/base/core")
 
 
@@ -602,8 +606,8 @@ async def test_product_texts_are_escaped_on_each_page():
         assert found[path].acting == []
         assert found[path].tags == expected[path].tags, f"{path}: an element came of a text"
     cells = [one for text in tables for row in csv.reader(io.StringIO(text)) for one in row]
-    assert any("calc" in one for one in cells)
-    assert not [one for one in cells if re.match(r"\s*[=+@|%]|\s*-\D", one)]
+    assert any("calc" in cell for cell in cells)
+    assert not [cell for cell in cells if re.match(r"\s*[=+@|%]|\s*-\D", cell)]
 
 
 async def test_only_https_links_of_a_product_are_rendered_as_links():

@@ -13,7 +13,7 @@ from tests.support.portfolio.quarter import FALLEN, HARMED, HYPOTHESIS, INITIAL,
 from tests.support.portfolio.served import served, store_of
 
 PRODUCTS, LEDGERS = quarter()
-KEYS = [(one["metadata"]["namespace"], one["metadata"]["name"]) for one in PRODUCTS]
+KEYS = [(product["metadata"]["namespace"], product["metadata"]["name"]) for product in PRODUCTS]
 Z = 1.959963984540054
 """Standard deviations of a 95 % interval."""
 
@@ -36,11 +36,11 @@ async def document_at(page, path: str) -> Any:
 
 
 def ledgers_of(name: str) -> list[dict[str, Any]]:
-    return [one for one in LEDGERS if one["spec"]["productRef"]["name"] == name]
+    return [ledger for ledger in LEDGERS if ledger["spec"]["productRef"]["name"] == name]
 
 
 def days_of(name: str) -> list[dict[str, Any]]:
-    return [day for one in ledgers_of(name) for day in one["status"]["days"]]
+    return [day for ledger in ledgers_of(name) for day in ledger["status"]["days"]]
 
 
 def level(day: dict[str, Any], slo: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _check_lines(told: dict[str, Any], days: list[dict[str, Any]]) -> None:
     for share, name in ((0.5, "p50"), (0.95, "p95")):
         seconds = [quantile(day["responses"], share) for day in days]
         assert [point["values"][name] for point in times] == pytest.approx(
-            [None if one is None else 1000 * one for one in seconds]
+            [None if second is None else 1000 * second for second in seconds]
         )
     for line in (line for table in told["byMarket"] for line in table["evolution"]):
         market = line["name"].rpartition(" ")[2]
@@ -128,10 +128,14 @@ async def test_each_lift_of_each_version_and_market_is_that_of_its_events(page):
     for namespace, name in KEYS:
         told = await document_at(page, f"/products/{namespace}/{name}.json")
         by_version = {
-            (one["version"], one["endTime"]): one for one in told["iterations"] if "endTime" in one
+            (iteration["version"], iteration["endTime"]): iteration
+            for iteration in told["iterations"]
+            if "endTime" in iteration
         }
         for candidate in (
-            one for ledger in ledgers_of(name) for one in ledger["status"].get("candidates", [])
+            candidate
+            for ledger in ledgers_of(name)
+            for candidate in ledger["status"].get("candidates", [])
         ):
             entry = by_version[candidate["version"], candidate["endTime"]]
             slos = {slo["name"]: slo for slo in candidate["slos"]}
@@ -162,7 +166,7 @@ async def test_each_total_of_each_review_is_the_sum_of_its_days_and_its_distance
             days = ledger["status"]["days"]
             for slo in told["slos"]:
                 counts = [level(day, slo["name"]) for day in days]
-                bad, total = (sum(one[part] for one in counts) for part in ("bad", "total"))
+                bad, total = (sum(count[part] for count in counts) for part in ("bad", "total"))
                 assert (slo["bad"], slo["total"]) == (bad, total)
                 if before is not None:
                     then = [level(day, slo["name"]) for day in before]
@@ -171,7 +175,7 @@ async def test_each_total_of_each_review_is_the_sum_of_its_days_and_its_distance
                         bad / total - share
                     )
                 for market, of_market in slo["markets"].items():
-                    pairs = [one["markets"][market] for one in counts]
+                    pairs = [count["markets"][market] for count in counts]
                     assert [of_market["bad"], of_market["total"]] == [
                         sum(column) for column in zip(*pairs, strict=True)
                     ]
@@ -253,14 +257,16 @@ async def test_a_reader_finds_the_change_of_a_version_in_austria(reader):
     text = await reader.section(
         f"/reviews/{key_of(HARMED)[0]}/{HARMED}-2026-11", "What new versions brought</h2>"
     )
-    (ledger,) = (one for one in ledgers_of(HARMED) if one["metadata"]["name"].endswith("11"))
+    (ledger,) = (
+        ledger for ledger in ledgers_of(HARMED) if ledger["metadata"]["name"].endswith("11")
+    )
     candidate = ledger["status"]["candidates"][0]
     assert candidate["version"] == "v7"
     pairs = candidate["slos"][1]["markets"]["AT"]
     fell, low, high = (abs(100 * one) for one in gain(pairs, 1.3))
     words = re.search(r"v7 .*?accuracy in AT fell by ([\d.]+) points \[([\d.]+), ([\d.]+)\]", text)
     assert words is not None, text
-    assert [float(one) for one in words.groups()] == pytest.approx(
+    assert [float(group) for group in words.groups()] == pytest.approx(
         [fell, *sorted((low, high))], abs=0.051
     )
 
@@ -279,20 +285,20 @@ async def test_the_sentence_of_a_period_names_a_market_that_fell_with_a_version(
     rows = await reader.rows(f"/reviews?q=/{name}&period=2026-11-01", "Reviews")
     assert "accuracy in AT fell by 11.7 points [8.1, 15.6] with v8" in rows[0]
     movers = (await document_at(page, "/portfolio.json"))["movers"]
-    (mover,) = (one for one in movers if one["name"] == name)
+    (mover,) = (mover for mover in movers if mover["name"] == name)
     assert mover["interval"] == pytest.approx([-0.156, -0.081], abs=0.0006)
     assert (mover["market"], mover["version"]) == ("AT", "v8")
-    assert {one["name"] for one in movers if "market" in one} == {HARMED}
+    assert {mover["name"] for mover in movers if "market" in mover} == {HARMED}
 
 
-async def test_a_reader_finds_what_waits_for_him(reader):
+async def test_a_reader_finds_the_tasks_that_wait_for_that_person(reader):
     text = await reader.section("/", '<h2 id="mine">Needs you</h2>')
     assert text.startswith("Degraded without a remedy")
     assert f"{key_of(FALLEN)[0]} " in text
     assert text.count(" for ") == 1, "one need of one product"
 
 
-async def test_a_reader_finds_what_changed_most_since_the_last_review(reader):
+async def test_a_reader_finds_the_largest_change_since_the_last_review(reader):
     text = await reader.section("/", '<h2 id="movers">What changed since the last review</h2>')
     november, october = (ledgers_of(FALLEN)[place]["status"]["days"] for place in (-1, -2))
     shares = [
@@ -338,13 +344,13 @@ async def test_a_reader_finds_whether_a_goal_is_met(reader):
 async def test_a_reader_finds_the_sum_of_changes_of_all_versions_of_a_period(reader):
     name = next(
         key[1] for key in KEYS
-        if key[1] != HARMED and sum(one["outcome"] == "Promoted" for one in ledgers_of(key[1])[-1]["status"].get("candidates", [])) == 2
+        if key[1] != HARMED and sum(candidate["outcome"] == "Promoted" for candidate in ledgers_of(key[1])[-1]["status"].get("candidates", [])) == 2
     )  # fmt: skip
     text = await reader.section(
         f"/reviews/{key_of(name)[0]}/{name}-2026-11", "What new versions brought</h2>"
     )
     candidates = ledgers_of(name)[-1]["status"]["candidates"]
-    gains = [gain(arms(one["slos"][1]), 1.3)[0] for one in candidates]
+    gains = [gain(arms(candidate["slos"][1]), 1.3)[0] for candidate in candidates]
     words = re.search(
         r"Together: .*accuracy rose by ([\d.]+) points \[[\d., ]+\] \(2 versions\)", text
     )
@@ -352,7 +358,7 @@ async def test_a_reader_finds_the_sum_of_changes_of_all_versions_of_a_period(rea
     assert float(words[1]) == pytest.approx(100 * sum(gains), abs=0.051)
 
 
-async def test_a_reader_finds_what_was_tried_and_by_whom(reader):
+async def test_a_reader_finds_the_tried_versions_and_their_authors(reader):
     table = await reader.source(f"{page_of(HARMED)}/iterations.csv")
     assert table.splitlines()[0].startswith("endTime,version,hypothesis,author")
     assert f",v7,{HYPOTHESIS},jlb," in table

@@ -86,13 +86,13 @@ async def test_the_portfolio_begins_with_the_largest_changes_since_the_last_revi
     async with served(store_of(products, reviews)) as page:
         text = await (await page.get("/")).text()
         told = await (await page.get("/portfolio.json")).json()
-    assert [one["name"] for one in told["movers"]] == ["fell-more", "rose", "fell"]
+    assert [mover["name"] for mover in told["movers"]] == ["fell-more", "rose", "fell"]
     assert text.index("What changed since the last review") < text.index("Needs a person")
     assert "since 2026-11-01" in text
     assert text.count('class="small-line"') == 3 + 4, (
         "of each mover, and of each product of the table"
     )
-    estimates = {one["name"]: one["estimate"] for one in told["movers"]}
+    estimates = {mover["name"]: mover["estimate"] for mover in told["movers"]}
     assert estimates["fell-more"] == pytest.approx(-0.12, abs=0.03)
     assert estimates["rose"] == pytest.approx(0.08, abs=0.03)
 
@@ -102,7 +102,7 @@ async def test_a_product_without_an_earlier_ledger_moved_since_its_first_accepta
         text = await (await page.get("/")).text()
         told = await (await page.get("/portfolio.json")).json()
     assert "since the first acceptance" in text
-    assert [one["slo"] for one in told["movers"]] == ["accuracy"]
+    assert [mover["slo"] for mover in told["movers"]] == ["accuracy"]
 
 
 async def test_reviews_and_the_portfolio_name_missed_markets_and_actions_that_are_late():
@@ -128,7 +128,7 @@ async def test_reviews_and_the_portfolio_name_missed_markets_and_actions_that_ar
         table = await (await page.get("/reviews.csv")).text()
         first = await (await page.get("/")).text()
         review = (await (await page.get("/reviews/pricing/pricing-2026-11.json")).json())[0]
-    assert {one["title"]: one["state"] for one in review["openActions"]} == {
+    assert {open_action["title"]: open_action["state"] for open_action in review["openActions"]} == {
         "ask the label job": "late", "due today": "open",
     }, "as in the lists"  # fmt: skip
     assert '<span class="Missed">AT, BE</span><small>accuracy</small>' in text
@@ -137,9 +137,10 @@ async def test_reviews_and_the_portfolio_name_missed_markets_and_actions_that_ar
     assert told["pricing-2026-09"]["openActions"] == [
         {"title": "ask the label job", "owner": "acb", "due": "2026-10-20", "late": True}
     ], "the repeated one has its state in October"
-    assert [(one["title"], one["late"]) for one in told["pricing-2026-10"]["openActions"]] == [
-        ("due today", False)
-    ]
+    assert [
+        (open_action["title"], open_action["late"])
+        for open_action in told["pricing-2026-10"]["openActions"]
+    ] == [("due today", False)]
     assert '<span class="late">late</span>: ask the label job' in text
     assert "ask the label job (acb, due 2026-10-20, late)" in table
     queue = first[first.index('id="late"') : first.index('id="queue"')]

@@ -54,7 +54,7 @@ def wall(tmp_path):
     return Wall(tmp_path)
 
 
-async def test_a_later_visit_lists_what_changed_since_the_one_before(wall):
+async def test_a_later_visit_lists_the_changes_since_the_previous_visit(wall):
     async with wall.page as client:
         assert await wall.changes(client) == "", "the first visit has none before it"
         wall.observe("b", "Degraded", NOW + 600)

@@ -83,7 +83,7 @@ def judged(*requests, steps=(50,), lost=0, readings=None, evidence="Required", *
 
 
 def of_consumer(case):
-    (found,) = [one for one in case.assessment.slos if one.terms.name == CASE]
+    (found,) = [slo for slo in case.assessment.slos if slo.terms.name == CASE]
     return found
 
 
@@ -128,7 +128,7 @@ def test_evidence_if_available_is_required_only_if_an_equal_candidate_can_pass_i
 
 def test_the_error_rate_of_a_rollback_is_split_over_the_slos_of_a_consumer():
     case = judged(*[CLEAR] * 12)
-    assert {one.roll_back_at for one in case.assessment.slos} == {log(2 / 0.05)}
+    assert {slo.roll_back_at for slo in case.assessment.slos} == {log(2 / 0.05)}
 
 
 def test_a_consumer_that_cannot_be_read_holds_at_the_last_step_with_its_reason():

@@ -147,7 +147,7 @@ def test_without_max_duration_a_label_slo_is_required_once_a_label_has_arrived(l
     terms = judged_by(EASY, ACCURACY, rollout={"steps": [50]})
     arm = {"availability": (0, 100), "accuracy": (0, labels)}
     found = assess(terms, serving(), candidate(50), observed(both_arms(arm, arm, 3)))
-    assert {one.terms.name: one.required for one in found.slos}["accuracy"] is required
+    assert {slo.terms.name: slo.required for slo in found.slos}["accuracy"] is required
 
 
 @pytest.mark.parametrize(("longer", "required"), [(0.0, True), (-0.001, False)])
@@ -478,7 +478,7 @@ def test_a_promotion_keeps_the_history_and_clears_the_candidate():
     after = carry_out_at_once(TERMS, status, promoted, START + 7200)
     assert after.stable is not None
     assert (after.stable.release, after.stable.promotion_time) == (V2, START + 7200)
-    assert [one.release for one in after.history] == [V1, V3]
+    assert [past_version.release for past_version in after.history] == [V1, V3]
 
 
 # ---- several things at once -----------------------------------------------------------------

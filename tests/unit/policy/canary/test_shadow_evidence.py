@@ -69,7 +69,7 @@ def shadowed(judged: Terms, *blocks: Pairs, slo: str = "accuracy"):
 
 
 def judge(judged: Terms, one, *, blocks: int = 60) -> Assessment:
-    """Return what is known with canary blocks in which both arms are alike."""
+    """Return the assessment of canary blocks with two equal arms."""
     status = serving(candidate=one)
     return assess(judged, status, one, observed(both_arms(GOOD, GOOD, blocks)))
 

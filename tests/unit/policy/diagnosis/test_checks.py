@@ -93,7 +93,9 @@ def test_a_diagnosis_without_any_failed_check_has_the_default_cause_of_its_indic
     found = diagnose(symptoms(slo), AUTO_CHECKS)
     assert found.cause is remains
     assert not found.outside
-    assert [one.verdict for one in found.findings] == [CheckVerdict.CLEAR] * len(AUTO_CHECKS)
+    assert [finding.verdict for finding in found.findings] == [CheckVerdict.CLEAR] * len(
+        AUTO_CHECKS
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,9 +265,9 @@ def test_a_late_or_contract_breaking_input_is_the_cause_of_wrong_predictions(
 def test_an_input_without_a_value_is_reported_as_unknown():
     unread = replace(KNOWN, inputs=(replace(FRESH, value=None),))
     (finding,) = (
-        one
-        for one in diagnose(symptoms(facts=unread), AUTO_CHECKS).findings
-        if one.check is Reason.INPUT_STALE
+        finding
+        for finding in diagnose(symptoms(facts=unread), AUTO_CHECKS).findings
+        if finding.check is Reason.INPUT_STALE
     )
     assert (finding.verdict, finding.message) == (
         CheckVerdict.UNKNOWN, "the age of prices is unknown: its promql has no value"

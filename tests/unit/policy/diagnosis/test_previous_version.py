@@ -16,7 +16,7 @@ from tests.support.decisions.scenarios import ACCURACY, AVAILABILITY
 
 BASKET = {"name": "basket", "indicator": {"gauge": {"metric": "basket_value"}}, "maxDrop": "4"}
 LEARNT = {"name": "clicks", "indicator": {"events": {}}, "maxDrop": "0.05"}
-AVAILABLE, ACCURATE, VALUE, CLICKS = judged_by(AVAILABILITY, ACCURACY, BASKET, LEARNT).slos
+AVAILABLE, ACCURATE, BASKET_VALUE, CLICKS = judged_by(AVAILABILITY, ACCURACY, BASKET, LEARNT).slos
 A_THIRD, MOST = Count(300, 1000), Count(900, 1000)
 
 
@@ -83,9 +83,9 @@ def test_a_degraded_previous_version_is_a_remedy_if_half_of_the_excess_answers_a
 def test_a_previous_version_is_a_remedy_for_a_gauge_only_if_it_was_better_and_not_degraded(
     mean, degraded, is_remedied
 ):
-    accepted = baseline(VALUE, 0, 0, mean=mean)
+    accepted = baseline(BASKET_VALUE, 0, 0, mean=mean)
     version = before(baseline={"basket": accepted}, degraded=degraded)
-    found = said(version, Harm(missed(VALUE, gauge=40.0), ()))
+    found = said(version, Harm(missed(BASKET_VALUE, gauge=40.0), ()))
     assert (found == "") is is_remedied
 
 

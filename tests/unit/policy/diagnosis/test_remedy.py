@@ -35,7 +35,7 @@ BAD, GOOD = (800, 1000), (50, 1000)
 
 
 def remedy(newest: tuple[int, int], *, before: PastVersion):
-    """Return what is done about v1, which is degraded; its newest two hours are alike."""
+    """Return the remedy for the degraded v1; its newest two hours have equal counts."""
     blocks = series(*[newest] * 24, first=START // BLOCK)
     status = serving(
         stable=stable(since=START - 86_400),

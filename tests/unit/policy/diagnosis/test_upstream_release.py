@@ -31,7 +31,7 @@ FOLLOWS = "accuracy follows the release of catalog/pricing v5 (with its first tr
 
 
 def found(hours: int, earlier: str = "", *, bad_before: int = 0, silent_before: int = 0):
-    """Return what is found so many hours after a bad release.
+    """Return the diagnosis `hours` hours after a bad release.
 
     `bad_before` are blocks before it that another cause disturbed, up to four blocks before it;
     `silent_before` are those without events.
@@ -192,7 +192,7 @@ def test_a_release_is_no_longer_the_cause_once_the_slo_is_shown_to_change_withou
     assert (response.follows, response.own) == (False, True)
 
 
-def test_a_release_that_begins_after_the_degradation_is_not_what_its_alert_is_about():
+def test_an_alert_does_not_name_a_release_that_begins_after_the_degradation():
     drop = {"worse": 1, "worse_from": RELEASED + 16, "named_by": "alert"}
     assert not undecided(**drop, missed_from=RELEASED - 1).follows
 

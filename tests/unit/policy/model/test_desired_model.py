@@ -25,7 +25,7 @@ def retrained(**fields: object) -> DataProductStatus:
 
 
 def handled(release, outcome):
-    """Return what is recorded of a spec.model."""
+    """Return the record of a spec.model."""
     return SpecModel.of(release, outcome, START)
 
 

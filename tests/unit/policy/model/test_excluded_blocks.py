@@ -32,7 +32,7 @@ def stretches(draw: st.DrawFn) -> tuple[BlockSpan, ...]:
 @given(length=st.integers(0, 30), spans=stretches())
 def test_a_window_extends_past_excluded_blocks_until_it_has_its_number_of_blocks(length, spans):
     def counts(index: int) -> bool:
-        return not any(one.block_before_first < index <= one.last for one in spans)
+        return not any(span.block_before_first < index <= span.last for span in spans)
 
     after = block_before(NOW, length, spans)
     assert sum(map(counts, range(after + 1, NOW + 1))) == length
@@ -40,7 +40,7 @@ def test_a_window_extends_past_excluded_blocks_until_it_has_its_number_of_blocks
 
 
 def record(spans, **fields) -> SloRecord:
-    found = (TimeInterval(begin=one[0] * SECONDS, end=one[1] * SECONDS) for one in spans)
+    found = (TimeInterval(begin=span[0] * SECONDS, end=span[1] * SECONDS) for span in spans)
     return SloRecord(ignored_intervals=tuple(found), **fields)
 
 

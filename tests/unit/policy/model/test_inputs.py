@@ -35,8 +35,8 @@ def test_the_inputs_of_a_decision_are_built_in_a_single_module(kind: type):
 
 
 def test_the_facts_of_a_decision_are_set_completely_or_not_at_all():
-    names = {one.name for one in fields(Facts)}
-    stated = [(file, {one.arg for one in call.keywords}) for file, call in calls("Facts")]
+    names = {field.name for field in fields(Facts)}
+    stated = [(file, {keyword.arg for keyword in call.keywords}) for file, call in calls("Facts")]
     assert [file for file, said in stated if said not in (set(), names)] == []
     full = {file for file, said in stated if said}
     assert full == {"reconcile/observe/observer.py", "simulation/replay.py"}

@@ -247,7 +247,7 @@ def test_approvals_of_all_consumers_are_required_and_status_counts_unlisted_cons
     judged, status = terms(consumers=["All"]), serving(candidate=PASSED)
     shown = with_approvals(judged, status, read(consumers=CONSUMERS), NOW).candidate.approvals
     assert (shown.waiting_for, shown.more_waiting) == (CONSUMERS[:64], 36)
-    agreed = [answer(one, f"u-{one}") for one in CONSUMERS]
+    agreed = [answer(consumer, f"u-{consumer}") for consumer in CONSUMERS]
     most = state({"consumers": ["All"]}, *agreed[:-1], consumers=CONSUMERS)
     assert (most.waiting, most.agreed) == (CONSUMERS[-1:], False)
     assert state({"consumers": ["All"]}, *agreed, consumers=CONSUMERS).agreed

@@ -123,7 +123,7 @@ def test_one_approval_gives_a_candidate_with_a_changed_api_its_first_share():
     assert after.last_handled.token(REQUEST_PROMOTE) == approval.value
 
 
-def test_the_first_share_records_what_the_api_adds_and_deprecates():
+def test_the_first_share_records_the_added_and_deprecated_parts_of_the_api():
     facts = Facts(api_changes=(), api_added=("POST /rank",), api_deprecated=("POST /predict",))
     after = take_share(serving(candidate=candidate()), observed(facts=facts), 5, NOW).candidate
     assert after.api is ApiComparison.KEPT

@@ -59,7 +59,7 @@ def test_the_history_entry_of_a_candidate_has_the_outcome_of_its_reason(reason, 
 @pytest.mark.parametrize(
     ("decided", "says"), [("as told", "as told"), ("", "v2 serves all traffic")]
 )
-def test_a_promotion_message_names_what_decided_it(decided, says):
+def test_a_promotion_message_states_the_reason_of_the_decision(decided, says):
     promoting = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING, decision_message=decided)
     found = conclude(serving(candidate=promoting), promoting, None)
     assert (found.message, found.reason) == (says, Reason.CANARY_NOT_WORSE)

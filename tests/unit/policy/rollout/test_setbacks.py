@@ -38,7 +38,7 @@ PROMOTING = candidate(5, 100).replace(phase=CandidatePhase.PROMOTING)
 
 
 def observed(seen: RolloutProgress, *requests: str, desired=V2) -> Observed:
-    asked = tuple(ManualRequest(REQUEST_ABORT, one) for one in requests)
+    asked = tuple(ManualRequest(REQUEST_ABORT, request) for request in requests)
     return Observed(block=START // 300, desired=desired, rollout=seen, requests=asked)
 
 

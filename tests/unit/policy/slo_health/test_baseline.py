@@ -97,7 +97,7 @@ def test_a_production_baseline_has_whole_hours_since_the_slo_was_stable(
         first * BLOCK,
         last * BLOCK,
         BaselineSource.PRODUCTION,
-        phi=dispersion(Count(*one) for one in BURSTS[singles:last]),
+        phi=dispersion(Count(*burst) for burst in BURSTS[singles:last]),
         hour_phi=found.hour_phi,
         daily=seasonality == "Weekly",
         weekdays=tuple(weekdays) if seasonality == "Weekly" else (),

@@ -131,7 +131,7 @@ def readings(seconds, means):
 
 
 async def read_again(kept, seconds, last):
-    """Return what a backfill makes of a history: single blocks, and means of twelve further back."""
+    """Return a history after its backfill: single blocks, and older means of twelve blocks."""
     cache = BlockCache()
     first = last - SINGLE_BLOCKS + 1
     singles = [Mean(i, Quality.COUNTED, kept[i]) for i in range(first, last + 1)]

@@ -27,7 +27,7 @@ DROP_ALONE = {name: value for name, value in ACCURACY.items() if name != "object
 
 
 def message(slo, blocks, *, evaluated=False, earlier=0):
-    """Return what is said of an SLO of v1, promoted before these blocks up to LAST, or some blocks earlier."""
+    """Return the message on an SLO of v1, promoted `earlier` blocks before these blocks up to LAST."""
     terms = judged_by(slo)
     (slo_terms,) = terms.slos
     baselines = {slo_terms.name: baseline(slo_terms, 1000, 10_000)} if evaluated else {}
@@ -51,7 +51,7 @@ def message(slo, blocks, *, evaluated=False, earlier=0):
     ],
     ids=["enough by the present pace", "too few by the present pace", "a baseline alone", "neither"],
 )  # fmt: skip
-def test_an_slo_with_too_few_events_reports_what_a_verdict_needs_and_how_long_that_takes(
+def test_an_slo_with_too_few_events_reports_the_required_events_and_their_duration(
     slo, blocks, evaluated, text
 ):
     said = message(slo, blocks, evaluated=evaluated)

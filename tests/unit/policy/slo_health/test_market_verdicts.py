@@ -124,7 +124,7 @@ def test_a_market_that_turns_bad_is_reported_within_four_blocks():
         states = judge_markets({"AT": shifted, "FR": good}, 1011 + blocks, EIGHTH)
         if states[0].state is BAD:
             break
-    assert [(one.market, one.state) for one in states] == [("AT", BAD), ("FR", OK)]
+    assert [(state.market, state.state) for state in states] == [("AT", BAD), ("FR", OK)]
     assert only_bad_market(states).market == "AT"
 
 
@@ -140,8 +140,8 @@ def test_markets_are_ordered_bad_unknown_good_and_the_worst_first():
         "IT": series((150, 200)),
     }  # fmt: skip
     states = judge_markets(made, 1000, TENTH)
-    assert [one.market for one in states] == ["IT", "AT", "BE", "FR"]
-    assert [one.state for one in states] == [BAD, BAD, UNKNOWN, OK]
+    assert [state.market for state in states] == ["IT", "AT", "BE", "FR"]
+    assert [state.state for state in states] == [BAD, BAD, UNKNOWN, OK]
 
 
 @pytest.mark.parametrize(

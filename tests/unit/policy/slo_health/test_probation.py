@@ -149,7 +149,7 @@ def test_probation_lasts_three_hours_without_a_baseline_of_the_previous_version(
 
 
 def on_probation(streak: Streak | None, blocks: int = 60):
-    """Return what is left of a probation that has shown enough, at a block without news."""
+    """Return the state of a probation with enough evidence, after a block without new data."""
     shown = series(*GOOD * blocks)
     shown.record(Block(blocks + 1, Quality.LOW_COVERAGE, Count(0, 0)))
     fine = series(*[(0, 600)] * (blocks + 1))

@@ -60,10 +60,14 @@ async def test_a_spec_change_that_the_api_server_refuses_is_not_reported_as_appl
     cluster.server.sent.clear()
     with pytest.raises(Invalid):
         await cluster.reconcile(SEARCH)
-    written = [one.body["status"] for one in cluster.server.writes if one.path.endswith("/status")]
+    written = [
+        write.body["status"] for write in cluster.server.writes if write.path.endswith("/status")
+    ]
     assert written, "status says nothing of the new generation"
     for status in written:
-        ready = next(one for one in status["conditions"] if one["type"] == "Ready")
+        ready = next(
+            condition for condition in status["conditions"] if condition["type"] == "Ready"
+        )
         assert (ready["status"], ready["reason"]) == ("False", "ApplyRefused")
         assert "deployments" in ready["message"]
     assert conditions(cluster)["Stalled"] == ("True", "ApplyRefused")
@@ -95,7 +99,7 @@ async def test_a_refusal_that_passed_the_dry_run_is_reported_at_the_write(cluste
 
 async def test_a_refused_child_of_the_first_version_is_reported_at_once(cluster):
     for key in ("deployments", "services", "poddisruptionbudgets"):
-        for path in [one for one in cluster.server.objects if f"/{key}/" in one]:
+        for path in [obj for obj in cluster.server.objects if f"/{key}/" in obj]:
             del cluster.server.objects[path]
     body = deepcopy(cluster.live(DATA_PRODUCTS, SEARCH)) | {"status": {}}
     fresh = Cluster(cluster.server)
@@ -110,7 +114,7 @@ async def test_a_refused_child_of_the_first_version_is_reported_at_once(cluster)
 async def test_a_removed_label_of_a_child_is_restored(cluster, resource):
     """Its watch no longer reported it: each creation met a conflict, indefinitely."""
     await cluster.reconcile(SEARCH)
-    path = next(one for one in cluster.server.objects if f"/{resource.plural}/search" in one)
+    path = next(obj for obj in cluster.server.objects if f"/{resource.plural}/search" in obj)
     body = deepcopy(cluster.server.objects[path])
     del body["metadata"]["labels"]["sluicegate.dev/product"]
     cluster.observe(resource, body)
@@ -125,13 +129,13 @@ async def test_an_existing_service_keeps_its_type(server, kind):
     world = serving_world(2)
     cluster = Cluster(server)
     cluster.add(world, SEARCH, created=CREATED)
-    path = next(one for one in server.objects if "/services/search-" in one)
+    path = next(obj for obj in server.objects if "/services/search-" in obj)
     body = deepcopy(server.objects[path])
     body["spec"]["clusterIP"] = kind
     cluster.observe(SERVICES, body)
     server.sent.clear()
     await cluster.reconcile(SEARCH)
-    (sent,) = [one.body["spec"] for one in server.writes if one.path == path]
+    (sent,) = [write.body["spec"] for write in server.writes if write.path == path]
     assert sent.get("clusterIP", sent.get("type")) == ("None" if kind == "None" else "ClusterIP")
 
 

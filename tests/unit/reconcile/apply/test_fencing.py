@@ -66,7 +66,7 @@ async def fewer(server, reconciler, record, children) -> list[Child]:
 
     def with_pods(count: int, **of_services: object) -> list[Child]:
         per_kind = {DEPLOYMENTS: {"replicas": count}, SERVICES: of_services}
-        return [changed(one, **per_kind.get(one.resource, {})) for one in children]
+        return [changed(child, **per_kind.get(child.resource, {})) for child in children]
 
     await reconciler.effects.keeper.applier.apply(record, with_pods(2))
     return [
@@ -88,7 +88,7 @@ def observed(reconciler, resource, key) -> tuple[str, str]:
 # ---- children -------------------------------------------------------------------------------
 async def test_a_create_requires_that_the_object_is_absent(server, reconciler, record, children):
     await reconciler.effects.keeper.applier.apply(record, children)
-    assert [one.observed for one in server.writes] == [(None, ABSENT_VERSION)] * len(children)
+    assert [write.observed for write in server.writes] == [(None, ABSENT_VERSION)] * len(children)
 
 
 async def test_each_update_has_the_observed_uid_and_resource_version_for_any_kind(
@@ -96,7 +96,7 @@ async def test_each_update_has_the_observed_uid_and_resource_version_for_any_kin
 ):
     expected = [observed(reconciler, one.resource, one.key) for one in live]
     await reconciler.effects.keeper.applier.apply(record, live)
-    assert [one.observed for one in server.writes] == expected
+    assert [write.observed for write in server.writes] == expected
 
 
 async def test_each_deletion_has_the_observed_uid_and_resource_version_for_any_kind(
@@ -106,8 +106,8 @@ async def test_each_deletion_has_the_observed_uid_and_resource_version_for_any_k
     assert {resource for resource, _ in leftovers} == set(KINDS)
     for resource, one in leftovers:
         await reconciler.effects.keeper.applier.delete(resource, one)
-    assert [one.method for one in server.writes] == ["DELETE"] * len(live)
-    assert [one.observed for one in server.writes] == [
+    assert [write.method for write in server.writes] == ["DELETE"] * len(live)
+    assert [write.observed for write in server.writes] == [
         (one.uid, str(one.version)) for _, one in leftovers
     ]
 
@@ -159,7 +159,7 @@ async def test_a_deployment_is_scaled_down_after_the_route_and_service_are_appli
     with pytest.raises(Invalid):
         await reconciler.effects.keeper.applier.apply(record, routed, leftovers)
     assert pods(server) == 2
-    assert not [one for one in server.objects if "httproutes" in one]
+    assert not [obj for obj in server.objects if "httproutes" in obj]
 
     server.invalid.clear()
     await reconciler.effects.keeper.applier.apply(record, routed)
@@ -176,8 +176,8 @@ async def test_a_refused_deletion_of_one_leftover_does_not_prevent_the_deletion_
     with pytest.raises(Invalid):
         await reconciler.effects.keeper.applier.apply(record, (), leftovers)
 
-    assert not [one for one in server.objects if "httproutes" in one]
-    assert [one for one in server.objects if "deployments" in one]
+    assert not [obj for obj in server.objects if "httproutes" in obj]
+    assert [obj for obj in server.objects if "deployments" in obj]
 
 
 async def test_a_refused_limit_of_an_autoscaler_holds_back_the_pods_that_it_makes_room_for(

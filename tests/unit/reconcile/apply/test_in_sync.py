@@ -77,7 +77,7 @@ class Watched(World):
         children = build_children(
             product, step.allocation, observation.live, service_kind=ServiceKind.HEADLESS
         )
-        return basis, tuple((one.resource, one.key, one.fingerprint) for one in children)
+        return basis, tuple((child.resource, child.key, child.fingerprint) for child in children)
 
 
 KINDS = {
@@ -216,10 +216,10 @@ def test_candidate_fields_that_change_each_block_keep_the_in_sync_basis():
     world.push("b", "v2").until(lambda one: one.current.candidate is not None).run(3)
     observation, step = world.observation(), world.history[-1]
     placements = tuple(
-        replace(one, version=one.version.replace(expected_seconds=7))
-        if isinstance(one.version, Candidate)
-        else one
-        for one in step.allocation.placements
+        replace(placement, version=placement.version.replace(expected_seconds=7))
+        if isinstance(placement.version, Candidate)
+        else placement
+        for placement in step.allocation.placements
     )
     assert placements != step.allocation.placements
     later = replace(step, allocation=replace(step.allocation, placements=placements))

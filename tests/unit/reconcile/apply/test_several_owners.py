@@ -73,7 +73,7 @@ async def test_a_child_of_a_deleted_product_delays_the_write_and_an_unowned_obje
     """The garbage collector never deletes an object without an owner: a wait would not end."""
     allocation = allocation_of(world.product, world.current, stable_pods=2)
     children = build_children(world.product, allocation, {}, service_kind=ServiceKind.HEADLESS)
-    service = next(one for one in children if one.resource == SERVICES)
+    service = next(child for child in children if child.resource == SERVICES)
     known(
         server, reconciler, SERVICES, {"metadata": owned_by(uid, name=service.key.name), "spec": {}}
     )

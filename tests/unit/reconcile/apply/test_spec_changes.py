@@ -33,7 +33,7 @@ def deployment(world: World, **serving) -> Child:
     product = DataProduct.parse(body)
     allocation = allocation_of(product, world.current, stable_pods=2)
     children = build_children(product, allocation, {}, service_kind=ServiceKind.HEADLESS)
-    return next(one for one in children if one.resource == DEPLOYMENTS)
+    return next(child for child in children if child.resource == DEPLOYMENTS)
 
 
 def lives(server, reconciler, child: Child, change=lambda template: None) -> dict:

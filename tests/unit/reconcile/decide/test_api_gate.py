@@ -106,7 +106,7 @@ def test_an_abort_or_a_new_version_ends_the_wait_for_api_approval():
     world.facts = Facts(api_changes=())
     world.run(2)
     assert (world.current.candidate.version, world.current.candidate.weight) == ("v4", 5)
-    assert [one.outcome for one in world.current.history] == [Outcome.ROLLED_BACK]
+    assert [past_version.outcome for past_version in world.current.history] == [Outcome.ROLLED_BACK]
 
 
 def test_a_deleted_candidate_pod_does_not_end_the_wait_for_api_approval():

@@ -98,7 +98,9 @@ def test_the_remaining_error_budget_is_a_share_of_the_objective_window(blocks):
     assert status.budget_remaining is not None
     revision = world.current.stable.revision
     counts = [
-        one.versions[revision].accuracy for one in world.counts.blocks if revision in one.versions
+        block.versions[revision].accuracy
+        for block in world.counts.blocks
+        if revision in block.versions
     ]
-    bad, total = sum(one.bad for one in counts), sum(one.total for one in counts)
+    bad, total = sum(count.bad for count in counts), sum(count.total for count in counts)
     assert float(status.budget_remaining) == pytest.approx(1 - bad / (0.2 * total), abs=0.05)

@@ -31,7 +31,7 @@ def world() -> World:
 
 
 def told(world: World, outcome: Outcome, *, made: str = "b", **fields) -> AttemptResult:
-    """Return the last result after v2, which a training made, ended so."""
+    """Return the last retraining result, after v2 of a training ended with this outcome."""
     last = AttemptResult(outcome=Outcome.IN_PROGRESS, image=image(made), completion_time=world.now)
     one = RetrainingStatus(last_result=last)
     known = {"source": VersionSource.RETRAINING, **fields}
@@ -78,7 +78,7 @@ def test_a_version_that_the_gate_refuses_is_rejected(world, kind, reason, outcom
 
 
 def condition_of(world: World, retraining: RetrainingStatus) -> Condition:
-    """Return what is said of retraining in the next reconcile, after this was written to status."""
+    """Return RetrainingActive of the next reconcile, with this retraining part in status."""
     other = deepcopy(world)
     other.status = json.loads(json.dumps(other.current.replace(retraining=retraining).to_dict()))
     observation = other.observation()

@@ -39,12 +39,12 @@ def in_phase(phase: CandidatePhase) -> World:
 
 
 def seen(world: World, **fields):
-    """Return what is observed, but for these fields."""
+    """Return the observation without a route, with these fields replaced."""
     return replace(world.observation(), route=None, **fields)
 
 
 def outcome(world: World, observation) -> str:
-    """Return how far the rollout may go: it completes, takes a share, or waits."""
+    """Return the rollout's next move: it completes, raises the share, or waits."""
     progress = progress_of(observation, world.current)
     assert progress is not None
     return "completed" if progress.completed else "share" if progress.share else "waits"

@@ -29,7 +29,7 @@ def at_weight(world: World, weight: int) -> World:
 
 
 def at_rest(world: World) -> dict[str, int]:
-    return {one.version.version: one.desired for one in world.pods.values()}
+    return {pod.version.version: pod.desired for pod in world.pods.values()}
 
 
 @ROUTES
@@ -40,7 +40,7 @@ def test_an_idle_product_gets_its_lost_status_restored_and_no_pod_changes(route)
     world.lose_status().settle()
     after = world.current
     assert after.stable == before.stable.model_copy(update={"evaluation": {}, "verdict": None})
-    assert [one.version for one in after.history] == ["v1"]
+    assert [past_version.version for past_version in after.history] == ["v1"]
     assert world._cluster() == cluster
     assert world.condition("Ready") == ("True", "Serving")
     world.run(20)
@@ -99,7 +99,7 @@ def test_after_a_lost_status_the_version_with_the_most_requests_is_stable():
     assert world.serving == "v2"
     world.lose_status().settle()
     assert world.serving == "v2"
-    assert [one.version for one in world.current.history] == ["v1"], (
+    assert [past_version.version for past_version in world.current.history] == ["v1"], (
         "v3 was taken back, and is gone"
     )
     world.run(20)

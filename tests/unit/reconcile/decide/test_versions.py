@@ -113,7 +113,7 @@ def test_an_allocation_places_each_revision_once_and_child_names_are_unique():
         }
     )
     allocation = allocation_of(product, status, stable_pods=4)
-    assert [one.version.revision for one in allocation.placements] == [stable.revision]
+    assert [placement.version.revision for placement in allocation.placements] == [stable.revision]
     doubled = replace(allocation, placements=(*allocation.placements, Placement(twin, 1)))
     assert isinstance(doubled, Allocation)
     with pytest.raises(RuntimeError, match="two children have one name"):
@@ -123,7 +123,7 @@ def test_an_allocation_places_each_revision_once_and_child_names_are_unique():
 def test_a_formerly_stable_bento_is_rolled_out_again_under_another_name():
     world = serving().push("b", "v2").until(lambda world: world.serving == "v2")
     world.push("a", "v1.1").until(lambda world: world.serving == "v1.1").run(2)
-    assert [one.version for one in world.current.history] == ["v2"]
+    assert [past_version.version for past_version in world.current.history] == ["v2"]
     assert len(world.pods) == 2
 
 

@@ -97,7 +97,7 @@ async def test_two_operators_with_different_settings_do_not_overwrite_each_other
                         cache.observe(body)
             with contextlib.suppress(InvalidSpec):  # blockSeconds, for the one
                 await one.reconciler.reconcile(SEARCH)
-        return sum(one.path.endswith("/status") for one in server.writes)
+        return sum(write.path.endswith("/status") for write in server.writes)
 
     writes = [await both() for _ in range(6)]
     assert writes[-3:] == [0, 0, 0], writes
@@ -108,7 +108,11 @@ async def test_two_operators_with_different_settings_do_not_overwrite_each_other
     body = server.objects[DATA_PRODUCTS.path(*SEARCH)]
     assert body["status"]["writtenBy"]["namespace"] == "team"
     assert ("search", "Warning", "OperatorOverlap") in told
-    (said,) = [one for one in body["status"]["conditions"] if one["type"] == "OperatorOverlap"]
+    (said,) = [
+        condition
+        for condition in body["status"]["conditions"]
+        if condition["type"] == "OperatorOverlap"
+    ]
     assert (said["status"], said["reason"]) == ("True", "OperatorOverlap")
     assert "team/sluicegate-operator reconciles the product" in said["message"]
     assert "SLUICEGATE_EXCLUDED_NAMESPACES=catalog" in said["message"]

@@ -386,7 +386,7 @@ def test_a_degradation_of_all_namespaces_is_a_common_cause_in_each(namespaces, e
     expected = namespaces * each >= 3
     # A small team beside one other: two of its own and the other namespace are three.
     expected = expected and each + (namespaces - 1) >= 3
-    assert {blamed(fleet, one) for one in products} == {expected}
+    assert {blamed(fleet, product) for product in products} == {expected}
 
 
 @pytest.mark.parametrize("spread", [1, 3, 10])
@@ -403,7 +403,7 @@ def test_two_fifths_of_117_degraded_products_are_a_common_cause_over_any_number_
 def test_one_fifth_of_the_products_degraded_is_no_common_cause():
     products = [key(f"p{n:03}", f"bench-{n % 10}") for n in range(70)]
     fleet = bad(*products[50:60], among=products)
-    assert not any(blamed(fleet, one) for one in products[50:60])
+    assert not any(blamed(fleet, product) for product in products[50:60])
 
 
 def test_degraded_products_of_a_single_namespace_have_a_common_cause():

@@ -41,6 +41,6 @@ async def test_dependency_states_of_another_namespace_are_observed_only_if_shari
         desired=world.observation().desired,
         now=world.now,
     )
-    states = {one.name: one.state for one in observation.dependencies}
+    states = {dependency.name: dependency.state for dependency in observation.dependencies}
     assert states == {"features": DependencyState.DEGRADED, "pricing": of_far}
     assert observation.observed.facts.upstream_degraded == blamed

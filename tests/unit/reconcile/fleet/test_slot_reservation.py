@@ -266,7 +266,7 @@ async def test_after_a_restart_running_jobs_hold_the_slots_and_no_job_is_created
     assert fleet.slots() == training
     await fleet.run_passes()
     assert fleet.slots() == fleet.training() == training
-    assert not [one for one in fleet.server.writes if "/jobs" in one.path]
+    assert not [write for write in fleet.server.writes if "/jobs" in write.path]
 
 
 # ---- any history ----------------------------------------------------------------------------

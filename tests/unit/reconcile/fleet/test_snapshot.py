@@ -237,7 +237,7 @@ def test_the_declared_owner_of_a_product_does_not_affect_other_products():
 
 # ---- silence ----------------------------------------------------------------------------------
 def silence(world: World, **observed) -> dict[str, bool]:
-    """Return what is said of a product's silence, with this read of it."""
+    """Return the silent flags of a product's snapshot for these observed values."""
     observation = world.observation()
     changed = replace(observation.observed, **{"problem": None, "series": {}, **observed})
     observation = replace(observation, observed=changed)

@@ -40,7 +40,7 @@ def world() -> World:
 
 
 async def observed(reconciler, world):
-    """Return what is observed of the product when the other one stands like this."""
+    """Return the observation of the product, beside the upstream in its present state."""
     body = {**world.spec, "status": world.status}
     body["metadata"] = {**body["metadata"], "resourceVersion": "7"}
     product = DataProduct.parse(body)
@@ -133,7 +133,9 @@ def test_one_condition_summarises_the_states_of_upstream_products(world, states,
     )
     observation = replace(world.observation(), dependencies=called)
     status = report(observation, make_plan(observation))
-    (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
+    (found,) = [
+        condition for condition in status.conditions if condition.type == "DependenciesHealthy"
+    ]
     assert (found.status, found.reason) == condition
     absent = DependencyState.NOT_FOUND in states
     needs = needs_of_status(status, SEARCH)
@@ -145,7 +147,9 @@ def test_one_condition_summarises_the_states_of_upstream_products(world, states,
 async def test_a_dependency_that_is_not_evaluated_is_reported_with_the_ways_out(reconciler, world):
     observation = await observed(reconciler, world)
     status = report(observation, make_plan(observation))
-    (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
+    (found,) = [
+        condition for condition in status.conditions if condition.type == "DependenciesHealthy"
+    ]
     assert found.message == (
         "spec.dependsOn: this operator evaluates no DataProduct catalog/pricing: correct the name, or create"
         " it; one that exists is invalid, or its namespace isn't watched"
@@ -158,7 +162,9 @@ def test_healthy_products_in_a_dependency_cycle_are_named(world):
     )
     observation = replace(world.observation(), dependencies=(one,))
     status = report(observation, make_plan(observation))
-    (found,) = [one for one in status.conditions if one.type == "DependenciesHealthy"]
+    (found,) = [
+        condition for condition in status.conditions if condition.type == "DependenciesHealthy"
+    ]
     assert (found.status, found.reason) == ("True", "AllHealthy")
     assert found.message.startswith("catalog/pricing depends on this product too, so its state is")
 

@@ -150,7 +150,13 @@ NOW = "2026-11-25T12:00:00Z"
         ({"status": {"state": "Healthy"}}, QueuePriority.NORMAL),
         ({"labels": {"team": "search"}, "annotations": {"kubectl": "last-applied"}}, None),
     ],
-    ids=["spec", *(one.partition("/")[2] for one in REQUESTS), "deletion", "status", "labels"],
+    ids=[
+        "spec",
+        *(request.partition("/")[2] for request in REQUESTS),
+        "deletion",
+        "status",
+        "labels",
+    ],
 )
 def test_a_spec_change_has_a_higher_queue_priority_than_a_status_change(changed, priority):
     cache = Cache(Watched(DATA_PRODUCTS, product_record))
@@ -172,7 +178,7 @@ PRODUCTS = 500
 
 
 def bytes_of_each(make: Callable[[dict[str, Any]], object], text: str) -> float:
-    """Return what so many objects of this JSON take, each with a name of its own."""
+    """Return the mean bytes of PRODUCTS objects of this JSON with distinct names."""
     tracemalloc.start()
     kept = []
     for number in range(PRODUCTS):

@@ -256,7 +256,7 @@ def test_a_canary_with_an_evicted_pod_is_retried_and_promoted():
     assert "it is being deleted" in told[0]
     assert f"retried at {rfc3339(world.current.candidate.retry_time)[11:19]} UTC" in told[0]
     watched_until_promoted(world)
-    assert [one.outcome for one in world.current.history] == [Outcome.REPLACED]
+    assert [past_version.outcome for past_version in world.current.history] == [Outcome.REPLACED]
 
 
 def watched_until_promoted(world: World) -> None:
@@ -278,7 +278,7 @@ def test_an_unschedulable_candidate_is_retried_with_backoff_and_never_rejected()
     assert 3 <= len(starts) <= 10, "ever later, and never for good"
     assert world.condition("Stalled") is None
     assert world.condition("Ready") == ("True", "Serving")
-    assert [one.outcome for one in world.current.history] == []
+    assert [past_version.outcome for past_version in world.current.history] == []
     del world.broken["v2"]
     watched_until_promoted(world)
 

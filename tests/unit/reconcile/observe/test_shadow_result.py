@@ -17,7 +17,7 @@ SLOS = ("accuracy", "relevance")
 
 
 def told(report: object) -> ShadowCounted | Failure:
-    """Return what a Job that succeeded with this message says."""
+    """Return the shadow result of a succeeded Job with this termination message."""
     text = report if isinstance(report, str) else json.dumps(report)
     return shadow_result(job("Complete"), TrainingExit(text, 0), SLOS)
 

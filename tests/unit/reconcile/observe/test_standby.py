@@ -33,7 +33,7 @@ class Replica:
     def desired(self) -> dict[Key, tuple[str, ...]]:
         """The versions that are measured, by product, without their revisions."""
         return {
-            key: tuple(one.partition("/")[0] for one in target.versions)
+            key: tuple(version.partition("/")[0] for version in target.versions)
             for key, target in self.measurements.targets.items()
         }
 

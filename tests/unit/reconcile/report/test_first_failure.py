@@ -16,7 +16,7 @@ NODES = "the pod can't be scheduled: 0/3 nodes are available: insufficient cpu"
 
 
 def stalled(world: World, **of_deployment: str) -> str:
-    """Return what Stalled says."""
+    """Return the message of the condition Stalled."""
     observation = world.observation()
     live = {key: replace(one, **of_deployment) for key, one in observation.live.items()}
     observation = replace(observation, live=live)

@@ -79,6 +79,8 @@ def test_a_pod_change_is_reconciling_until_all_pods_are_ready(change, ready):
 def test_a_first_version_is_reported_as_starting_and_not_as_promoting(make):
     """Its pod failed, and status.candidate.phase said Promoting."""
     world = make()
-    assert {one.candidate.phase for one in world.statuses if one.candidate} == {"Starting"}
+    assert {
+        item_status.candidate.phase for item_status in world.statuses if item_status.candidate
+    } == {"Starting"}
     assert world.current.candidate.phase == "Starting"
     assert world.current.stable is None

@@ -28,7 +28,7 @@ def message(kind, **fields):
     plan = make_plan(observation)
     engine = plan.status.engine.replace(slos=fields.pop("records", {}))
     status = plan.status.replace(engine=engine, diagnosis=None, **fields)
-    found = {one.type: one for one in findings(observation, status, plan.allocation)}
+    found = {finding.type: finding for finding in findings(observation, status, plan.allocation)}
     return observation, found[kind].message
 
 

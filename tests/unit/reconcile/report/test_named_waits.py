@@ -81,14 +81,17 @@ def test_a_requested_training_waits_for_the_rollout_with_one_constant_reason():
     world.requests[REQUEST_RETRAIN] = "now"
     found = set()
     while world.run().current.candidate is not None:
-        found |= {(one.reason, one.message) for one in world.current.pending_requests}
+        found |= {
+            (pending_request.reason, pending_request.message)
+            for pending_request in world.current.pending_requests
+        }
     assert found == {
         ("CanaryInProgress", "until the rollout under way has ended"),
         ("Promoting", "until v2 serves all traffic"),
     }
 
 
-def test_the_message_of_a_share_names_what_the_next_step_requires():
+def test_the_message_of_a_share_names_the_requirements_of_the_next_step():
     world = serving_world(36, rollout={"steps": [5, 50], "maxDurationSeconds": 86_400})
     world.push("b", "v2")
     found = set()
@@ -135,7 +138,7 @@ def test_the_status_of_a_training_names_its_trigger(cause, slo, what):
         ({"cooldownSeconds": 3600}, "at 2026-01-02T00:00:00Z"),
     ],
 )
-def test_trainings_without_a_remedy_name_what_the_next_one_waits_for(given, ends):
+def test_trainings_without_a_remedy_name_the_wait_of_the_next_training(given, ends):
     """A pause that a person chose doesn't end with labels."""
     world = serving_world(5, retraining=TRAINING | given)
     past = {"attemptsWithoutRemedy": 3, "nextAllowedTime": "2026-01-02T00:00:00Z"}
@@ -170,7 +173,7 @@ def test_the_pause_after_a_training_is_reported_on_a_healthy_product_too(ended, 
     assert "the next one has to wait until 2026-01-02T00:00:00Z (1 attempt without" in message
     assert "or until a person corrects spec.retraining" in message
     assert world.current.state == "Healthy"
-    assert [one.kind for one in needs_of_status(world.current, ("shop", "search"))] == needed
+    assert [need.kind for need in needs_of_status(world.current, ("shop", "search"))] == needed
 
 
 def test_the_pause_after_a_failed_training_ends_with_its_time():

@@ -386,7 +386,8 @@ def test_a_first_version_that_does_not_start_is_stalled_and_not_overdue():
 def test_each_market_that_misses_an_slo_is_in_its_metrics():
     when = "2026-01-01T00:00:00Z"
     markets = [
-        {"market": one, "state": "Missed", "missedStartTime": when} for one in ("AT", "BE", "ES")
+        {"market": market, "state": "Missed", "missedStartTime": when}
+        for market in ("AT", "BE", "ES")
     ]
     level = {"name": "accuracy", "state": "Met", "total": 900, "markets": markets}
     record = {"missedMarkets": dict.fromkeys(("AT", "BE", "ES", "FR"), when)}

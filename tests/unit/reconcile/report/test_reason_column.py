@@ -110,7 +110,7 @@ def test_a_new_product_with_an_impossible_spec_is_not_ready_and_names_field_and_
     mistake = "spec.analysis.blockSeconds: is 30, write at least 60"
     before = DataProductStatus()
     after = report_invalid(before, (mistake,), generation=1, now=0)
-    found = {one.type: one for one in after.conditions}
+    found = {condition.type: condition for condition in after.conditions}
     assert (found["Ready"].status, found["Ready"].reason) == ("False", "InvalidSpec")
     assert mistake in found["Ready"].message
     assert (found["Stalled"].status, found["Stalled"].message) == ("True", mistake)

@@ -44,7 +44,7 @@ def pod(revision, lacks=""):
 
 
 def told(world, *, labels, lacks=None, problem=None):
-    """Return what is reported of a product that has labels or none.
+    """Return the reported status of a product with or without labels.
 
     `lacks` None leaves its pods unread; `problem` is why its newest block is missing.
     """
@@ -65,7 +65,7 @@ def measured(status):
 
 
 def message(serving, *, labels):
-    """Return what MetricsAvailable says, of a product that has labels or none."""
+    """Return the message of MetricsAvailable of a product with or without labels."""
     world = World(spec=document(slos=[ACCURACY], serving=serving)).run(40)
     return measured(told(world, labels=labels)).message
 
@@ -87,7 +87,11 @@ def test_an_unusable_feedback_secret_is_reported_as_the_first_pods_start():
     assert "give it the keys hmac and bearer, each of at least 16 bytes" in found.message
     assert find_condition(status.conditions, ConditionType.READY).status == "True"
     assert status.summary.reason == "FeedbackSecretUnusable"
-    (event,) = [one for one in new_condition_events(world.current, status) if one.warning]
+    (event,) = [
+        condition_event
+        for condition_event in new_condition_events(world.current, status)
+        if condition_event.warning
+    ]
     assert (event.reason, event.message) == ("FeedbackSecretUnusable", found.message)
     assert not list(new_condition_events(status, status))
 

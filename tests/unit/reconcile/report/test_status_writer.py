@@ -52,8 +52,8 @@ async def test_a_spec_error_that_admission_accepts_is_reported_and_creates_no_de
     with pytest.raises(InvalidSpec):
         await cluster.reconcile(SEARCH)
     status = cluster.live(DATA_PRODUCTS, SEARCH)["status"]
-    (stalled,) = (one for one in status["conditions"] if one["type"] == "Stalled")
+    (stalled,) = (condition for condition in status["conditions"] if condition["type"] == "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
     assert says in stalled["message"]
     assert any(problem.startswith(says) for problem in status["problems"])
-    assert not any(DEPLOYMENTS.plural in one.path for one in server.writes)
+    assert not any(DEPLOYMENTS.plural in write.path for write in server.writes)

@@ -397,7 +397,7 @@ acts = st.lists(
 def takes(route, request) -> bool:
     """Return whether a gateway sends a request to an HTTPRoute, by the words of its specification."""
     listener, host, path, method, team = request
-    sections = [one.get("sectionName") for one in route["parentRefs"]]
+    sections = [parent_ref.get("sectionName") for parent_ref in route["parentRefs"]]
     if None not in sections and listener not in sections:
         return False
     hosts = route.get("hostnames")
@@ -419,7 +419,7 @@ def fits(match, path: str, method: str, team: str) -> bool:
         right = path == value
     else:
         right = path == prefix or path.startswith(f"{prefix}/")
-    by_team = [one["value"] for one in match.get("headers", ())]
+    by_team = [header["value"] for header in match.get("headers", ())]
     return right and match.get("method", method) == method and all(one == team for one in by_team)
 
 

@@ -190,7 +190,9 @@ def test_the_route_index_drops_replaced_routes():
 
 def test_a_large_route_is_found_in_the_index_with_little_memory():
     paths = [taken(f"/{number}") for number in range(64)]
-    large = claim_of(ruled(*paths, hostnames=[f"h{one}.example" for one in range(16)]), "catalog")
+    large = claim_of(
+        ruled(*paths, hostnames=[f"h{number}.example" for number in range(16)]), "catalog"
+    )
     assert len(list(large.entries())) <= MAX_ENTRIES
     index = RouteIndex()
     index.replace(Key("catalog", "large"), [large])

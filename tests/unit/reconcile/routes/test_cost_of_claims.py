@@ -66,7 +66,7 @@ def cost_of_a_round(waiting: int) -> int:
         keys.append(world.create(f"mallory/p{number}", routes(["/shop", path], HOSTS[:1])))
     for key in keys:
         world.see(key)
-    return lines_of(lambda: [world.claims.settle(one, contends_for_route=True, now=world.now) for one in keys])  # fmt: skip
+    return lines_of(lambda: [world.claims.settle(key, contends_for_route=True, now=world.now) for key in keys])  # fmt: skip
 
 
 def test_a_round_of_products_that_wait_for_the_same_requests_costs_at_most_its_pairs():

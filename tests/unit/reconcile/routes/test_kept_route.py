@@ -13,7 +13,7 @@ WEB, INTERNAL = ({"name": name, "namespace": "gateway"} for name in ("web", "int
 
 
 def kept(**spec):
-    """Return what is kept of a product's HTTPRoute with this spec, at the Gateway web."""
+    """Return the kept route of a product whose HTTPRoute has this spec at the Gateway web."""
     meta = {
         "namespace": "catalog",
         "name": "search",
@@ -30,7 +30,9 @@ def kept(**spec):
 
 def test_a_live_route_is_kept_only_for_parents_that_accept_it():
     assert kept().hostnames == ("cars.example",)
-    assert [one.name for one in kept(parentRefs=[WEB, INTERNAL]).parent_refs] == ["web"]
+    assert [parent_ref.name for parent_ref in kept(parentRefs=[WEB, INTERNAL]).parent_refs] == [
+        "web"
+    ]
 
 
 def test_a_route_changed_by_hand_beyond_the_spec_is_left_unchanged_and_logged(caplog):

@@ -123,8 +123,8 @@ async def test_a_rollback_writes_the_route_before_other_children(cluster, canary
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     cluster.server.sent.clear()
     await cluster.reconcile(SEARCH)
-    writes = [one.path.split("/")[-2] for one in cluster.server.writes]
-    children = [one for one in writes if one not in ("search", "dataproducts")]
+    writes = [write.path.split("/")[-2] for write in cluster.server.writes]
+    children = [write for write in writes if write not in ("search", "dataproducts")]
     assert children[0] == "httproutes"
 
 
@@ -140,12 +140,12 @@ async def test_a_refused_child_does_not_prevent_writes_of_other_children(cluster
 async def test_a_route_is_written_after_its_missing_service(cluster, canary):
     cluster.add(canary, SEARCH, created=OLDER, **ABORTED)
     caches = cluster.reconciler.reader.observer.caches
-    for one in tuple(caches[SERVICES].children(SEARCH)):
-        caches[SERVICES].forget(cluster.live(SERVICES, one.key))
-        del cluster.server.objects[SERVICES.path(*one.key)]
+    for child in tuple(caches[SERVICES].children(SEARCH)):
+        caches[SERVICES].forget(cluster.live(SERVICES, child.key))
+        del cluster.server.objects[SERVICES.path(*child.key)]
     cluster.server.sent.clear()
     await cluster.reconcile(SEARCH)
-    children = [one.path.split("/")[-2] for one in cluster.server.writes]
+    children = [write.path.split("/")[-2] for write in cluster.server.writes]
     assert children.index("services") < children.index("httproutes")
 
 
@@ -247,7 +247,7 @@ async def test_a_product_with_a_refused_route_and_a_name_conflict_writes_its_sta
     await cluster.reconcile(SEARCH, RIVAL)
     cluster.server.sent.clear()
     await cluster.reconcile(RIVAL, RIVAL)
-    assert not [one for one in cluster.server.writes if one.path.endswith("/status")]
+    assert not [write for write in cluster.server.writes if write.path.endswith("/status")]
 
 
 async def test_a_waiting_product_is_requeued_when_the_route_is_free(cluster, serving):

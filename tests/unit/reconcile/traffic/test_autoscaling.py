@@ -34,16 +34,16 @@ def built(world, **live):
     allocation = allocation_of(product, product.status, stable_pods=observation.stable_pods)
     children = build_children(product, allocation, deployments, service_kind=ServiceKind.HEADLESS)
     pods = {
-        one.manifest["metadata"]["labels"]["sluicegate.dev/version"]: one.manifest["spec"].get(
+        child.manifest["metadata"]["labels"]["sluicegate.dev/version"]: child.manifest["spec"].get(
             "replicas"
         )
-        for one in children
-        if one.resource == DEPLOYMENTS
+        for child in children
+        if child.resource == DEPLOYMENTS
     }
     scaled = [
-        one.manifest["spec"]["scaleTargetRef"]["name"]
-        for one in children
-        if one.resource == HORIZONTAL_POD_AUTOSCALERS
+        child.manifest["spec"]["scaleTargetRef"]["name"]
+        for child in children
+        if child.resource == HORIZONTAL_POD_AUTOSCALERS
     ]
     return pods, scaled
 
@@ -62,8 +62,8 @@ def test_a_deployment_scaled_to_zero_is_scaled_up_to_the_minimum(world):
 def test_the_replicas_of_a_candidate_follow_from_the_live_replicas_of_stable(world):
     world.push("b", "v2").until(lambda one: one.current.candidate is not None)
     stable = world.current.stable.revision
-    for one in world.pods.values():
-        one.desired = one.there = one.ready = 6
+    for pod in world.pods.values():
+        pod.desired = pod.there = pod.ready = 6
     pods, scaled = built(world, scaled=True)
     assert pods["v1"] is None
     assert pods["v2"] == 1, "5 % of six pods"

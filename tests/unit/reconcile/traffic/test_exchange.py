@@ -37,7 +37,7 @@ def version(digit: str) -> dict[str, Any]:
 
 def status_of(phase: str, weights: list[int], **fields: Any) -> DataProductStatus:
     """Return the status of a candidate that has had these shares, in percent."""
-    shares = [{"weight": one, "startTime": SINCE} for one in weights[-MAX_SHARES:]]
+    shares = [{"weight": weight, "startTime": SINCE} for weight in weights[-MAX_SHARES:]]
     of_candidate = {"phase": phase, "weight": weights[-1] if weights else 0, "startTime": SINCE}
     return read_status(
         {
@@ -207,8 +207,8 @@ def test_a_version_gets_a_pod_only_once_another_has_given_it_up(pods, has, phase
     allocation = allocation_of(product_of(pods), status, stable_pods=pods)
     after = within_room(allocation, Exchange(pods, pods), has, scaled=False)
     grown = {
-        one.version.revision: max(one.replicas, has.get(one.version.revision, 0))
-        for one in after.placements
+        placement.version.revision: max(placement.replicas, has.get(placement.version.revision, 0))
+        for placement in after.placements
     }
     total = sum((has | grown).values())
     assert total <= max(pods, sum(has.values()))
