@@ -235,9 +235,10 @@ def versions(product: Body) -> list[Body]:
 
 
 def rollback_text(version: Body) -> str:
-    """Return why the canary of a version was rolled back, with its numbers; empty for another outcome."""
+    """Return why the canary of a version was rolled back, with its numbers; empty for another outcome and a restored one."""
     verdict = section(version, "verdict")
-    return str(verdict.get("message", "")) if verdict.get("type") == "Rollback" else ""
+    is_rolled_back = verdict.get("type") == "Rollback" and not version.get("restored")
+    return str(verdict.get("message", "")) if is_rolled_back else ""
 
 
 def _version_row(version: Body, outcome: str, reason: object) -> Body:

@@ -39,6 +39,9 @@ def test_a_fall_in_a_market_does_not_hide_why_a_version_was_rolled_back():
     status = {"history": [past_version], "stable": {"version": "v1"}}
     (row,) = (row for row in versions({"status": status}) if row["version"] == "v2")
     assert row["brought"] == "v2 answers too slowly"
+    restored = {"version": "v2", "restored": True, "verdict": verdict | {"slos": []}}
+    (row,) = versions({"status": {"stable": restored}})
+    assert "brought" not in row, "a restored version brought what its own canary showed"
     kept = past_version | {"outcome": "Superseded", "verdict": verdict | {"type": "Promote"}}
     (row,) = (
         row for row in versions({"status": status | {"history": [kept]}}) if row["version"] == "v2"
