@@ -130,7 +130,7 @@ def nearest_first(files: Iterable[str], module: str) -> list[list[str]]:
 
 
 def judged(mutant: Mutant, ended: Ended, tests: int) -> Verdict:
-    """Return the fate of the mutant from the end of a run; it survives a run without tests, too."""
+    """Return the verdict on the mutant from the end of a run; the mutant survives a run without tests, too."""
     if ended.code is None:
         return Verdict(mutant, Fate.UNFINISHED, f"longer than {RUN_SECONDS} s", tests)
     if ended.code in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
