@@ -506,13 +506,13 @@ def _unserved_model(status: DataProductStatus) -> Finding | None:
     if not is_rollback_request and model.outcome is not Outcome.SUPERSEDED:
         return None
     reason = DecisionReason.ROLLBACK_REQUESTED if is_rollback_request else DecisionReason.SUPERSEDED
-    clause = (
-        "a person rolled back to"
-        if is_rollback_request
-        else "before a verdict it was superseded by"
-    )
+    clause = f"before a verdict it was superseded by {stable.version}"
+    if is_rollback_request and stable.restored:
+        clause = f"a person rolled back to {stable.version}"
+    elif is_rollback_request:
+        clause = f"a person rolled it back, and {stable.version} serves"
     text = (
-        f"spec.model names {model.version}, but {clause} {stable.version}: change"
+        f"spec.model names {model.version}, but {clause}: change"
         " spec.model, or ask for another try with sluicegate.dev/promote"
     )
     return Finding(Type.ROLLOUT_PROGRESSING, "False", reason, text)

@@ -6,15 +6,19 @@ import pytest
 
 from sluicegate.api.base import rfc3339
 from sluicegate.api.names import REQUEST_PROMOTE, REQUEST_RETRAIN, ConditionType, DecisionReason
+from sluicegate.api.outcome import Outcome
+from sluicegate.api.status import SpecModel
 from sluicegate.api.versions import Probation
 from sluicegate.conditions import find_condition
 from sluicegate.policy.model.observed import Facts
 from sluicegate.reconcile.decide.planner import Plan, make_plan
 from sluicegate.reconcile.report.condition_events import new_condition_events
+from sluicegate.reconcile.report.findings import _unserved_model
 from sluicegate.reconcile.report.retraining_finding import retraining
 from sluicegate.reconcile.report.status import report
 from sluicegate.reconcile.report.status_due import same_meaning
 from sluicegate.views.needs import NeedKind, needs_of_status
+from tests.support.decisions.judged import START, V2, serving, stable
 from tests.support.decisions.rollout_world import World, serving_world
 
 ROLLOUT = ConditionType.ROLLOUT_PROGRESSING
@@ -73,6 +77,25 @@ def test_a_retired_product_reports_a_pushed_model_and_refuses_requests_for_it():
     world.run()
     assert world.current.pending_requests == ()
     assert world.current.decision.reason == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("restored", "text"),
+    [
+        (True, "a person rolled back to v1"),
+        (False, "a person rolled it back, and v1 serves"),
+    ],
+    ids=["the version of the rollback", "one that was trained after it"],
+)
+def test_only_the_restored_version_is_the_one_that_a_person_rolled_back_to(restored, text):
+    rejected = SpecModel.of(V2, Outcome.ROLLED_BACK, START)
+    status = serving(
+        stable=stable().replace(restored=restored),
+        spec_model=rejected.replace(reason=DecisionReason.ROLLBACK_REQUESTED),
+    )
+    finding = _unserved_model(status)
+    assert finding is not None
+    assert finding.message.startswith(f"spec.model names v2, but {text}: change spec.model")
 
 
 def test_a_requested_training_waits_for_the_rollout_with_one_constant_reason():
