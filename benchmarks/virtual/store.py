@@ -209,7 +209,7 @@ class Store:
         check_builtin(resource, key, body, before)
         if dry:
             return body
-        if resource is resources.HTTP_ROUTES:
+        if resource in DATED:
             self._date(resource, before, body, owners)
         self.version += 1
         meta["resourceVersion"] = str(self.version)
@@ -222,7 +222,7 @@ class Store:
     def _date(
         self, resource: Resource, before: Body, body: Body, owners: dict[Owner, fields.Fields]
     ) -> None:
-        """Record when each owner last changed its fields; only for routes, where it is read."""
+        """Record when each owner last changed its fields."""
         merges = merges_of(resource)
         was, now = (dict(fields.leaves_of(one, merges)) for one in (before, body))
         changed = {path for path in was.keys() | now.keys() if was.get(path) != now.get(path)}
@@ -246,6 +246,8 @@ class Store:
             observer(resource, before, after)
 
 
+DATED: Final = (resources.HTTP_ROUTES, resources.DEPLOYMENTS)
+"""Resources whose managedFields have times: those of which the operator reads them."""
 SERVERS: Final = ("uid", "creationTimestamp", "generation")
 _KEPT_BY_USERS: Final = frozenset(
     {"labels", "annotations", "ownerReferences", "finalizers", "deletionTimestamp"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.virtual.admission import Refused
 from sluicegate.api import names
 from sluicegate.kube.resources import DEPLOYMENTS, PODS, Key
+from sluicegate.reconcile.live.pods import TEMPLATE_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -232,7 +233,8 @@ class Workloads:
             "uid": body["metadata"]["uid"], "controller": True,
         }  # fmt: skip
         meta = {
-            "namespace": key.namespace, "name": pod.key.name, "labels": labels,
+            "namespace": key.namespace, "name": pod.key.name,
+            "labels": {**labels, TEMPLATE_HASH: template},
             "ownerReferences": [owner],
         }  # fmt: skip
         self.pods[pod.key] = pod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -336,6 +336,28 @@ async def test_a_drift_confirmed_by_training_rows_is_retrained_and_remedied(worl
     await world.until(lambda: serving(world, key).startswith("t"), seconds=24 * HOUR)
     assert set(trainer.causes) == {"ModelDecay"}
     await world.until(lambda: world.status(key)["state"] == "Healthy", seconds=24 * HOUR)
+
+
+@pytest.mark.slow
+@for_days
+async def test_pods_that_an_autoscaler_adds_hide_no_drift(world):
+    """Each of them starts for some minutes, while those that were there answer as before."""
+    scaling = {"minReplicas": 2, "maxReplicas": 5}
+    resources = {"requests": {"cpu": "100m"}}
+    body = product(serving={"autoscaling": scaling, "resources": resources})
+    key = await served(world, body, **RARELY)
+    trainer = Trainer(world, key, lambda _: 0.4)
+    trainer.changes = 200
+    await world.run(26 * HOUR)
+    world.cluster.set_quality(image("a"), replace(BAD, start=1000.0))
+    begin, pods = world.loop.time(), 3
+    while not trainer.begun and world.loop.time() < begin + 12 * HOUR:
+        pods = pods + 1 if pods < 5 else 2
+        world.cluster.load[key] = pods
+        await world.run(2 * BLOCK)
+        cause = world.status(key).get("diagnosis", {}).get("cause")
+        assert cause in {None, "ModelDecay"}
+    assert trainer.causes == ["ModelDecay"]
 
 
 INPUTS = [

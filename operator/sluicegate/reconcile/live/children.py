@@ -6,7 +6,7 @@ fingerprint of what would be applied, nothing is written, after a restart as wel
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -82,6 +82,8 @@ class DeploymentRecord(ChildRecord):
     deadline_exceeded : the progress deadline is exceeded.
     rolling : some pods of the newest template aren't ready yet; valid if `current`.
     scaled : an autoscaler, or another client, sets the number of replicas.
+    scaled_at : when the operator last applied it, or the number of replicas was last set through its
+        scale subresource, in seconds; 0 if unknown.
     moved_at : time of its creation, or of the last change or progress of a condition, in seconds.
     unavailable_since : when fewer pods than `replicas` were ready for the first time since all were, in
         seconds; 0 while all are.
@@ -96,6 +98,7 @@ class DeploymentRecord(ChildRecord):
     has_no_pods: bool = field(init=False)
     deadline_exceeded: bool
     scaled: bool
+    scaled_at: int = field(default=0, compare=False)
     rolling: bool = False
     moved_at: int = field(default=0, compare=False)
     unavailable_since: int = field(default=0, compare=False)
@@ -275,7 +278,10 @@ def deployment_record(body: Mapping[str, Any]) -> DeploymentRecord | None:
         total=status.get("replicas", 0),
         deadline_exceeded=progressing.get("reason") == DEADLINE_EXCEEDED,
         rolling=progressing.get("reason") in ROLLING,
-        scaled=_scaled(body),
+        scaled=any(_scale_entries(body)),
+        scaled_at=max(
+            (*map(_entry_time, _scale_entries(body)), written_at(body, names.FIELD_MANAGER))
+        ),
         moved_at=_moved_at(body["metadata"], conditions.values()),
         unavailable_since=_unavailable_since(body["metadata"], conditions.get("Available", {})),
         refusal=_refusal_text(conditions.get("ReplicaFailure", {})),
@@ -305,13 +311,18 @@ def _moved_at(meta: Mapping[str, Any], conditions: Iterable[Mapping[str, Any]]) 
     )
 
 
-def _scaled(body: Mapping[str, Any]) -> bool:
-    """Return whether the scale subresource owns spec.replicas."""
-    return any(
-        entry.get("subresource") == "scale"
-        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
-        for entry in body["metadata"].get("managedFields") or ()
-    )
+def _scale_entries(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the managedFields entries that own spec.replicas through the scale subresource."""
+    for entry in body["metadata"].get("managedFields") or ():
+        spec_fields = (entry.get("fieldsV1") or {}).get("f:spec", {})
+        if entry.get("subresource") == "scale" and "f:replicas" in spec_fields:
+            yield entry
+
+
+def _entry_time(entry: Mapping[str, Any]) -> int:
+    """Return when a manager last changed its fields, in seconds; 0 if unknown."""
+    time_text = entry.get("time")
+    return int(datetime.fromisoformat(time_text).timestamp()) if time_text else 0
 
 
 def service_record(body: Mapping[str, Any]) -> ServiceRecord | None:

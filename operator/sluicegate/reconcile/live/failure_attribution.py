@@ -13,6 +13,8 @@ from sluicegate.reconcile.live.pods import PodState, problem_of
 
 GRACE_SECONDS: Final = 30
 """From the return of a candidate's traffic, as no pod was ready, until the cause is determined."""
+CREATION_SECONDS: Final = 30
+"""From a change of a Deployment until the ReplicaSet controller has created the pods for it."""
 
 
 def attribution_of(
@@ -139,6 +141,49 @@ def is_down(
     if stable is None or stable.ready or not stable.replicas:
         return False
     return any(pod.unrecoverable for pod in pods) or now - stable.moved_at >= deadline_seconds
+
+
+def lacks_pods(
+    stable: DeploymentRecord | None,
+    pods: tuple[PodState, ...],
+    *,
+    now: int,
+    deadline_seconds: int,
+) -> bool:
+    """Return whether fewer pods of the stable version are ready than before its last scale-up.
+
+    Pods that a scale-up adds take their time to start, and the others answer as before.
+
+    Parameters
+    ----------
+    pods : stable's. now : in seconds. deadline_seconds : how long pods may take to become ready, in seconds.
+    """
+    if stable is None:
+        return True
+    if not stable.ready:
+        return stable.replicas > 0
+    templates = {pod.template for pod in pods if pod.ready}
+    added = sum(
+        templates == {pod.template}
+        and _is_added(pod, stable.scaled_at)
+        and now - pod.created_at < deadline_seconds
+        for pod in pods
+    )
+    is_creating = 0 <= now - stable.scaled_at < CREATION_SECONDS
+    uncreated = max(stable.replicas - len(pods), 0) if is_creating else 0
+    return stable.ready < stable.replicas - added - uncreated
+
+
+def _is_added(pod: PodState, scaled_at: int) -> bool:
+    """Return whether a scale-up created the pod, and only time or room is missing for it to become ready.
+
+    The replacement of a pod that was deleted or evicted isn't added if it was created after the last
+    scale-up. Of one that was created before it, nothing distinguishes it from a pod that an earlier
+    step of the autoscaler added.
+    """
+    is_created_for_it = pod.created_at - scaled_at < CREATION_SECONDS
+    is_faultless = not pod.problem or (pod.outside and not pod.unrecoverable)
+    return bool(scaled_at) and is_created_for_it and not pod.ready and is_faultless
 
 
 def _own_failure(text: str) -> Failure:

@@ -61,6 +61,8 @@ ABSENT: Final = ("not found", "manifest unknown", "name unknown")
 a pull is a fault of the registry or the network."""
 RUNTIME_CHECK: Final = "runtime-check"
 """Name of the init container that compares the bento with the runtime and with the spec."""
+TEMPLATE_HASH: Final = "pod-template-hash"
+"""Label by which the Deployment controller distinguishes the pods of its templates."""
 TRAINER: Final = "trainer"
 """Name of a training's container; a mesh may put others beside it."""
 FEEDBACK: Final = "feedback"
@@ -99,6 +101,8 @@ class PodState:
     is_starting : a container of it hasn't passed its startup probe.
     iteration : what the labels of its bento say was tried; None where they say nothing of it.
     restarts : those of the container that was restarted most; None without any.
+    created_at : creationTimestamp, in seconds; 0 if unknown.
+    template : hash of its Deployment's pod template; empty if unknown.
     """
 
     revision: str
@@ -121,6 +125,8 @@ class PodState:
     feedback: str = ""
     iteration: Iteration | None = None
     restarts: Restarts | None = None
+    created_at: int = 0
+    template: str = ""
 
     @property
     def reason(self) -> DecisionReason:
@@ -195,7 +201,14 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
         ),
         is_starting=any(container.get("started") is False for container in app_statuses),
         restarts=restarts_of(app_statuses),
+        created_at=_created_at(body["metadata"]),
+        template=labels.get(TEMPLATE_HASH, ""),
     )
+
+
+def _created_at(meta: Mapping[str, Any]) -> int:
+    time_text = meta.get("creationTimestamp")
+    return int(datetime.fromisoformat(time_text).timestamp()) if time_text else 0
 
 
 def _is_kill(terminated: Mapping[str, Any]) -> bool:

@@ -46,7 +46,7 @@ from sluicegate.reconcile.live.children import (
     RouteRecord,
     ServiceRecord,
 )
-from sluicegate.reconcile.live.failure_attribution import is_down, traffic_failure
+from sluicegate.reconcile.live.failure_attribution import is_down, lacks_pods, traffic_failure
 from sluicegate.reconcile.live.pods import (
     PodState,
     api_of,
@@ -388,6 +388,8 @@ def _facts(
     if stable is None:
         return replace(Facts(), iteration=stated)
     serving = live.get(stable.revision)
+    stable_pods = pods_of_revision(pods, stable.revision)
+    deadline_seconds = product.spec.serving.progress_deadline_seconds
     resources, resource_facts = product.spec.serving.resources, blocks.facts(stable)
     limited_resources = at_limit(resource_facts, resources)
     attribution = None
@@ -408,19 +410,13 @@ def _facts(
         degraded_consumers=degraded_consumers,
         split_verified=split is None or split.enough,
         route_objection="" if split is None else split.objection,
-        pods_unhealthy=serving is None
-        or serving.ready < serving.replicas
+        pods_unhealthy=lacks_pods(serving, stable_pods, now=now, deadline_seconds=deadline_seconds)
         or any(
             pod.was_killed_since(since)
             or (pod.restarts is not None and pod.restarts.is_ongoing(now))
-            for pod in pods_of_revision(pods, stable.revision)
+            for pod in stable_pods
         ),
-        stable_down=is_down(
-            serving,
-            pods_of_revision(pods, stable.revision),
-            now=now,
-            deadline_seconds=product.spec.serving.progress_deadline_seconds,
-        ),
+        stable_down=is_down(serving, stable_pods, now=now, deadline_seconds=deadline_seconds),
         canary_unhealthy=attribution is not None and attribution.own,
         canary_lost=attribution.message if attribution is not None and not attribution.own else "",
         node_busy=is_node_busy(resource_facts, resources),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,3 +204,29 @@ def test_cached_records_take_at_most_a_fifth_of_the_memory_of_the_api_objects():
     whole = bytes_of_each(lambda body: body, product) + bytes_of_each(lambda body: body, child)
     slim = bytes_of_each(product_record, product) + bytes_of_each(deployment_record, child)
     assert slim <= whole / 5, (slim, whole)
+
+
+def test_a_deployment_is_scaled_when_its_replicas_were_set_last():
+    def entry(manager: str, operation: str, hour: int, **fields: Any) -> dict[str, Any]:
+        owned = {"f:spec": {"f:replicas": {}}}
+        time = f"2026-11-29T{hour:02}:00:00Z"
+        return {
+            "manager": manager,
+            "operation": operation,
+            "time": time,
+            "fieldsV1": owned,
+        } | fields
+
+    applied = entry(names.FIELD_MANAGER, "Apply", 8)
+    scaled = entry("kube-controller-manager", "Update", 9, subresource="scale")
+    reported = entry("kube-controller-manager", "Update", 10, subresource="status")
+    eight = int(datetime(2026, 11, 29, 8, tzinfo=UTC).timestamp())
+    body = deployment()
+    for entries, is_scaled, scaled_at in (
+        ([], False, 0),
+        ([applied, reported], False, eight),
+        ([applied, scaled, reported], True, eight + 3600),
+    ):
+        body["metadata"]["managedFields"] = entries
+        found = deployment_record(body)
+        assert (found.scaled, found.scaled_at) == (is_scaled, scaled_at)

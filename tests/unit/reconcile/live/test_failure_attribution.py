@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,11 @@ from sluicegate.api.versions import CandidatePhase, Release
 from sluicegate.policy.model.observed import Facts, TrainingSucceeded
 from sluicegate.policy.model.retries import retry_seconds
 from sluicegate.reconcile.live.children import deployment_record
-from sluicegate.reconcile.live.failure_attribution import attribution_of, traffic_failure
+from sluicegate.reconcile.live.failure_attribution import (
+    attribution_of,
+    lacks_pods,
+    traffic_failure,
+)
 from sluicegate.reconcile.live.pods import pod_state
 from sluicegate.stats.counts import Count
 from tests.support.decisions.kubelet_words import RUNNING, condition, ended, pod, waiting
@@ -365,3 +369,57 @@ def test_a_degraded_product_is_retrained_while_a_pushed_model_is_unschedulable()
     world.until(lambda world: world.serving == "v3")
     world.until(lambda world: world.current.candidate is not None)
     assert world.current.candidate.version == "v2", "it is still what the spec names"
+
+
+SCALED_AT = 1_000_000
+START_SECONDS = 600
+
+
+def server(
+    age: int = 0, *, ready: bool = False, template: str = "t1", **fields: object
+) -> dict[str, Any]:
+    """Return a pod that was created so many seconds after the scale-up."""
+    created = rfc3339(SCALED_AT + age)
+    labels = {"pod-template-hash": template}
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    status = {"conditions": conditions} | fields.pop("status", {})
+    return pod(creationTimestamp=created, labels=labels, status=status, **fields)
+
+
+OLD = server(-9000, ready=True)
+UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no node"}]}
+
+
+@pytest.mark.parametrize(
+    ("ready", "replicas", "bodies", "after", "lacks"),
+    [
+        pytest.param(2, 3, [OLD, OLD, server(2)], 300, False, id="starts"),
+        pytest.param(2, 3, [OLD, OLD, server(2)], 602, True, id="doesn't start in time"),
+        pytest.param(2, 3, [OLD, OLD, server(2, status=UNSCHEDULED)], 300, False, id="no node yet"),
+        pytest.param(2, 3, [OLD, OLD, pod(ended(1, 1))], 300, True, id="crashes"),
+        pytest.param(
+            2, 3, [OLD, OLD, server(2, container=ended(1, 1))], 30, True, id="added crashes"
+        ),
+        pytest.param(2, 3, [OLD, OLD], 5, False, id="isn't created yet"),
+        pytest.param(2, 3, [OLD, OLD], 30, True, id="isn't created"),
+        pytest.param(2, 3, [OLD, OLD, server(90)], 300, True, id="replaces a deleted pod"),
+        pytest.param(1, 3, [OLD, server(-9000), server(2)], 300, True, id="another isn't ready"),
+        pytest.param(1, 2, [OLD, server(2, template="t2")], 300, True, id="replaces a template"),
+        pytest.param(0, 2, [server(2), server(2)], 60, True, id="none is ready"),
+        pytest.param(0, 0, [], 60, False, id="none is wanted"),
+    ],
+)
+def test_pods_that_a_scale_up_adds_may_take_their_time_to_start(
+    ready, replicas, bodies, after, lacks
+):
+    record = replace(deployment(ready, replicas=replicas), scaled_at=SCALED_AT)
+    pods = tuple(pod_state(body) for body in bodies)
+    now = SCALED_AT + after
+    assert lacks_pods(record, pods, now=now, deadline_seconds=START_SECONDS) is lacks
+
+
+def test_an_unready_pod_is_a_fault_where_the_time_of_the_scale_up_is_unknown():
+    record = deployment(2, replicas=3)
+    pods = tuple(pod_state(body) for body in (OLD, OLD, server(2)))
+    assert lacks_pods(record, pods, now=SCALED_AT + 60, deadline_seconds=START_SECONDS)
+    assert lacks_pods(None, pods, now=SCALED_AT + 60, deadline_seconds=START_SECONDS)
