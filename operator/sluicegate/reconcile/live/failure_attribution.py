@@ -162,15 +162,17 @@ def lacks_pods(
         return True
     if not stable.ready:
         return stable.replicas > 0
-    templates = {pod.template for pod in pods if pod.ready}
+    # Evicted pods remain for days, and deleted ones until they end: others replace them.
+    active_pods = [pod for pod in pods if pod.is_active]
+    templates = {pod.template for pod in active_pods if pod.ready}
     added = sum(
         templates == {pod.template}
         and _is_added(pod, stable.scaled_at)
         and now - pod.created_at < deadline_seconds
-        for pod in pods
+        for pod in active_pods
     )
     is_creating = 0 <= now - stable.scaled_at < CREATION_SECONDS
-    uncreated = max(stable.replicas - len(pods), 0) if is_creating else 0
+    uncreated = max(stable.replicas - len(active_pods), 0) if is_creating else 0
     return stable.ready < stable.replicas - added - uncreated
 
 

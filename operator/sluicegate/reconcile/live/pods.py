@@ -103,6 +103,7 @@ class PodState:
     restarts : those of the container that was restarted most; None without any.
     created_at : creationTimestamp, in seconds; 0 if unknown.
     template : hash of its Deployment's pod template; empty if unknown.
+    is_active : its ReplicaSet counts it: it hasn't ended, and isn't being deleted.
     """
 
     revision: str
@@ -127,6 +128,7 @@ class PodState:
     restarts: Restarts | None = None
     created_at: int = 0
     template: str = ""
+    is_active: bool = True
 
     @property
     def reason(self) -> DecisionReason:
@@ -203,6 +205,8 @@ def pod_state(body: Mapping[str, Any], *, log_tails: bool = True) -> PodState:
         restarts=restarts_of(app_statuses),
         created_at=_created_at(body["metadata"]),
         template=labels.get(TEMPLATE_HASH, ""),
+        is_active=not body["metadata"].get("deletionTimestamp")
+        and status.get("phase") not in {"Failed", "Succeeded"},
     )
 
 

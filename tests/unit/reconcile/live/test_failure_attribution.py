@@ -388,6 +388,8 @@ def server(
 
 OLD = server(-9000, ready=True)
 UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no node"}]}
+REMOVED = server(-9000, deletionTimestamp=rfc3339(SCALED_AT - 10))
+EVICTED = server(-100, status={"phase": "Failed", "reason": "Evicted"})
 
 
 @pytest.mark.parametrize(
@@ -403,6 +405,8 @@ UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "messa
         pytest.param(2, 3, [OLD, OLD], 5, False, id="isn't created yet"),
         pytest.param(2, 3, [OLD, OLD], 30, True, id="isn't created"),
         pytest.param(2, 3, [OLD, OLD, server(90)], 300, True, id="replaces a deleted pod"),
+        pytest.param(2, 4, [OLD, OLD, REMOVED, REMOVED], 5, False, id="follows a scale-down"),
+        pytest.param(1, 2, [OLD, EVICTED, server(60)], 90, True, id="replaces an evicted pod"),
         pytest.param(1, 3, [OLD, server(-9000), server(2)], 300, True, id="another isn't ready"),
         pytest.param(1, 2, [OLD, server(2, template="t2")], 300, True, id="replaces a template"),
         pytest.param(0, 2, [server(2), server(2)], 60, True, id="none is ready"),
