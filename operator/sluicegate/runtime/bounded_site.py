@@ -239,8 +239,15 @@ class TlsHandshake(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake, with the socket of the plain connection, of which nothing is read."""
-        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        """Begin the handshake, with the socket of the plain connection, of which nothing is read.
+
+        Without a descriptor for it the connection is closed: it would be neither counted nor have a deadline.
+        """
+        try:
+            self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        except OSError:
+            cast("asyncio.Transport", transport).abort()
+            return
         self._socket.settimeout(0)
         # asyncio's TLS takes an answer of any size at once, and reports nothing while the client reads none.
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux

@@ -1,5 +1,6 @@
 """The certificate of a server, read again when its files change."""
 
+import errno
 import logging
 import ssl
 from pathlib import Path
@@ -24,6 +25,9 @@ WAY_OUT: Final = (
     "give a certificate chain and its private key without a passphrase, both in PEM,"
     " such as tls.crt and tls.key of a Secret of type kubernetes.io/tls"
 )
+
+_TRANSIENT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of a read that say nothing of the file."""
 
 Version = tuple[tuple[int, int, int], ...]
 """Device, inode and time of change in ns of each file: another target of a link is another version."""
@@ -51,7 +55,8 @@ class ServingCertificate:
         """Return the context for a new connection, of the newest files that give a certificate.
 
         Costs two calls of stat while nothing changes. Files that change together, one after the other,
-        are read again after each change.
+        are read again after each change. Files that can't be read for lack of descriptors or memory are read
+        again at the next connection.
         """
         version = self._version_of_files()
         if version != self._version:
@@ -59,6 +64,8 @@ class ServingCertificate:
             try:
                 self._context = self._read()
             except CertificateUnreadable as error:
+                if _is_transient(error.__cause__):
+                    self._version = ()
                 READ_ERRORS.inc()
                 logger.error("%s; the server keeps the certificate before", error)  # noqa: TRY400 - no bug
             else:
@@ -89,6 +96,8 @@ class ServingCertificate:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(certificate_file)
         except ssl.SSLError as error:
             raise _unreadable(certificate_file, "there is no certificate in it") from error
+        except OSError as error:  # not there any more
+            raise _unreadable(certificate_file, error.strerror or str(error)) from error
         try:
             # Without a passphrase, OpenSSL would ask for one at the terminal.
             context.load_cert_chain(certificate_file, private_key_file, password="")
@@ -113,6 +122,14 @@ def certificate_of(
     if certificate_file is None or private_key_file is None:
         return None
     return ServingCertificate(certificate_file, private_key_file)
+
+
+def _is_transient(cause: BaseException | None) -> bool:
+    if not isinstance(cause, OSError) or isinstance(
+        cause, ssl.SSLError
+    ):  # whose numbers are OpenSSL's
+        return False
+    return cause.errno in _TRANSIENT
 
 
 def _unreadable(file: Path, reason: str) -> CertificateUnreadable:

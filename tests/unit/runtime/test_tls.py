@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -137,6 +139,25 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 def open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@contextmanager
+def free_descriptors(count: int):
+    """Leave the process this many descriptors that it can open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, limits[1]))
+    taken: list[int] = []
+    with suppress(OSError):
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + count, limits[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in taken:
+            os.close(descriptor)
 
 
 async def until(condition) -> None:
@@ -301,6 +322,32 @@ def test_a_stopped_server_closes_handshakes_and_leaves_no_descriptor_open(run, s
         await until(lambda: open_descriptors() <= descriptors)
 
     run(check())
+
+
+def test_a_connection_without_a_descriptor_for_its_handshake_is_closed(run, secret):
+    async def check() -> None:
+        async with listening(secret, header=600) as (port, _):
+            await answer(port, secret.client_context())  # opens what the event loop itself needs
+            with socket.socket() as client:
+                client.setblocking(False)
+                with free_descriptors(1):  # for the connection alone
+                    await asyncio.get_running_loop().sock_connect(client, (ADDRESS, port))
+                    data = await asyncio.wait_for(
+                        asyncio.get_running_loop().sock_recv(client, 1), PATIENT
+                    )
+                assert data == b""
+            assert await answer(port, secret.client_context()) == f"https {ADDRESS}"
+
+    run(check())
+
+
+def test_a_renewed_certificate_that_could_not_be_read_is_read_again(secret):
+    certificate = ServingCertificate(secret.certificate_file, secret.private_key_file)
+    before = certificate.context()
+    secret.renew()
+    with free_descriptors(0):
+        assert certificate.context() is before
+    assert certificate.context() is not before
 
 
 def test_a_renewed_certificate_is_served_without_a_restart(run, secret):
