@@ -9,7 +9,7 @@ from typing import Final
 
 from sluicegate.api.slos import CanaryEvidence
 from sluicegate.policy.canary.label_pace import LabelPace
-from sluicegate.policy.canary.rollout_defaults import longest_seconds
+from sluicegate.policy.canary.rollout_defaults import derived_steps, longest_seconds
 from sluicegate.policy.model.consumers import ConsumerTerms
 from sluicegate.policy.model.terms import SloTerms, Terms
 
@@ -166,7 +166,11 @@ def scenario_of(
 
     Requests are events of availability and latency, labels of all other SLOs. A rollout of days has
     longer blocks, so that there are no more than `MAX_BLOCKS`. SLOs of consumers have streams of their own.
+    Steps and duration that the spec leaves out are derived from this traffic, as the operator does.
     """
+    if not product_terms.are_steps_given:
+        steps = derived_steps(product_terms, imagined_ratios.requests_per_minute / 60)
+        product_terms = replace(product_terms, steps=steps)
     max_seconds = product_terms.max_duration_seconds
     if not product_terms.is_duration_given:
         max_seconds, _ = longest_seconds(

@@ -157,6 +157,16 @@ def test_simulate_without_max_duration_lasts_until_the_labels_arrived(product, c
     assert "may be promoted; set canaryEvidence: Required" in told, "no duration is set"
 
 
+def test_simulate_derives_the_steps_that_the_spec_leaves_out_from_the_requests(product, capsys):
+    rate = ["--requests-per-minute", "20", "--no-degradation"]
+    assert _simulate(product, "--no-degradation", "--output", "json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == [5, 25, 50]
+    assert _simulate(product, *rate, "--output", "json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == [25, 50]
+    assert _simulate(product, *rate) == 0
+    assert "a rollout has steps of 25, 50 % and lasts" in capsys.readouterr().out
+
+
 def test_slos_of_consumers_are_simulated_if_their_products_follow_in_the_file(product, capsys):
     path = Path(product)
     document = yaml.safe_load(path.read_text())

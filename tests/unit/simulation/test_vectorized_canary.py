@@ -75,7 +75,7 @@ def hours_of_silence():
 def test_the_vectorised_canary_and_the_engine_decide_alike_at_the_same_blocks(canary, seed):
     terms, imagined, waits = canary
     scenario = replace(scenario_of(terms, imagined), waits=waits)
-    terms = replace(terms, is_duration_given=not waits)
+    terms = replace(terms, steps=scenario.steps, is_duration_given=not waits)
     traffic = SimulatedTraffic(scenario, RUNS, seed)
     past_bad, past = traffic.past()
     judge = Sequential(scenario, past_bad, past)

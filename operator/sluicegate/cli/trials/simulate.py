@@ -12,6 +12,7 @@ from sluicegate.api.product import DataProduct
 from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem, invalid
+from sluicegate.policy.canary.rollout_defaults import describe_steps
 from sluicegate.policy.model.consumers import ConsumerTerms, consumer_names, consumer_terms
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook_of
@@ -191,6 +192,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     summary = simulate(scenario, args.runs, args.seed)
     answer: dict[str, Any] = summary.to_json()
     answer["slos"] = {one.slo: one.to_json() for one in outlook_of(scenario)}
+    answer["steps"] = list(scenario.steps)
     answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
     if not args.no_degradation:
         results = degradation(terms, scenario, args.seed)
@@ -201,7 +203,10 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
 def _print_table(answer: dict[str, Any], duration_advice: str) -> None:
     print("\n".join(aligned([HEADINGS, _cells(answer)])))
     longest = duration(answer["maxDurationSeconds"])
-    print(f"{answer['runs']} runs; ± is one standard error; a rollout lasts {longest} at most")
+    print(
+        f"{answer['runs']} runs; ± is one standard error; a rollout has steps of"
+        f" {describe_steps(answer['steps'])} and lasts {longest} at most"
+    )
     if "shadowSeconds" in answer:
         print(
             f"rollout.shadow, by intervals of {duration(answer['shadowSeconds'])}, isn't simulated: the"

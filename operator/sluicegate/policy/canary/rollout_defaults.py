@@ -280,7 +280,16 @@ def _planned(
 
 
 def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
-    rate = _requests_per_second(terms, observed)
+    return derived_steps(terms, _requests_per_second(terms, observed))
+
+
+def derived_steps(terms: Terms, rate: float) -> tuple[int, ...]:
+    """Return the default steps at which enough requests come soon; the last one where none does.
+
+    Parameters
+    ----------
+    rate : requests a second of all versions; without any, all default steps apply.
+    """
     if rate == 0:
         return terms.steps
     percentages = tuple(
@@ -289,7 +298,7 @@ def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:
     return percentages or terms.steps[-1:]
 
 
-def describe_steps(steps: tuple[int, ...]) -> str:
+def describe_steps(steps: Sequence[int]) -> str:
     """Return the traffic shares of the steps as text."""
     return f"{', '.join(str(share) for share in steps)} %"
 
