@@ -86,8 +86,8 @@ class Rollout(ApiModel):
     max_duration_seconds: Annotated[int, Field(ge=10, le=2_678_400)] | None = None
     """Maximum duration of a rollout. A candidate without a verdict by then is rolled back as
     inconclusive, which does not count as a failed training. Without it the duration follows the
-    labels: three times what an equal candidate takes, from four hours to 14 days; then time in which
-    no request comes is not counted."""
+    labels and requests: three times what an equal candidate takes, from four hours to 14 days; then
+    time in which no request comes is not counted."""
     approval: Approval = Approval.AUTOMATIC
     """Manual waits before the promotion for the annotation sluicegate.dev/promote."""
     approvals: Approvals | None = None

@@ -69,7 +69,7 @@ def _duration(terms: Terms, observed: Observed | None) -> str:
     min_text, max_text = duration(DEFAULT_MAX_DURATION_SECONDS), duration(LONGEST_SECONDS)
     if observed is None:
         return (
-            f"{TIMES_PLANNED} times what an equal candidate takes with the labels that come,"
+            f"{TIMES_PLANNED} times what an equal candidate takes with the labels and requests that come,"
             f" {min_text} at least, {max_text} at most"
         )
     return derive_rollout(replace(terms, are_steps_given=True), observed).message

@@ -174,7 +174,10 @@ def scenario_of(
     max_seconds = product_terms.max_duration_seconds
     if not product_terms.is_duration_given:
         max_seconds, _ = longest_seconds(
-            product_terms, _label_paces(product_terms, imagined_ratios), {}
+            product_terms,
+            _label_paces(product_terms, imagined_ratios),
+            {},
+            request_paces=_request_paces(product_terms, imagined_ratios),
         )
     seconds = min(product_terms.block_seconds, LONGEST_CANARY_BLOCK_SECONDS)
     seconds *= ceil(max_seconds / seconds / MAX_BLOCKS)
@@ -239,6 +242,15 @@ def _label_paces(product_terms: Terms, imagined_ratios: Imagined) -> dict[str, L
         slo.name: LabelPace(rate, imagined_ratios.stable_bad.get(slo.name, 0.0), delay)
         for slo in product_terms.deciding
         if slo.measures_quality and rate > 0
+    }
+
+
+def _request_paces(product_terms: Terms, imagined_ratios: Imagined) -> dict[str, LabelPace]:
+    rate = imagined_ratios.requests_per_minute / 60
+    return {
+        slo.name: LabelPace(rate, imagined_ratios.stable_bad.get(slo.name, 0.0))
+        for slo in product_terms.deciding
+        if slo.definition.about_requests and rate > 0
     }
 
 

@@ -167,6 +167,22 @@ def test_simulate_derives_the_steps_that_the_spec_leaves_out_from_the_requests(p
     assert "a rollout has steps of 25, 50 % and lasts" in capsys.readouterr().out
 
 
+def test_simulate_names_an_slo_by_which_most_equal_candidates_are_inconclusive(product, capsys):
+    rates = ["--labels-per-minute", "0.01", "--stable-bad", "accuracy=0.3", "--no-degradation"]
+    assert _simulate(product, *rates, "--candidate-bad", "accuracy=0.3") == 0
+    output = capsys.readouterr().out
+    assert "accuracy is required for a promotion, and an equal candidate has enough" in output
+    assert "so most end as inconclusive; set canaryEvidence: PostPromotion" in output
+
+
+def test_simulate_prints_whether_the_duration_leaves_out_time_without_requests(product, capsys):
+    rates = ["--requests-per-minute", "2", "--no-degradation"]
+    assert _simulate(product, *rates) == 0
+    assert "at most without time in which no request comes, 14 d with it" in capsys.readouterr().out
+    assert _simulate(product, *rates, "--duration-minutes", "240", "--output", "json") == 0
+    assert not json.loads(capsys.readouterr().out)["leavesOutSilence"]
+
+
 def test_slos_of_consumers_are_simulated_if_their_products_follow_in_the_file(product, capsys):
     path = Path(product)
     document = yaml.safe_load(path.read_text())

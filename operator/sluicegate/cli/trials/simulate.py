@@ -13,6 +13,7 @@ from sluicegate.cli.inputs.product_files import read_products
 from sluicegate.cli.printing.terminal import aligned
 from sluicegate.errors import InvalidInput, Problem, invalid
 from sluicegate.policy.canary.rollout_defaults import describe_steps
+from sluicegate.policy.canary.rollout_time import LONGEST_SECONDS
 from sluicegate.policy.model.consumers import ConsumerTerms, consumer_names, consumer_terms
 from sluicegate.policy.model.terms import Terms, terms_of
 from sluicegate.simulation.outlook import outlook_of
@@ -194,6 +195,7 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
     answer["slos"] = {one.slo: one.to_json() for one in outlook_of(scenario)}
     answer["steps"] = list(scenario.steps)
     answer["maxDurationSeconds"] = scenario.blocks * scenario.block_seconds
+    answer["leavesOutSilence"] = scenario.waits
     if not args.no_degradation:
         results = degradation(terms, scenario, args.seed)
         answer["degradation"] = {result.slo: result.to_json() for result in results}
@@ -203,9 +205,15 @@ def _answer(terms: Terms, scenario: Scenario, args: argparse.Namespace) -> dict[
 def _print_table(answer: dict[str, Any], duration_advice: str) -> None:
     print("\n".join(aligned([HEADINGS, _cells(answer)])))
     longest = duration(answer["maxDurationSeconds"])
+    if answer["leavesOutSilence"] and answer["maxDurationSeconds"] < LONGEST_SECONDS:
+        longest += (
+            f" at most without time in which no request comes, {duration(LONGEST_SECONDS)} with it"
+        )
+    else:
+        longest += " at most"
     print(
         f"{answer['runs']} runs; ± is one standard error; a rollout has steps of"
-        f" {describe_steps(answer['steps'])} and lasts {longest} at most"
+        f" {describe_steps(answer['steps'])} and lasts {longest}"
     )
     if "shadowSeconds" in answer:
         print(
@@ -223,6 +231,18 @@ def _print_table(answer: dict[str, Any], duration_advice: str) -> None:
                 f" it may be promoted; {duration_advice}set canaryEvidence: Required, or a wider"
                 " maxRegression"
             )
+        elif _is_too_slow(slo, answer):
+            minutes = slo["expectedMinutes"]
+            has = (
+                "never has enough evidence of it"
+                if minutes is None
+                else f"has enough evidence of it after {duration(60 * minutes)} on average"
+            )
+            print(
+                f"{name} is required for a promotion, and an equal candidate {has}, so most end as"
+                f" inconclusive; {duration_advice}set canaryEvidence: PostPromotion, or a wider"
+                " maxRegression"
+            )
     if "degradation" in answer:
         print()
         headings = ("slo", "false alarms a year", "found degraded", "median min", "p90 min")
@@ -230,6 +250,11 @@ def _print_table(answer: dict[str, Any], duration_advice: str) -> None:
         keys = ("falseAlarmsPerYear", "detected", "medianMinutes", "p90Minutes")
         cells = [(name, *(_shown(result[key]) for key in keys)) for name, result in results]
         print("\n".join(aligned([headings, *cells])))
+
+
+def _is_too_slow(slo: dict[str, Any], answer: dict[str, Any]) -> bool:
+    minutes = slo["expectedMinutes"]
+    return minutes is None or 60 * minutes > answer["maxDurationSeconds"]
 
 
 def _cells(answer: dict[str, Any]) -> tuple[str, ...]:

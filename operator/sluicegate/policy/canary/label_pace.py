@@ -101,7 +101,7 @@ def planned_seconds(
 
     Parameters
     ----------
-    margin : δ. known : ln E that is there before the first step.
+    margin : δ. evidence : ln E that is there before the first step.
     """
     ratio = min(max(pace.ratio, MIN_RATIO), 1 - margin - MIN_RATIO)
 
@@ -129,14 +129,14 @@ def seconds_of_all_steps(
     *,
     block_seconds: float,
 ) -> float:
-    """Return the duration of all steps; a slow SLO is awaited only at the last step if another SLO can favour the candidate.
+    """Return the duration of all steps; slow labels are awaited only at the last step if another SLO can favour the candidate.
 
     Parameters
     ----------
     with_steps : mean time until an equal candidate has passed these steps by this SLO, in seconds.
     """
     seconds = with_steps(steps)
-    if seconds > SLOW_SECONDS and _has_service_slo(terms, slo):
+    if slo.measures_quality and seconds > SLOW_SECONDS and _has_service_slo(terms, slo):
         return with_steps(steps[-1:]) + (len(steps) - 1) * dwell_seconds(block_seconds)
     return seconds
 

@@ -2,15 +2,17 @@
 
 A step has to show some requests of the candidate. A share at which they take hours exposes no
 fewer users, only the same number later; so with little traffic a rollout begins with a larger one.
-The duration follows the labels, as a rollout that ends before they come says nothing of the answers.
+The duration follows the labels, as a rollout that ends before they come says nothing of the answers,
+and the requests that a promotion requires evidence of.
 What applies is fixed when the rollout starts, and status.candidate.derived shows it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from sluicegate.api.rollout import DEFAULT_MAX_DURATION_SECONDS
+from sluicegate.api.slos import CanaryEvidence
 from sluicegate.api.status import DataProductStatus
 from sluicegate.api.versions import Candidate, DerivedRollout
 from sluicegate.policy.canary.block_checks import silences_of
@@ -206,7 +208,13 @@ def derive_rollout(
     }
     planned = replace(terms, steps=steps)
     consumers = tuple(consumers_planned(planned, observed))
-    longest, reason_text = longest_seconds(planned, paces, pairs or {}, consumers)
+    longest, reason_text = longest_seconds(
+        planned,
+        paces,
+        pairs or {},
+        consumers=consumers,
+        request_paces=_request_paces(terms, observed),
+    )
     rate = _requests_per_second(terms, observed)
     texts = [] if terms.are_steps_given else [f"{describe_steps(steps)} at {_per_minute(rate)}"]
     texts += [] if terms.is_duration_given else [f"{duration(longest)} at most {reason_text}"]
@@ -217,18 +225,60 @@ def derive_rollout(
     )
 
 
+class Plan(NamedTuple):
+    """What one SLO needs of a rollout.
+
+    Attributes
+    ----------
+    seconds : mean time until an equal candidate has passed by it; infinite if it never passes.
+    pace : its labels, or its requests.
+    """
+
+    seconds: float
+    slo: SloTerms
+    pace: LabelPace
+
+    @property
+    def longest(self) -> int:
+        """Return the duration within which most equal candidates have a verdict."""
+        least, most = DEFAULT_MAX_DURATION_SECONDS, LONGEST_SECONDS
+        return round(min(max(TIMES_PLANNED * self.seconds, least), most))
+
+    def reason(self) -> str:
+        """Return why a rollout may last so long, as a clause."""
+        if self.slo.definition.about_requests:
+            return (
+                f"as {_per_minute(self.pace.per_second)} come, with which an equal candidate takes"
+                f" {duration(self.seconds)} by {self.slo.title}"
+            )
+        needs = (
+            f"an equal candidate takes {duration(self.seconds)}"
+            if self.seconds < _NEVER_SECONDS
+            else "none comes"
+        )
+        per_day = self.pace.per_second * 86_400
+        return f"as {per_day:,.3g} labels of {self.slo.title} a day come, with which {needs}"
+
+
 def longest_seconds(
     terms: Terms,
     paces: Mapping[str, LabelPace],
     pairs: Mapping[str, Pairs],
+    *,
     consumers: Sequence[tuple[float, SloTerms, LabelPace]] = (),
+    request_paces: Mapping[str, LabelPace] | None = None,
 ) -> tuple[int, str]:
-    """Return the longest duration that the rates of labels need, and the reason.
+    """Return the longest duration that the rates of labels and requests need, and the reason.
+
+    An SLO about requests is required if an equal candidate passes by it within the duration on
+    average. So one that the labels' duration makes required gets its own time, too, which may make
+    the next one required. Where none is required, a promotion needs them all.
 
     Parameters
     ----------
     paces : of the SLOs about the answers that have labels. pairs : of the hold-out, by SLO.
     consumers : SLOs of consumers that have labels, with the seconds that an equal candidate takes.
+    request_paces : of the SLOs about requests that have any.
     """
     if terms.shadow_seconds is not None and terms.mirrored is None:
         # Its command may find labels that Prometheus doesn't count.
@@ -240,20 +290,27 @@ def longest_seconds(
                 f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
             )
             return LONGEST_SECONDS, reason_text
-    planned = [(seconds, slo, paces[slo.name]) for seconds, slo in _planned(terms, paces, pairs)]
-    planned += consumers
-    if not planned:
-        return DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
-    seconds, slo, pace = max(planned, key=lambda plan: plan[0])
-    planned_seconds = TIMES_PLANNED * seconds
-    longest = round(min(max(planned_seconds, DEFAULT_MAX_DURATION_SECONDS), LONGEST_SECONDS))
-    needs = (
-        f"an equal candidate takes {duration(seconds)}"
-        if seconds < _NEVER_SECONDS
-        else "none comes"
-    )
-    per_day = pace.per_second * 86_400
-    return longest, f"as {per_day:,.3g} labels of {slo.title} a day come, with which {needs}"
+    plans = [Plan(seconds, slo, paces[slo.name]) for seconds, slo in _planned(terms, paces, pairs)]
+    plans += [Plan(*plan) for plan in consumers]
+    longest, reason_text = DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
+    if plans:
+        slowest = max(plans, key=lambda plan: plan.seconds)
+        longest, reason_text = slowest.longest, slowest.reason()
+    requests = sorted(_planned_requests(terms, request_paces or {}), key=_by_need)
+    needs_all = not (plans or any(_is_needed(plan, longest) for plan in requests))
+    for plan in requests:
+        if (needs_all or _is_needed(plan, longest)) and plan.longest > longest:
+            longest, reason_text = plan.longest, plan.reason()
+    return longest, reason_text
+
+
+def _by_need(plan: Plan) -> tuple[bool, float]:
+    return plan.slo.canary_evidence is not CanaryEvidence.REQUIRED, plan.seconds
+
+
+def _is_needed(plan: Plan, longest: int) -> bool:
+    """Return whether a promotion within `longest` seconds requires the SLO."""
+    return plan.slo.canary_evidence is CanaryEvidence.REQUIRED or plan.seconds <= longest
 
 
 _NEVER_SECONDS: Final = 10 * 365 * 86_400
@@ -277,6 +334,26 @@ def _planned(
             yield seconds + pace.gap_seconds, slo
         else:
             yield planned_seconds(terms, slo, pace, margin=margin, evidence=evidence), slo
+
+
+def _planned_requests(terms: Terms, paces: Mapping[str, LabelPace]) -> Iterator[Plan]:
+    for slo in terms.deciding:
+        pace = paces.get(slo.name)
+        if pace is not None and slo.canary_evidence is not CanaryEvidence.POST_PROMOTION:
+            seconds = planned_seconds(terms, slo, pace, margin=slo.margin, evidence=0.0)
+            yield Plan(seconds, slo, pace)
+
+
+def _request_paces(terms: Terms, observed: Observed) -> dict[str, LabelPace]:
+    """Return the requests of the last week by SLO; a derived duration doesn't count hours without any."""
+    paces = {
+        slo.name: weekly_pace(terms, observed, slo.name)
+        for slo in terms.deciding
+        if slo.definition.about_requests
+    }
+    return {
+        name: replace(pace, gap_seconds=0.0) for name, pace in paces.items() if pace is not None
+    }
 
 
 def _steps(terms: Terms, observed: Observed) -> tuple[int, ...]:

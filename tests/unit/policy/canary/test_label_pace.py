@@ -53,7 +53,38 @@ def test_a_rollout_lasts_until_slow_labels_arrived():
     assert "labels of accuracy a day" in few.message
     assert few.max_duration_seconds > many.max_duration_seconds >= 4 * HOUR
     assert derive_rollout(LEFT_OUT, batches(48)).max_duration_seconds == 14 * 86_400
-    assert derive_rollout(LEFT_OUT, batches(0)).max_duration_seconds == 4 * HOUR
+
+
+def requests_and_labels(requests: tuple[int, int], labels: tuple[int, int] = (0, 0)):
+    """Return a week in which each block has these bad requests of all, and labels."""
+    counted = {"availability": series(*[requests] * DAY * 7)}
+    if labels[1]:
+        counted["accuracy"] = series(*[labels] * DAY * 7)
+    return observed(block=DAY * 7, series={"v1": counted})
+
+
+def test_a_rollout_without_labels_lasts_until_few_requests_gave_evidence():
+    few, many = (
+        derive_rollout(LEFT_OUT, requests_and_labels(requests)) for requests in ((0, 5), (0, 6000))
+    )
+    assert few.max_duration_seconds > 10 * 24 * HOUR
+    assert "as 1 requests a minute come, with which an equal candidate takes" in few.message
+    assert few.message.endswith("by availability")
+    assert many.max_duration_seconds == 4 * HOUR
+
+
+def test_a_duration_for_labels_also_lasts_until_the_requests_that_it_requires_gave_evidence():
+    """Requests that need 4.2 days are required within ten days, and have three times their mean."""
+    by_labels = derive_rollout(LEFT_OUT, requests_and_labels((0, 20), (1, 10)))
+    by_requests = derive_rollout(LEFT_OUT, requests_and_labels((0, 5), (1, 10)))
+    assert "labels of accuracy" in by_labels.message
+    assert by_requests.message.endswith("by availability")
+    assert by_requests.max_duration_seconds > by_labels.max_duration_seconds
+
+
+def test_requests_that_are_not_required_do_not_lengthen_a_rollout():
+    slow = derive_rollout(LEFT_OUT, requests_and_labels((1, 60), (1, 10)))
+    assert "labels of accuracy" in slow.message, "requests need 22 days, labels 3"
 
 
 def test_rows_scored_by_both_versions_shorten_the_default_rollout_duration():
