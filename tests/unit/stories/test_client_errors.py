@@ -29,8 +29,10 @@ PUSHED = 40
 SLOS = {"availability": EASY, "latency": LATENCY, "accuracy": ACCURACY}
 
 
-def pushed(script, last: int = 200, *slos: dict[str, Any]) -> dict[str, Any]:
-    """Return v2 is pushed; `script` says requests and 4xx of (stable, candidate) by block."""
+def pushed(
+    script, last: int = 200, *slos: dict[str, Any], duration: dict[str, int] | None = None
+) -> dict[str, Any]:
+    """Return the scenario of a push of v2; `script` gives requests and 4xx of (stable, candidate) by block."""
 
     def counts(index: int) -> dict[str, dict[str, dict[str, int]]]:
         stable, candidate = script(index)
@@ -44,7 +46,7 @@ def pushed(script, last: int = 200, *slos: dict[str, Any]) -> dict[str, Any]:
     document = scenario(
         counts,
         last,
-        product=product(*chosen, rollout={"steps": [25, 50]}),
+        product=product(*chosen, rollout={"steps": [25, 50], **(duration or {})}),
         accepted=None,
         events=events,
     )
@@ -143,7 +145,7 @@ def test_an_equal_version_is_held_for_its_4xx_no_longer_than_its_time(refused, r
     def script(index: int):
         return (requests, requests // 20), (requests, refused(index))
 
-    lines = run(pushed(script, PUSHED + 52))
+    lines = run(pushed(script, PUSHED + 52, duration={"maxDurationSeconds": 4 * 3600}))
     assert acts(lines)[-1] == decision
     assert lines[-1]["at"] > first(lines, decision[0])["at"] > (PUSHED + 42) * BLOCK
 

@@ -225,7 +225,7 @@ def derive_rollout(
     )
 
 
-class Plan(NamedTuple):
+class DurationPlan(NamedTuple):
     """What one SLO needs of a rollout.
 
     Attributes
@@ -290,8 +290,11 @@ def longest_seconds(
                 f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
             )
             return LONGEST_SECONDS, reason_text
-    plans = [Plan(seconds, slo, paces[slo.name]) for seconds, slo in _planned(terms, paces, pairs)]
-    plans += [Plan(*plan) for plan in consumers]
+    plans = [
+        DurationPlan(seconds, slo, paces[slo.name])
+        for seconds, slo in _planned(terms, paces, pairs)
+    ]
+    plans += [DurationPlan(*plan) for plan in consumers]
     longest, reason_text = DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
     if plans:
         slowest = max(plans, key=lambda plan: plan.seconds)
@@ -304,11 +307,11 @@ def longest_seconds(
     return longest, reason_text
 
 
-def _by_need(plan: Plan) -> tuple[bool, float]:
+def _by_need(plan: DurationPlan) -> tuple[bool, float]:
     return plan.slo.canary_evidence is not CanaryEvidence.REQUIRED, plan.seconds
 
 
-def _is_needed(plan: Plan, longest: int) -> bool:
+def _is_needed(plan: DurationPlan, longest: int) -> bool:
     """Return whether a promotion within `longest` seconds requires the SLO."""
     return plan.slo.canary_evidence is CanaryEvidence.REQUIRED or plan.seconds <= longest
 
@@ -336,12 +339,12 @@ def _planned(
             yield planned_seconds(terms, slo, pace, margin=margin, evidence=evidence), slo
 
 
-def _planned_requests(terms: Terms, paces: Mapping[str, LabelPace]) -> Iterator[Plan]:
+def _planned_requests(terms: Terms, paces: Mapping[str, LabelPace]) -> Iterator[DurationPlan]:
     for slo in terms.deciding:
         pace = paces.get(slo.name)
         if pace is not None and slo.canary_evidence is not CanaryEvidence.POST_PROMOTION:
             seconds = planned_seconds(terms, slo, pace, margin=slo.margin, evidence=0.0)
-            yield Plan(seconds, slo, pace)
+            yield DurationPlan(seconds, slo, pace)
 
 
 def _request_paces(terms: Terms, observed: Observed) -> dict[str, LabelPace]:
