@@ -127,7 +127,7 @@ def test_a_forbidden_plugin_command_names_the_missing_verb_and_its_holders(kubec
     assert refused.returncode == 1
     assert f"DataProductManager or EngineeringManager ({MANAGER})" in refused.stderr
     assert "holders of the verb promote" in refused.stderr
-    refused = kubectl.plugin(MANAGER, "suspend", "pricing", "-n", SHOP, "--live")
+    refused = kubectl.plugin(MANAGER, "suspend", "pricing", "-n", SHOP, "--live", "--yes")
     assert refused.returncode == 1
     assert "holders of the verb edit-spec" in refused.stderr
 

@@ -93,6 +93,25 @@ def hold_line(candidate_status: Body) -> str:
     return f"held by {hold.get('check')} since {hold.get('startTime')}: {hold.get('message', '')}{request_note}"
 
 
+def rollout_end_line(product: Body) -> str:
+    """Return when the rollout ends without a verdict; empty without a held candidate that takes steps.
+
+    The duration doesn't count all time, so the end is no fixed time.
+    """
+    candidate_status = candidate(product)
+    start_time = candidate_status.get("firstTrafficTime")
+    derived_seconds = section(candidate_status, "derived").get("maxDurationSeconds")
+    seconds = derived_seconds or section(product, "spec", "rollout").get("maxDurationSeconds")
+    is_held = section(candidate_status, "hold") and candidate_status.get("phase") == "Stepping"
+    if not (is_held and start_time and seconds):
+        return ""
+    silence = " or requests" if derived_seconds else ""
+    return (
+        f"without a verdict the rollout ends as Inconclusive {numbers.duration(int(seconds))} after"
+        f" {start_time}, without time of a suspension or without measurements{silence}"
+    )
+
+
 DECIDED_PHASES: Final = frozenset({"Promoting", "RollingBack"})
 """Phases of a candidate in which an answer changes nothing."""
 

@@ -29,16 +29,23 @@ from sluicegate.views.person_actions import (
 )
 from sluicegate.views.product_facts import ProductFacts
 from sluicegate.views.request_notes import RequestNote
+from sluicegate.views.suspension import (
+    CONSEQUENCES,
+    RESUME,
+    SUSPEND,
+    is_suspended,
+    noted_change,
+    suspension_note,
+    suspension_reason,
+)
 
-SUSPEND: Final = "suspend"
-RESUME_VERB: Final = "resume"
 EDIT_VERB: Final = "edit-spec"
 """Verb of RBAC for changes of the spec."""
 ACTIONS: Final = {
     action.verb: action
     for action in (PROMOTE_ACTION, ABORT_ACTION, ROLLBACK_ACTION, RETRAIN_ACTION)
 }
-VERBS: Final = (*ACTIONS, SUSPEND, RESUME_VERB)
+VERBS: Final = (*ACTIONS, SUSPEND, RESUME)
 ANSWERS: Final = {"approve": AGREE, "refuse": REFUSE}
 """Verdicts by the first word of a verb, which a role follows: `approve-DataProductManager`."""
 ANSWER_PATTERN: Final = f"(?:{'|'.join(ANSWERS)})-[A-Z][A-Za-z0-9]{{0,62}}"
@@ -54,13 +61,12 @@ _CONSEQUENCE_BY_VERB: Final = {
     ABORT_ACTION.verb: "All traffic goes to the stable version at once, and the rollout ends.",
     ROLLBACK_ACTION.verb: "It replaces the stable version at once, without steps.",
     RETRAIN_ACTION.verb: "One training starts as soon as its limits allow; its result takes the usual canary.",
-    SUSPEND: "No rollout and no retraining begins by itself until the product is resumed. Requests of people still act.",
-    RESUME_VERB: "Rollouts and retrainings begin by themselves again.",
+    **CONSEQUENCES,
 }
 _CHANGED_MEANWHILE: Final = "The product has changed meanwhile: read its page again."
 _TITLES: Final = {
     PROMOTE_ACTION.verb: "Approve", ABORT_ACTION.verb: "Abort the rollout of", ROLLBACK_ACTION.verb: "Roll back to",
-    RETRAIN_ACTION.verb: "Retrain", SUSPEND: "Suspend", RESUME_VERB: "Resume",
+    RETRAIN_ACTION.verb: "Retrain", SUSPEND: "Suspend", RESUME: "Resume",
 }  # fmt: skip
 
 
@@ -136,9 +142,7 @@ class Intent:
         action = ACTIONS.get(self.verb)
         value = f"{self.version}/{token}" if self.version else token
         if action is None:
-            note = RequestNote.create(f"{self.verb}/{token}", user, reason)
-            patch_body: dict[str, Any] = {"spec": {"suspend": self.verb == SUSPEND}}
-            return patch_body | {"metadata": {"annotations": {REQUEST_NOTE: note.annotation}}}
+            return noted_change(self.verb, suspension_note(self.verb, token, user, reason))
         note = RequestNote.create(value, user, reason)
         annotations = {action.annotation: value, REQUEST_NOTE: note.annotation}
         return {"metadata": {"annotations": annotations}}
@@ -221,8 +225,7 @@ def _role_answer(product: facts.Body, verb: str, version: str) -> Intent | None:
 
 
 def _suspension_intent(product: facts.Body, verb: str) -> Intent | None:
-    is_suspended = bool(facts.section(product, "spec").get("suspend"))
-    if verb not in {SUSPEND, RESUME_VERB} or (verb == SUSPEND) == is_suspended:
+    if verb not in CONSEQUENCES or (verb == SUSPEND) == is_suspended(product):
         return None
     owner = applied_by(product)
     warning = (
@@ -232,7 +235,7 @@ def _suspension_intent(product: facts.Body, verb: str) -> Intent | None:
     )
     return Intent(
         verb, EDIT_VERB, "", (), sentence=f"{verb} the product", details=(), then=_CONSEQUENCE_BY_VERB[verb],
-        warning=warning, moves_traffic=False, state=(*state_of(product), verb, str(is_suspended)),
+        warning=warning, moves_traffic=False, state=(*state_of(product), verb, str(is_suspended(product))),
     )  # fmt: skip
 
 
@@ -260,12 +263,8 @@ def asked_of(product: facts.Body, upstreams: Iterable[facts.Body] = ()) -> Itera
         name = "/".join(key_of(upstream))
         for party, answer in unhandled_answers(upstream, product):
             yield _asked_answer(party, answer, f"{answer.version} of {name}")
-    if (
-        facts.section(product, "spec").get("suspend")
-        and note
-        and note.value.startswith(f"{SUSPEND}/")
-    ):
-        yield Asked(SUSPEND, "", note.text)
+    if why := suspension_reason(product):
+        yield Asked(SUSPEND, "", why)
 
 
 def _asked_answer(party: str, answer: ApprovalNote, version: str) -> Asked:

@@ -347,10 +347,26 @@ async def test_suspend_prints_the_change_for_git_and_applies_it_to_the_live_obje
     assert ran.out.endswith("spec:\n  suspend: true\n")
     assert "is applied by the Flux Kustomization shop" in ran.out
     assert written_specs(run.server) == []
-    ran = await run("suspend", "pricing", "--live")
+    ran = await run("suspend", "pricing", "--live", "--yes")
     assert ran.code == 0, ran.err
     assert written_specs(run.server) == [{"suspend": True}]
     assert "which may revert the change" in ran.err
+
+
+async def test_suspend_live_prompts_first_and_writes_the_reason_beside_the_user(run, monkeypatch):
+    run.keep(candidate=TRIAL)
+    monkeypatch.setattr(sys, "stdin", Asked(lambda: "n"))
+    ran = await run("suspend", "pricing", "--live", "--reason", "a price war")
+    assert (ran.code, written_specs(run.server)) == (1, [])
+    assert "No rollout and no retraining begins" in ran.err
+    monkeypatch.setattr(sys, "stdin", Asked(lambda: "y"))
+    ran = await run("suspend", "pricing", "--live", "--reason", "a price war")
+    assert ran.code == 0, ran.err
+    (annotations,) = written(run.server)
+    value, _, reason = annotations[names.REQUEST_NOTE].split("\n")
+    assert value.startswith("suspend/")
+    assert reason == "a price war"
+    assert "suspended by" in (await run("status", "pricing")).out
 
 
 def written_specs(server):
@@ -363,7 +379,7 @@ def written_specs(server):
         ["status", "pricing"], ["history", "pricing"], ["history", "pricing", "--decisions"],
         ["history", "pricing", "--iterations"],
         ["tree", "pricing"], ["promote", "pricing", "--yes", "--no-wait"], ["resume", "pricing"],
-        ["suspend", "pricing", "--live"], ["graph"],
+        ["suspend", "pricing", "--live", "--yes"], ["graph"],
     ],
 )  # fmt: skip
 async def test_json_output_conforms_to_its_schema_and_yaml_is_equal(run, words):

@@ -244,6 +244,20 @@ def test_status_and_explain_name_the_check_that_holds_a_candidate_and_the_pendin
     assert shown.count("sluicegate.dev/promote=v2/1 is pending until then") == 2
 
 
+def test_status_names_the_duration_after_which_a_held_rollout_ends():
+    status = full_status()
+    status["candidate"] |= {
+        "restoring": False,
+        "phase": "Stepping",
+        "firstTrafficTime": "2026-01-01T09:00:00Z",
+    }
+    status["candidate"]["derived"] = {"maxDurationSeconds": 14_400}
+    body = example() | {"status": status}
+    assert "ends as Inconclusive 4 h after 2026-01-01T09:00:00Z" in "\n".join(lines(body))
+    del status["candidate"]["hold"]
+    assert "ends as Inconclusive" not in "\n".join(lines(body))
+
+
 def test_an_unknown_command_names_similar_ones_and_no_list_of_all(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["explian", "pricing"])

@@ -20,6 +20,7 @@ from sluicegate.errors import invalid
 from sluicegate.kube.resources import Key, key_of
 from sluicegate.views import product as facts
 from sluicegate.views.plain_text import clean_text
+from sluicegate.views.suspension import suspension_reason
 
 SHOWN: Final = frozenset(
     {
@@ -195,8 +196,11 @@ def lines(product: facts.Body) -> list[str]:
     text = [f"{key}: {facts.state_of(product)}, stable {stable}"]
     if trial:
         text.append(f"candidate {facts.step_line(trial)}")
-        text += [f"  {line}" for line in (facts.hold_line(trial),) if line]
+        hold_lines = facts.hold_line(trial), facts.rollout_end_line(product)
+        text += [f"  {line}" for line in hold_lines if line]
         text += [f"  {line}" for line in facts.approval_lines(trial)]
+    if why := suspension_reason(product):
+        text.append(f"suspended by {why}")
     if refreshed := status.get("lastRefreshTime"):
         text.append(f"status refreshed at {refreshed}")
     initial = facts.initial_distances(product)

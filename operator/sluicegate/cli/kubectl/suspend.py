@@ -1,19 +1,30 @@
 """`sluicegate suspend`: hold rollouts and retrainings of a product; by Git, or live.
 
-The spec usually belongs to Git, so the change is shown, and made only with --live.
+The spec usually belongs to Git, so the change is shown, and made only with --live, which asks first.
 """
 
 import argparse
+from typing import Any
 
+from sluicegate.cli.kubectl.action import stopped_before, token, written_reason
 from sluicegate.cli.kubectl.result import report
-from sluicegate.cli.kubectl.session import add_product, opened, refusals
+from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals, username
 from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import print_progress
 from sluicegate.kube.resources import DATA_PRODUCTS
 from sluicegate.views import product as facts
-from sluicegate.views.person_actions import applied_by
+from sluicegate.views.person_actions import Request, applied_by
 from sluicegate.views.plain_text import clean_text
+from sluicegate.views.suspension import (
+    CONSEQUENCES,
+    RESUME,
+    SUSPEND,
+    is_suspended,
+    noted_change,
+    suspension_change,
+    suspension_note,
+)
 
 
 def configure(
@@ -28,44 +39,64 @@ def configure(
     parser.add_argument(
         "--live", action="store_true", help="change the object itself; Git may revert it"
     )
+    parser.add_argument(
+        "--reason", default="", metavar="TEXT",
+        help="why; with --live it is kept beside your user name on the object",
+    )  # fmt: skip
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask, for scripts")
+    parser.add_argument("--dry-run", action="store_true", help="show the change without making it")
     parser.add_argument("--timeout", default="1m", help="how long to wait (default: 1m)")
     add_output(parser, formats=("table", "json", "yaml", "name"))
     parser.epilog = f"{CODES} --live needs the verb edit-spec."
 
 
 def run(args: argparse.Namespace, *, suspend: bool = True) -> int:
-    """Print the change, or write it and wait for its reconcile."""
+    """Print the change, or confirm it, write it and wait for its reconcile."""
     seconds = seconds_of(args.timeout)
+    verb = SUSPEND if suspend else RESUME
     with opened(args) as session:
         key = session.key(args.product)
         product = session.product(key)
-        if bool(facts.section(product, "spec").get("suspend")) == suspend:
-            return _report(product, WaitResult(REACHED, f"spec.suspend is {_word(suspend)}"), args)
+        if is_suspended(product) == suspend:
+            return _report(product, WaitResult(REACHED, f"spec.suspend is {_word(product)}"), args)
         if not args.live:
             print(clean_text(f"# {key}{applied_by(product)}: change its manifest, or use --live"))
-            print(f"spec:\n  suspend: {_word(suspend)}")
+            print(f"spec:\n  suspend: {'true' if suspend else 'false'}")
             return REACHED
+        code = stopped_before(args, key, _request(product, verb), "Nothing was changed.")
+        if code is not None:
+            return code
+        body = _change(session, verb, args.reason)
         with refusals("patch", DATA_PRODUCTS, key.namespace):
-            product = session.client.patch(
-                DATA_PRODUCTS, key, {"spec": {"suspend": suspend}}, resource_version=None
-            )
-        if owner := applied_by(product):
-            print_progress(clean_text(f"Warning: it{owner}, which may revert the change"))
+            product = session.client.patch(DATA_PRODUCTS, key, body, resource_version=None)
         outcome, product = wait(session, key, _reconciled, seconds, progress=print_progress)
     return _report(product, outcome, args)
 
 
+def _request(product: facts.Body, verb: str) -> Request:
+    details = [CONSEQUENCES[verb]]
+    if owner := applied_by(product):
+        details.append(f"Warning: it{owner}, which may revert the change")
+    return Request(f"{verb} the rollouts and retrainings", details)
+
+
+def _change(session: Session, verb: str, reason: str) -> dict[str, Any]:
+    if not reason:
+        return suspension_change(verb)
+    user = username(session.client)
+    return noted_change(verb, suspension_note(verb, token(), user, written_reason(reason)))
+
+
 def _reconciled(product: facts.Body) -> WaitResult:
-    word = _word(bool(facts.section(product, "spec").get("suspend")))
+    word = _word(product)
     if facts.is_observed(product):
         return WaitResult(REACHED, f"spec.suspend is {word}, and the operator has reconciled it")
     return WaitResult(None, f"spec.suspend is {word}; waits for the operator")
 
 
 def _report(product: facts.Body, outcome: WaitResult, args: argparse.Namespace) -> int:
-    request = _word(bool(facts.section(product, "spec").get("suspend")))
-    return report(product, outcome, action=args.command, request=request, output=args.output)
+    return report(product, outcome, action=args.command, request=_word(product), output=args.output)
 
 
-def _word(suspend: bool) -> str:  # noqa: FBT001 - it is the value of the field
-    return "true" if suspend else "false"
+def _word(product: facts.Body) -> str:
+    return "true" if is_suspended(product) else "false"

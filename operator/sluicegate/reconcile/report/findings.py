@@ -391,6 +391,7 @@ def _suspended(candidate: Candidate) -> str:
     text = f"spec.suspend is set, so {candidate.version} keeps its {share_in_force(candidate)} %"
     is_waiting = candidate.phase is CandidatePhase.AWAITING_APPROVAL
     if approvals is None or not approvals.waiting_for or not is_waiting:
+        text += " until it is unset; promote, abort and rollback-to act all the same"
         return text if candidate.hold is None else f"{text}; {candidate.hold.message}"
     parties = missing_parties_text(approvals)
     return f"{text}; it waits for the agreement of {parties}, whose answers act all the same"
