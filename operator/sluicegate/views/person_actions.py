@@ -17,6 +17,7 @@ from sluicegate.api.names import (
 )
 from sluicegate.errors import SluicegateError, invalid
 from sluicegate.views import product as facts
+from sluicegate.views.suspension import is_suspended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -153,7 +154,7 @@ def is_retry(product: facts.Body) -> bool:
 def promotion_details(product: facts.Body, candidate_status: facts.Body) -> Iterator[str]:
     """Yield the evidence for an approval, a line each."""
     model = facts.section(product, "status", "specModel")
-    if facts.section(product, "spec").get("suspend"):
+    if is_suspended(product):
         yield "spec.suspend is set: requests and answers of people act all the same"
     if candidate_status:
         yield from _candidate_details(product, candidate_status)

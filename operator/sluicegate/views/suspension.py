@@ -20,26 +20,23 @@ def is_suspended(product: facts.Body) -> bool:
     return bool(facts.section(product, "spec").get("suspend"))
 
 
-def suspension_change(verb: str) -> dict[str, Any]:
-    """Return the patch of the field alone."""
-    return {"spec": {"suspend": verb == SUSPEND}}
+def suspension_value(verb: str, token: str) -> str:
+    """Return the value that the note of a change names; `token` is used once."""
+    return f"{verb}/{token}"
 
 
-def suspension_note(verb: str, token: str, user: str, reason: str) -> RequestNote:
-    """Return the note of a change; `token` is used once."""
-    return RequestNote.create(f"{verb}/{token}", user, reason)
-
-
-def noted_change(verb: str, note: RequestNote) -> dict[str, Any]:
-    """Return the patch of the field and of the annotation that has the note."""
-    annotations = {REQUEST_NOTE: note.annotation}
-    return suspension_change(verb) | {"metadata": {"annotations": annotations}}
+def suspension_change(verb: str, note: RequestNote | None) -> dict[str, Any]:
+    """Return the patch of the field, and of the annotation that has the note."""
+    body: dict[str, Any] = {"spec": {"suspend": verb == SUSPEND}}
+    if note is not None:
+        body["metadata"] = {"annotations": {REQUEST_NOTE: note.annotation}}
+    return body
 
 
 def suspension_reason(product: facts.Body) -> str:
     """Return who suspended the product and why; empty for one that isn't suspended, or without a note."""
     annotation = facts.section(product, "metadata", "annotations").get(REQUEST_NOTE)
     note = RequestNote.parse(annotation)
-    if is_suspended(product) and note and note.value.startswith(f"{SUSPEND}/"):
+    if is_suspended(product) and note and note.value.startswith(suspension_value(SUSPEND, "")):
         return note.text
     return ""

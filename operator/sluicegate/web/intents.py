@@ -34,9 +34,9 @@ from sluicegate.views.suspension import (
     RESUME,
     SUSPEND,
     is_suspended,
-    noted_change,
-    suspension_note,
+    suspension_change,
     suspension_reason,
+    suspension_value,
 )
 
 EDIT_VERB: Final = "edit-spec"
@@ -142,7 +142,8 @@ class Intent:
         action = ACTIONS.get(self.verb)
         value = f"{self.version}/{token}" if self.version else token
         if action is None:
-            return noted_change(self.verb, suspension_note(self.verb, token, user, reason))
+            note = RequestNote.create(suspension_value(self.verb, token), user, reason)
+            return suspension_change(self.verb, note)
         note = RequestNote.create(value, user, reason)
         annotations = {action.annotation: value, REQUEST_NOTE: note.annotation}
         return {"metadata": {"annotations": annotations}}

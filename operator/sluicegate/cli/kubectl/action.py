@@ -98,7 +98,7 @@ class Action:
             if code is not None:
                 return code
             value = request.value(token())
-            note = _note(session, value, args.reason) if args.reason else None
+            note = request_note(session, value, args.reason) if args.reason else None
             _write(session, key, self.kind, self.kind.identity_of(product), request=(value, note))
             print_progress(f"► {self.kind.annotation}={value} is set")
             if not args.wait:
@@ -161,8 +161,14 @@ def written_reason(reason: str) -> str:
     return reason
 
 
-def _note(session: Session, value: str, reason: str) -> RequestNote:
-    """Return the note of a request, in the name of the user of the kubeconfig."""
+def request_note(session: Session, value: str, reason: str) -> RequestNote:
+    """Return the note of a request, in the name of the user of the kubeconfig.
+
+    Raises
+    ------
+    InvalidInput
+        The reason shows nothing, or is too long.
+    """
     reason = written_reason(reason)
     return RequestNote.create(value, username(session.client), reason)
 

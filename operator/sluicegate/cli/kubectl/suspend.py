@@ -6,9 +6,9 @@ The spec usually belongs to Git, so the change is shown, and made only with --li
 import argparse
 from typing import Any
 
-from sluicegate.cli.kubectl.action import stopped_before, token, written_reason
+from sluicegate.cli.kubectl.action import request_note, stopped_before, token
 from sluicegate.cli.kubectl.result import report
-from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals, username
+from sluicegate.cli.kubectl.session import Session, add_product, opened, refusals
 from sluicegate.cli.kubectl.waiting import CODES, REACHED, WaitResult, seconds_of, wait
 from sluicegate.cli.printing.output import add_output
 from sluicegate.cli.printing.terminal import print_progress
@@ -21,9 +21,8 @@ from sluicegate.views.suspension import (
     RESUME,
     SUSPEND,
     is_suspended,
-    noted_change,
     suspension_change,
-    suspension_note,
+    suspension_value,
 )
 
 
@@ -81,10 +80,8 @@ def _request(product: facts.Body, verb: str) -> Request:
 
 
 def _change(session: Session, verb: str, reason: str) -> dict[str, Any]:
-    if not reason:
-        return suspension_change(verb)
-    user = username(session.client)
-    return noted_change(verb, suspension_note(verb, token(), user, written_reason(reason)))
+    value = suspension_value(verb, token())
+    return suspension_change(verb, request_note(session, value, reason) if reason else None)
 
 
 def _reconciled(product: facts.Body) -> WaitResult:

@@ -290,11 +290,7 @@ def longest_seconds(
                 f"as a shadow phase waits for labels of {uncounted[0].name}, which aren't counted"
             )
             return LONGEST_SECONDS, reason_text
-    plans = [
-        DurationPlan(seconds, slo, paces[slo.name])
-        for seconds, slo in _planned(terms, paces, pairs)
-    ]
-    plans += [DurationPlan(*plan) for plan in consumers]
+    plans = [*_planned(terms, paces, pairs), *(DurationPlan(*plan) for plan in consumers)]
     longest, reason_text = DEFAULT_MAX_DURATION_SECONDS, "as no labels come"
     if plans:
         slowest = max(plans, key=lambda plan: plan.seconds)
@@ -321,7 +317,7 @@ _NEVER_SECONDS: Final = 10 * 365 * 86_400
 
 def _planned(
     terms: Terms, paces: Mapping[str, LabelPace], pairs: Mapping[str, Pairs]
-) -> Iterator[tuple[float, SloTerms]]:
+) -> Iterator[DurationPlan]:
     for slo in terms.deciding:
         pace = paces.get(slo.name)
         if pace is None:
@@ -334,9 +330,10 @@ def _planned(
             seconds = planned_shadow_seconds(
                 terms.shadow_seconds, per_second, margin=margin, evidence=evidence, rows=rows
             )
-            yield seconds + pace.gap_seconds, slo
+            seconds += pace.gap_seconds
         else:
-            yield planned_seconds(terms, slo, pace, margin=margin, evidence=evidence), slo
+            seconds = planned_seconds(terms, slo, pace, margin=margin, evidence=evidence)
+        yield DurationPlan(seconds, slo, pace)
 
 
 def _planned_requests(terms: Terms, paces: Mapping[str, LabelPace]) -> Iterator[DurationPlan]:
